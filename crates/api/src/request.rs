@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The trait that makes a struct a call.
+
+use std::fmt;
+
+use crate::{
+    CallId, DomainRef, InterfaceRef, NetworkPortRef, NetworkRef, NodeDeviceRef, NwfilterBindingRef,
+    NwfilterRef, SecretRef, StoragePoolRef, StorageVolRef,
+};
+
+/// A call: its fields are the arguments. Implemented only by `cargo xtask codegen`, from `table/`.
+pub trait Request: fmt::Debug + Clone + Send + Sync + Sized + 'static {
+    /// What a successful call answers.
+    type Reply: fmt::Debug + Send + Sync + 'static;
+
+    /// Which call it is; `CALL.meta()` says what is known about it.
+    const CALL: CallId;
+
+    /// The argument on which access rules and the read-only check may depend: the call's `flags`
+    /// (0 if it has none), or the one other argument that its rules test.
+    fn flags(&self) -> u32 {
+        0
+    }
+
+    /// The object that the call acts on, for access control, the log and error texts.
+    fn subject(&self) -> Subject<'_> {
+        Subject::Connection
+    }
+}
+
+/// What a call acts on, as the caller names it. Snapshots and checkpoints are their domain's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nothing narrower than the connection.
+    Connection,
+    Domain(&'a DomainRef),
+    Interface(&'a InterfaceRef),
+    Network(&'a NetworkRef),
+    NetworkPort(&'a NetworkPortRef),
+    NodeDevice(&'a NodeDeviceRef),
+    Nwfilter(&'a NwfilterRef),
+    NwfilterBinding(&'a NwfilterBindingRef),
+    Secret(&'a SecretRef),
+    StoragePool(&'a StoragePoolRef),
+    StorageVol(&'a StorageVolRef),
+}
