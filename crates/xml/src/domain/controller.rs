@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `<controller>`: the buses of the guest.
+
+use super::device::{Device, VirtioOptions};
+use super::disk::IothreadMap;
+use crate::units::Kib;
+use crate::value::OnOff;
+
+spellings! {
+    /// Which bus a controller drives.
+    pub enum ControllerType {
+        Ide = "ide", Fdc = "fdc", Scsi = "scsi", Sata = "sata", VirtioSerial = "virtio-serial",
+        Ccid = "ccid", Usb = "usb", Pci = "pci", Xenbus = "xenbus", Isa = "isa",
+    }
+}
+
+element! {
+    /// `<controller>`.
+    pub struct Controller {
+        required kind: ControllerType = "type",
+        attr index: Option<u32> = "index",
+        attr model: Option<String> = "model",
+        attr ports: Option<u32> = "ports",
+        attr vectors: Option<u32> = "vectors",
+        attr max_grant_frames: Option<u32> = "maxGrantFrames",
+        attr max_event_channels: Option<u32> = "maxEventChannels",
+        child pci_model: Option<PciModel> = "model",
+        child target: Option<PciTarget> = "target",
+        child driver: Option<ControllerDriver> = "driver",
+        part info: Device,
+        child pcihole64: Option<Kib> = "pcihole64"
+    }
+}
+
+element! {
+    /// `<model name='…'/>`: the device that implements a PCI controller.
+    pub struct PciModel { required name: String = "name" }
+}
+
+element! {
+    /// `<target>` of a PCI controller.
+    pub struct PciTarget {
+        attr chassis_nr: Option<u32> = "chassisNr",
+        attr chassis: Option<u32> = "chassis",
+        attr port: Option<crate::value::Hex<1>> = "port",
+        attr bus_nr: Option<u32> = "busNr",
+        attr index: Option<u32> = "index",
+        attr hotplug: Option<OnOff> = "hotplug",
+        attr mem_reserve: Option<u64> = "memReserve",
+        leaf node: Option<u32> = "node"
+    }
+}
+
+element! {
+    /// `<driver>` of a controller.
+    pub struct ControllerDriver {
+        attr queues: Option<u32> = "queues",
+        attr cmd_per_lun: Option<u32> = "cmd_per_lun",
+        attr max_sectors: Option<u32> = "max_sectors",
+        attr ioeventfd: Option<OnOff> = "ioeventfd",
+        attr iothread: Option<u32> = "iothread",
+        part virtio: VirtioOptions,
+        child iothreads: Option<IothreadMap> = "iothreads"
+    }
+}

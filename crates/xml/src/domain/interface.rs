@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `<interface>`: a network card of the guest and what it is plugged into.
+
+use uuid::Uuid;
+
+use super::device::{Device, VirtioOptions};
+use super::storage::{Named, Reconnect, SourcePciAddress};
+use crate::tree::Tree;
+use crate::value::{Mac, OnOff, YesNo};
+
+spellings! {
+    /// What a card is plugged into.
+    pub enum InterfaceType {
+        Network = "network", Bridge = "bridge", User = "user", Ethernet = "ethernet",
+        Direct = "direct", Hostdev = "hostdev", VhostUser = "vhostuser", Vdpa = "vdpa",
+        Server = "server", Client = "client", Mcast = "mcast", Udp = "udp",
+        Internal = "internal", Null = "null", Vds = "vds",
+    }
+}
+
+element! {
+    /// `<interface>`.
+    pub struct Interface {
+        required kind: InterfaceType = "type",
+        attr managed: Option<YesNo> = "managed",
+        attr trust_guest_rx_filters: Option<YesNo> = "trustGuestRxFilters",
+        child mac: Option<InterfaceMac> = "mac",
+        child source: Option<InterfaceSource> = "source",
+        status actual: Option<ActualNetwork> = "actual",
+        child vlan: Option<Vlan> = "vlan",
+        child virtualport: Option<VirtualPort> = "virtualport",
+        child bandwidth: Option<Bandwidth> = "bandwidth",
+        child ips: Vec<Ip> = "ip",
+        child routes: Vec<Route> = "route",
+        child port_forwards: Vec<PortForward> = "portForward",
+        child script: Option<Script> = "script",
+        child downscript: Option<Script> = "downscript",
+        child backenddomain: Option<Named> = "backenddomain",
+        child target: Option<InterfaceTarget> = "target",
+        child guest: Option<GuestEnd> = "guest",
+        child model: Option<InterfaceModel> = "model",
+        child driver: Option<InterfaceDriver> = "driver",
+        child backend: Option<InterfaceBackend> = "backend",
+        child filterref: Option<FilterRef> = "filterref",
+        child tune: Option<Tune> = "tune",
+        child link: Option<Link> = "link",
+        child mtu: Option<Mtu> = "mtu",
+        child coalesce: Option<Coalesce> = "coalesce",
+        child port: Option<PortOptions> = "port",
+        child teaming: Option<Teaming> = "teaming",
+        part info: Device
+    }
+}
+
+element! {
+    /// `<mac>`.
+    pub struct InterfaceMac {
+        required address: Mac = "address",
+        attr kind: Option<MacType> = "type",
+        attr check: Option<YesNo> = "check",
+        attr current_address: Option<Mac> = "currentAddress"
+    }
+}
+
+spellings! {
+    /// Who chose an address.
+    pub enum MacType { Generated = "generated", Static = "static" }
+}
+
+element! {
+    /// `<source>` of a card; the interface's type decides which attributes there are.
+    pub struct InterfaceSource {
+        attr network: Option<String> = "network",
+        attr portgroup: Option<String> = "portgroup",
+        attr switchid: Option<Uuid> = "switchid",
+        attr portid: Option<String> = "portid",
+        attr portgroupid: Option<String> = "portgroupid",
+        attr connectionid: Option<String> = "connectionid",
+        attr kind: Option<String> = "type",
+        attr dev: Option<String> = "dev",
+        attr bridge: Option<String> = "bridge",
+        attr path: Option<String> = "path",
+        attr address: Option<String> = "address",
+        attr port: Option<u32> = "port",
+        attr mode: Option<String> = "mode",
+        attr name: Option<String> = "name",
+        attr mac_table_manager: Option<String> = "macTableManager",
+        child pci_address: Option<SourcePciAddress> = "address",
+        child local: Option<UdpEnd> = "local",
+        child reconnect: Option<Reconnect> = "reconnect",
+        child ips: Vec<Ip> = "ip",
+        child routes: Vec<Route> = "route"
+    }
+}
+
+element! {
+    /// `<actual>`: what a card of a virtual network is really plugged into.
+    pub struct ActualNetwork {
+        required kind: InterfaceType = "type",
+        attr managed: Option<YesNo> = "managed",
+        attr trust_guest_rx_filters: Option<YesNo> = "trustGuestRxFilters",
+        child source: Option<InterfaceSource> = "source",
+        child vlan: Option<Vlan> = "vlan",
+        child virtualport: Option<VirtualPort> = "virtualport",
+        child bandwidth: Option<Bandwidth> = "bandwidth",
+        child class: Option<Tree> = "class",
+        child port: Option<PortOptions> = "port",
+        child driver: Option<InterfaceDriver> = "driver"
+    }
+}
+
+element! {
+    /// `<local>`: this end of a UDP tunnel.
+    pub struct UdpEnd {
+        required address: String = "address",
+        required port: u32 = "port"
+    }
+}
+
+element! {
+    /// `<vlan>`.
+    pub struct Vlan {
+        attr trunk: Option<YesNo> = "trunk",
+        child tags: Vec<VlanTag> = "tag"
+    }
+}
+
+element! {
+    /// `<tag>` of a VLAN.
+    pub struct VlanTag {
+        required id: u32 = "id",
+        attr native_mode: Option<NativeMode> = "nativeMode"
+    }
+}
+
+spellings! {
+    /// How the native VLAN is sent.
+    pub enum NativeMode { Tagged = "tagged", Untagged = "untagged" }
+}
+
+element! {
+    /// `<virtualport>`.
+    pub struct VirtualPort {
+        attr kind: Option<VirtualPortType> = "type",
+        child parameters: Option<VirtualPortParameters> = "parameters"
+    }
+}
+
+spellings! {
+    /// Which kind of switch a port is on.
+    pub enum VirtualPortType {
+        None = "none", Qbg = "802.1Qbg", Qbh = "802.1Qbh", Openvswitch = "openvswitch", Midonet = "midonet",
+    }
+}
+
+element! {
+    /// `<parameters>` of a virtual port.
+    pub struct VirtualPortParameters {
+        attr managerid: Option<u32> = "managerid",
+        attr typeid: Option<u32> = "typeid",
+        attr typeidversion: Option<u32> = "typeidversion",
+        attr instanceid: Option<Uuid> = "instanceid",
+        attr interfaceid: Option<Uuid> = "interfaceid",
+        attr profileid: Option<String> = "profileid"
+    }
+}
+
+element! {
+    /// `<bandwidth>`.
+    pub struct Bandwidth {
+        attr class_id: Option<u32> = "classID",
+        child inbound: Option<Rate> = "inbound",
+        child outbound: Option<Rate> = "outbound"
+    }
+}
+
+element! {
+    /// Limits of one direction, in KiB per second and KiB.
+    pub struct Rate {
+        attr average: Option<u64> = "average",
+        attr peak: Option<u64> = "peak",
+        attr floor: Option<u64> = "floor",
+        attr burst: Option<u64> = "burst"
+    }
+}
+
+element! {
+    /// `<ip>`: an address of the guest's side.
+    pub struct Ip {
+        required address: String = "address",
+        attr family: Option<String> = "family",
+        attr prefix: Option<u32> = "prefix",
+        attr peer: Option<String> = "peer"
+    }
+}
+
+element! {
+    /// `<route>`.
+    pub struct Route {
+        attr family: Option<String> = "family",
+        attr address: Option<String> = "address",
+        attr netmask: Option<String> = "netmask",
+        attr prefix: Option<u32> = "prefix",
+        attr gateway: Option<String> = "gateway",
+        attr metric: Option<u32> = "metric"
+    }
+}
+
+element! {
+    /// `<portForward>`: ports of the host that lead into the guest.
+    pub struct PortForward {
+        required proto: ForwardProto = "proto",
+        attr address: Option<String> = "address",
+        attr dev: Option<String> = "dev",
+        child ranges: Vec<PortRange> = "range"
+    }
+}
+
+spellings! {
+    /// Protocols that are forwarded.
+    pub enum ForwardProto { Tcp = "tcp", Udp = "udp" }
+}
+
+element! {
+    /// `<range>` of ports.
+    pub struct PortRange {
+        required start: u32 = "start",
+        attr end: Option<u32> = "end",
+        attr to: Option<u32> = "to",
+        attr exclude: Option<YesNo> = "exclude"
+    }
+}
+
+element! {
+    /// `<script path='…'/>`.
+    pub struct Script { required path: String = "path" }
+}
+
+element! {
+    /// `<target>`: the tap device on the host.
+    pub struct InterfaceTarget {
+        attr dev: Option<String> = "dev",
+        attr managed: Option<YesNo> = "managed"
+    }
+}
+
+element! {
+    /// `<guest>`: the name inside a container.
+    pub struct GuestEnd {
+        attr dev: Option<String> = "dev",
+        attr actual: Option<String> = "actual"
+    }
+}
+
+element! {
+    /// `<model type='virtio'/>`. Any name: QEMU has models that we need not know.
+    pub struct InterfaceModel { required kind: String = "type" }
+}
+
+element! {
+    /// `<driver>` of a card.
+    pub struct InterfaceDriver {
+        attr name: Option<String> = "name",
+        attr model: Option<String> = "model",
+        attr txmode: Option<String> = "txmode",
+        attr ioeventfd: Option<OnOff> = "ioeventfd",
+        attr event_idx: Option<OnOff> = "event_idx",
+        attr queues: Option<u32> = "queues",
+        attr rx_queue_size: Option<u32> = "rx_queue_size",
+        attr tx_queue_size: Option<u32> = "tx_queue_size",
+        attr rss: Option<OnOff> = "rss",
+        attr rss_hash_report: Option<OnOff> = "rss_hash_report",
+        part virtio: VirtioOptions,
+        child host: Option<HostOffloads> = "host",
+        child guest: Option<GuestOffloads> = "guest"
+    }
+}
+
+element! {
+    /// `<host>`: what the host's side offloads.
+    pub struct HostOffloads {
+        attr csum: Option<OnOff> = "csum",
+        attr gso: Option<OnOff> = "gso",
+        attr tso4: Option<OnOff> = "tso4",
+        attr tso6: Option<OnOff> = "tso6",
+        attr ecn: Option<OnOff> = "ecn",
+        attr ufo: Option<OnOff> = "ufo",
+        attr mrg_rxbuf: Option<OnOff> = "mrg_rxbuf"
+    }
+}
+
+element! {
+    /// `<guest>`: what the guest's side offloads.
+    pub struct GuestOffloads {
+        attr csum: Option<OnOff> = "csum",
+        attr tso4: Option<OnOff> = "tso4",
+        attr tso6: Option<OnOff> = "tso6",
+        attr ecn: Option<OnOff> = "ecn",
+        attr ufo: Option<OnOff> = "ufo"
+    }
+}
+
+element! {
+    /// `<backend>`: what on the host moves the packets.
+    pub struct InterfaceBackend {
+        attr kind: Option<String> = "type",
+        attr tap: Option<String> = "tap",
+        attr vhost: Option<String> = "vhost",
+        attr log_file: Option<String> = "logFile"
+    }
+}
+
+element! {
+    /// `<filterref>`: the network filter of a card.
+    pub struct FilterRef {
+        required filter: String = "filter",
+        child parameters: Vec<FilterParameter> = "parameter"
+    }
+}
+
+element! {
+    /// A variable of a filter.
+    pub struct FilterParameter {
+        required name: String = "name",
+        required value: String = "value"
+    }
+}
+
+element! {
+    /// `<tune>`.
+    pub struct Tune { leaf sndbuf: Option<u64> = "sndbuf" }
+}
+
+element! {
+    /// `<link state='down'/>`.
+    pub struct Link { required state: LinkState = "state" }
+}
+
+spellings! {
+    /// Whether the cable is plugged.
+    pub enum LinkState { Up = "up", Down = "down" }
+}
+
+element! {
+    /// `<mtu size='…'/>`.
+    pub struct Mtu { required size: u32 = "size" }
+}
+
+element! {
+    /// `<coalesce>`: how interrupts are gathered.
+    pub struct Coalesce { child rx: Option<CoalesceRx> = "rx" }
+}
+
+element! {
+    /// The receiving side.
+    pub struct CoalesceRx { child frames: Option<CoalesceFrames> = "frames" }
+}
+
+element! {
+    /// At most so many frames.
+    pub struct CoalesceFrames { attr max: Option<u32> = "max" }
+}
+
+element! {
+    /// `<port isolated='yes'/>`.
+    pub struct PortOptions { attr isolated: Option<YesNo> = "isolated" }
+}
+
+element! {
+    /// `<teaming>`: two cards that stand in for each other during a migration.
+    pub struct Teaming {
+        required kind: TeamingType = "type",
+        attr persistent: Option<String> = "persistent"
+    }
+}
+
+spellings! {
+    /// Which half of a team a card is.
+    pub enum TeamingType { Persistent = "persistent", Transient = "transient" }
+}
+
+impl Interface {
+    /// The MAC address, if it is chosen already.
+    #[must_use]
+    pub fn mac_address(&self) -> Option<Mac> {
+        self.mac.as_ref().map(|mac| mac.address)
+    }
+
+    /// The tap device's name on the host.
+    #[must_use]
+    pub fn target_dev(&self) -> Option<&str> {
+        self.target.as_ref().and_then(|target| target.dev.as_deref())
+    }
+}

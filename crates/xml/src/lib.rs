@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How libvirt's objects look on paper: text -> typed values -> text.
+//!
+//! One declaration ([`element!`], [`spellings!`]) gives an element its struct, its reader and its writer;
+//! what is irregular stands by hand in the same file. `domain` holds the elements of a domain.
+//!
+//! Invariants: no I/O, no `unsafe`; time and memory are bounded by a constant times the input; whatever is
+//! read without a warning is written back; what libvirt would write is written byte for byte.
+
+#[macro_use]
+mod declare;
+pub mod capabilities;
+pub mod cpuset;
+pub mod domain;
+pub mod domain_capabilities;
+pub mod limits;
+pub mod reader;
+pub mod settle;
+pub mod slot;
+pub mod status;
+pub mod tree;
+pub mod units;
+mod validate;
+pub mod value;
+pub mod writer;
+
+pub use capabilities::Capabilities;
+pub use domain::Domain;
+pub use domain::any_device::AnyDevice;
+pub use domain_capabilities::DomainCapabilities;
+pub use reader::{ParseFlags, Parsed, Warning, parse_any};
+pub use status::Status;
+pub use writer::FormatFlags;

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a field's Rust type says how often its piece of XML may stand: `T`, `Option<T>`, `Vec<T>`.
+//!
+//! Invariant: of several elements where one is expected the first counts, as in libvirt; the others are reported.
+
+use virtus_api::Result;
+
+use crate::reader::{Element, Node, Source};
+use crate::value::Value;
+use crate::writer::Writer;
+
+/// A field that is an attribute or the element's text.
+pub trait AttrSlot {
+    fn set(&mut self, source: Source<'_>) -> Result<()>;
+    fn write(&self, name: &str, out: &mut Writer);
+    fn write_text(&self, out: &mut Writer);
+}
+
+/// Always written; the type's default when absent.
+impl<T: Value> AttrSlot for T {
+    fn set(&mut self, source: Source<'_>) -> Result<()> {
+        *self = source.value()?;
+        Ok(())
+    }
+    fn write(&self, name: &str, out: &mut Writer) {
+        out.attr(name, self);
+    }
+    fn write_text(&self, out: &mut Writer) {
+        out.text(self);
+    }
+}
+
+impl<T: Value> AttrSlot for Option<T> {
+    fn set(&mut self, source: Source<'_>) -> Result<()> {
+        *self = Some(source.value()?);
+        Ok(())
+    }
+    fn write(&self, name: &str, out: &mut Writer) {
+        out.opt(name, self.as_ref());
+    }
+    fn write_text(&self, out: &mut Writer) {
+        if let Some(value) = self {
+            out.text(value);
+        }
+    }
+}
+
+/// A field that is a child element.
+pub trait ChildSlot {
+    fn set(&mut self, node: Node<'_>) -> Result<()>;
+    fn write(&self, tag: &str, out: &mut Writer);
+}
+
+/// Written unless nothing in it is set.
+impl<T: Element + Default + PartialEq> ChildSlot for T {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        if *self == T::default() {
+            *self = T::read(node)?;
+        } else {
+            node.duplicate();
+        }
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        if *self != T::default() {
+            Element::write(self, tag, out);
+        }
+    }
+}
+
+impl<T: Element> ChildSlot for Option<T> {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        if self.is_none() {
+            *self = Some(T::read(node)?);
+        } else {
+            node.duplicate();
+        }
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        if let Some(value) = self {
+            value.write(tag, out);
+        }
+    }
+}
+
+impl<T: Element> ChildSlot for Vec<T> {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        self.push(T::read(node)?);
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        for value in self {
+            value.write(tag, out);
+        }
+    }
+}
+
+/// A field that is an element with only a text.
+pub trait LeafSlot {
+    fn set(&mut self, node: Node<'_>) -> Result<()>;
+    fn write(&self, tag: &str, out: &mut Writer);
+}
+
+/// Always written.
+impl<T: Value> LeafSlot for T {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        *self = node.text_value()?;
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        out.leaf(tag, self);
+    }
+}
+
+impl<T: Value> LeafSlot for Option<T> {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        if self.is_none() {
+            *self = Some(node.text_value()?);
+        } else {
+            node.duplicate();
+        }
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        if let Some(value) = self {
+            out.leaf(tag, value);
+        }
+    }
+}
+
+impl<T: Value> LeafSlot for Vec<T> {
+    fn set(&mut self, node: Node<'_>) -> Result<()> {
+        self.push(node.text_value()?);
+        Ok(())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        for value in self {
+            out.leaf(tag, value);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What no hypervisor could run, though it is well formed: values that contradict each other.
+//!
+//! Invariant: nothing is changed here; definitions that are loaded from disk are not asked
+//! ([`ParseFlags::SKIP_VALIDATE`](crate::ParseFlags::SKIP_VALIDATE)), so none is lost to a new rule.
+
+mod devices;
+mod disk;
+mod machine;
+mod placement;
+
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+
+use crate::domain::{Domain, DomainType};
+
+/// An error in libvirt's form that has no lead.
+fn detail(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorCode::XmlDetail, text).in_domain(ErrorDomain::Domain)
+}
+
+impl Domain {
+    /// Refuses what contradicts itself.
+    pub fn validate(&self) -> Result<()> {
+        machine::validate(self)?;
+        placement::validate(self)?;
+        self.validate_devices()
+    }
+
+    /// The devices' part of [`Self::validate`].
+    pub(crate) fn validate_devices(&self) -> Result<()> {
+        for disk in &self.devices.disks {
+            disk::validate(disk)?;
+            if matches!(
+                self.kind,
+                DomainType::Qemu | DomainType::Kqemu | DomainType::Kvm | DomainType::Hvf
+            ) {
+                disk::whole(disk)?;
+            }
+        }
+        devices::validate(self)
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What can stand in an attribute or be an element's text, and how it is spelt.
+//!
+//! Invariant: `parse` accepts what libvirt accepts, `write` spells as libvirt spells; nothing else knows spellings.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use crate::writer::Escaped;
+
+/// A value with a textual form.
+pub trait Value: Sized {
+    /// What is accepted, for error messages.
+    const ALLOWED: Allowed;
+    /// Reads the text; `None` if it is not allowed.
+    fn parse(text: &str) -> Option<Self>;
+    fn write(&self, out: &mut Escaped<'_>);
+}
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy)]
+pub enum Allowed {
+    OneOf(&'static [&'static str]),
+    A(&'static str),
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::A(kind) => f.write_str(kind),
+        }
+    }
+}
+
+impl Value for String {
+    const ALLOWED: Allowed = Allowed::A("text");
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+    fn write(&self, out: &mut Escaped<'_>) {
+        out.put(self);
+    }
+}
+
+macro_rules! numbers {
+    ($($ty:ident $kind:literal),*) => {$(
+        impl Value for $ty {
+            const ALLOWED: Allowed = Allowed::A($kind);
+            fn parse(text: &str) -> Option<Self> {
+                let text = text.trim_ascii();
+                let digits = text.strip_prefix('+').unwrap_or(text);
+                digits.parse().ok()
+            }
+            fn write(&self, out: &mut Escaped<'_>) {
+                out.put(self);
+            }
+        }
+    )*};
+}
+numbers!(
+    u8 "a number from 0 to 255", u16 "a number from 0 to 65535", u32 "a number from 0 to 4294967295",
+    u64 "a non-negative number", i32 "a number", i64 "a number"
+);
+
+macro_rules! shown {
+    ($($ty:ident $kind:literal),*) => {$(
+        impl Value for $ty {
+            const ALLOWED: Allowed = Allowed::A($kind);
+            fn parse(text: &str) -> Option<Self> {
+                text.trim_ascii().parse().ok()
+            }
+            fn write(&self, out: &mut Escaped<'_>) {
+                out.put(self);
+            }
+        }
+    )*};
+}
+shown!(IpAddr "an IP address", Mac "a MAC address such as 52:54:00:12:34:56");
+
+impl Value for Uuid {
+    const ALLOWED: Allowed = Allowed::A("a UUID such as c7a5fdbd-edaf-9455-926a-d65c16db1809");
+    fn parse(text: &str) -> Option<Self> {
+        let digits: String =
+            text.chars().filter(|c| !matches!(c, '-') && !c.is_whitespace()).collect();
+        Self::try_parse(&digits).ok()
+    }
+    fn write(&self, out: &mut Escaped<'_>) {
+        out.put(self.hyphenated());
+    }
+}
+
+/// An Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl std::str::FromStr for Mac {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|p| (1..=2).contains(&p.len())).ok_or(())?;
+            if !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(());
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| ())?;
+        }
+        if parts.next().is_some() { Err(()) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// A number written as `0x` and `WIDTH` digits; read in decimal, hexadecimal or octal, as C reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct Hex<const WIDTH: usize>(pub u64);
+
+impl<const WIDTH: usize> Value for Hex<WIDTH> {
+    const ALLOWED: Allowed = Allowed::A("a number such as 0x1f");
+    fn parse(text: &str) -> Option<Self> {
+        c_number(text).map(Self)
+    }
+    fn write(&self, out: &mut Escaped<'_>) {
+        out.put(format_args!("0x{:0width$x}", self.0, width = WIDTH));
+    }
+}
+
+/// A number that C would read with base 0.
+#[must_use]
+pub fn c_number(text: &str) -> Option<u64> {
+    let text = text.trim_ascii();
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        if hex.starts_with('+') {
+            return None;
+        }
+        u64::from_str_radix(hex, 16).ok()
+    } else if text.len() > 1 && text.starts_with('0') {
+        u64::from_str_radix(&text[1..], 8).ok()
+    } else {
+        text.parse().ok()
+    }
+}
+
+spellings! {
+    /// A choice that is spelt `yes` or `no`.
+    pub enum YesNo { No = "no", Yes = "yes" }
+}
+spellings! {
+    /// A choice that is spelt `on` or `off`.
+    pub enum OnOff { Off = "off", On = "on" }
+}
+
+impl YesNo {
+    #[must_use]
+    pub fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+impl OnOff {
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+impl From<bool> for YesNo {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+impl From<bool> for OnOff {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+}
