@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a daemon knows of a driver: how to start it, which URIs it serves, when it is busy.
+
+use std::sync::Arc;
+
+use virtus_api::{CallId, Result};
+
+use crate::routes::BoxFuture;
+use crate::{Paths, Responder, Uri};
+
+/// The surroundings in which a driver is started.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Where definitions, state, logs and sockets live; also tells system from session.
+    pub paths: Paths,
+}
+
+/// A driver as the table of daemons lists it: a name and how to start it.
+#[derive(Clone, Copy)]
+pub struct DriverEntry {
+    /// The driver's name in logs and in the support matrix ("QEMU").
+    pub name: &'static str,
+    /// The calls that it answers; known without starting it.
+    pub calls: fn() -> Vec<CallId>,
+    /// Loads configuration and state, reattaches to what runs, and starts to serve.
+    pub start: fn(Environment) -> Starting,
+}
+
+/// A driver on its way.
+pub type Starting = BoxFuture<Result<Arc<dyn Driver>>>;
+
+/// A started driver.
+pub trait Driver: Send + Sync {
+    /// The name of its [`DriverEntry`].
+    fn name(&self) -> &'static str;
+
+    /// Whether it serves `uri` as the hypervisor. An error says why a URI of its scheme is wrong.
+    fn serves(&self, uri: &Uri) -> Result<bool>;
+
+    /// The URI meant by a client that names none, if this driver offers one.
+    fn default_uri(&self) -> Option<Uri>;
+
+    /// Who answers the requests of its sessions.
+    fn responder(&self) -> Arc<dyn Responder>;
+
+    /// How many things keep the daemon from exiting when it is idle (running guests).
+    fn busy(&self) -> usize;
+
+    /// Starts what is marked for start at boot; called once, after the daemon serves.
+    fn autostart(&self) -> BoxFuture<()>;
+
+    /// Reads the configuration anew (SIGHUP).
+    fn reload(&self) -> BoxFuture<Result<()>>;
+
+    /// The daemon will exit: finish writes and let go of guests without touching them.
+    fn stop(&self) -> BoxFuture<()>;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The table from request types to a driver's functions. It is also the driver's support matrix:
+//! what is not in it answers `VIR_ERR_NO_SUPPORT`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use virtus_api::{AnyReply, AnyRequest, CallId, Error, Request, Result};
+
+use crate::Call;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+type Handler<D> =
+    Box<dyn Fn(Arc<D>, Call, AnyRequest) -> BoxFuture<Result<AnyReply>> + Send + Sync>;
+
+/// Which function of driver `D` answers which call. Looked up by [`CallId`] in constant time.
+pub struct Routes<D> {
+    handlers: Vec<Option<Handler<D>>>,
+}
+
+impl<D: Send + Sync + 'static> Routes<D> {
+    /// A driver that answers nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { handlers: std::iter::repeat_with(|| None).take(CallId::COUNT).collect() }
+    }
+
+    /// Registers `handler` for the call that its third argument names.
+    #[must_use]
+    pub fn on<R, F, Fut>(mut self, handler: F) -> Self
+    where
+        R: Request,
+        F: Fn(Arc<D>, Call, R) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R::Reply>> + Send + 'static,
+    {
+        let erased = move |driver, call, request: AnyRequest| -> BoxFuture<Result<AnyReply>> {
+            match request.take::<R>() {
+                Ok(request) => {
+                    let answer = handler(driver, call, request);
+                    Box::pin(async move { answer.await.map(AnyReply::new::<R>) })
+                }
+                Err(request) => Box::pin(async move { Err(unsupported(request.call())) }),
+            }
+        };
+        self.handlers[R::CALL.index()] = Some(Box::new(erased));
+        self
+    }
+
+    /// Adds every route of `others`; theirs win where both answer.
+    #[must_use]
+    pub fn include(mut self, others: Self) -> Self {
+        for (mine, theirs) in self.handlers.iter_mut().zip(others.handlers) {
+            if theirs.is_some() {
+                *mine = theirs;
+            }
+        }
+        self
+    }
+
+    /// Whether this driver answers `call`.
+    #[must_use]
+    pub fn answers(&self, call: CallId) -> bool {
+        self.handlers[call.index()].is_some()
+    }
+
+    /// The calls that this driver answers.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallId> {
+        CallId::ALL.iter().copied().filter(|call| self.answers(*call)).collect()
+    }
+
+    /// Starts the handler of `request`.
+    pub fn respond(
+        &self,
+        driver: &Arc<D>,
+        call: Call,
+        request: AnyRequest,
+    ) -> BoxFuture<Result<AnyReply>> {
+        match &self.handlers[request.call().index()] {
+            Some(handler) => handler(driver.clone(), call, request),
+            None => Box::pin(async move { Err(unsupported(request.call())) }),
+        }
+    }
+}
+
+impl<D: Send + Sync + 'static> Default for Routes<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// libvirt names the API function in this error, and clients match on its lead.
+pub(crate) fn unsupported(call: CallId) -> Error {
+    Error::no_support(call.meta().shown())
+}

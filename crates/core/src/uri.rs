@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Connection URIs: `driver[+transport]://[user@][host][:port]/[path][?parameters]`.
+
+use std::fmt;
+
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+
+/// A parsed connection URI (libvirt's "Connection URIs" page).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uri {
+    /// The hypervisor: `qemu`, `lxc`, `test`, …
+    pub scheme: String,
+    /// What follows `+` in the scheme: `unix`, `tcp`, `tls`, `ssh`, …
+    pub transport: Option<String>,
+    /// User name before `@`.
+    pub user: Option<String>,
+    /// Host name or address, without the brackets of an IPv6 address.
+    pub server: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Path with its leading slash, decoded; empty if there is none.
+    pub path: String,
+    /// Query parameters in their order, decoded.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl Uri {
+    /// Parses a URI.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` naming the URI and the part that is wrong.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::new(ErrorCode::InvalidArg, format!("cannot parse URI '{text}': {why}"))
+                .in_domain(ErrorDomain::Uri)
+                .hint("a URI looks like 'qemu:///system' or 'qemu+ssh://user@host/system'")
+        };
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| wrong("the scheme is missing"))?;
+        let mut letters = scheme.chars();
+        if !letters.next().is_some_and(|c| c.is_ascii_alphabetic())
+            || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        {
+            return Err(wrong("the scheme is malformed"));
+        }
+        let (scheme, transport) = match scheme.split_once('+') {
+            Some((scheme, transport)) => (scheme, Some(transport.to_owned())),
+            None => (scheme, None),
+        };
+        let rest = rest.split_once('#').map_or(rest, |(rest, _fragment)| rest);
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut uri = Self { scheme: scheme.to_owned(), transport, ..Self::default() };
+        let path = match rest.strip_prefix("//") {
+            Some(rest) => {
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                uri.set_authority(authority).map_err(wrong)?;
+                path
+            }
+            None => rest,
+        };
+        uri.path = decode(path).ok_or_else(|| wrong("the path has a bad % escape"))?;
+        for pair in query.split(['&', ';']).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let both = decode(name).zip(decode(value));
+            uri.parameters.push(both.ok_or_else(|| wrong("a parameter has a bad % escape"))?);
+        }
+        Ok(uri)
+    }
+
+    fn set_authority(&mut self, authority: &str) -> Result<(), &'static str> {
+        let server = match authority.rsplit_once('@') {
+            Some((user, server)) => {
+                self.user = Some(decode(user).ok_or("the user has a bad % escape")?);
+                server
+            }
+            None => authority,
+        };
+        let (host, port) = match server.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or("the ']' of the host is missing")?;
+                (host, port.strip_prefix(':').unwrap_or(port))
+            }
+            None => server.rsplit_once(':').unwrap_or((server, "")),
+        };
+        if !port.is_empty() {
+            self.port = Some(port.parse().map_err(|_| "the port is not a number below 65536")?);
+        }
+        if !host.is_empty() {
+            self.server = Some(decode(host).ok_or("the host has a bad % escape")?);
+        }
+        Ok(())
+    }
+
+    /// The value of the first query parameter of this name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let decoded = match byte {
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        };
+        bytes.push(decoded);
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+/// Percent-encodes what may not stand plainly in the part whose further `plain` characters are given.
+fn encode(f: &mut fmt::Formatter<'_>, text: &str, plain: &str) -> fmt::Result {
+    for byte in text.bytes() {
+        let letter = char::from(byte);
+        if letter.is_ascii_alphanumeric() || "-._~".contains(letter) || plain.contains(letter) {
+            write!(f, "{letter}")?;
+        } else {
+            write!(f, "%{byte:02X}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.scheme)?;
+        if let Some(transport) = &self.transport {
+            write!(f, "+{transport}")?;
+        }
+        f.write_str("://")?;
+        if let Some(user) = &self.user {
+            encode(f, user, "!$&'()*+,;=:")?;
+            f.write_str("@")?;
+        }
+        match &self.server {
+            Some(server) if server.contains(':') => write!(f, "[{server}]")?,
+            Some(server) => encode(f, server, "!$&'()*+,;=")?,
+            None => {}
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        encode(f, &self.path, "/!$&'()*+,;=:@")?;
+        for (index, (name, value)) in self.parameters.iter().enumerate() {
+            f.write_str(if index == 0 { "?" } else { "&" })?;
+            encode(f, name, "/:@")?;
+            f.write_str("=")?;
+            encode(f, value, "/:@")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_uri_comes_apart_and_together() {
+        let text = "qemu+ssh://root@[::1]:2222/system?socket=/run/x&no_verify=1";
+        let uri = Uri::parse(text).unwrap();
+        assert_eq!(uri.scheme, "qemu");
+        assert_eq!(uri.transport.as_deref(), Some("ssh"));
+        assert_eq!(uri.server.as_deref(), Some("::1"));
+        assert_eq!(uri.port, Some(2222));
+        assert_eq!(uri.path, "/system");
+        assert_eq!(uri.parameter("socket"), Some("/run/x"));
+        assert_eq!(uri.to_string(), text);
+    }
+
+    #[test]
+    fn errors_name_the_part() {
+        for (text, part) in [
+            ("system", "the scheme is missing"),
+            ("qemu://host:99999/", "port"),
+            ("qemu://[::1/system", "']'"),
+            ("qemu:///%zz", "% escape"),
+        ] {
+            let error = Uri::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Control groups: version 1, version 2, and hosts that have both.
+//!
+//! A [`Group`] is one name in every hierarchy that the host has; each controller is found where it is
+//! mounted. Below a guest's group lie `emulator` and `vcpuN`, groups of threads:
+//!
+//! ```text
+//! <the daemon's own group>/machine/qemu-1-vm1.libvirt-qemu/{emulator,vcpu0,…}
+//! ```
+//! Invariant: a controller that is not there is an error that says so, never a silent success.
+
+mod detect;
+mod group;
+mod limits;
+
+use std::path::PathBuf;
+
+use virtus_api::{Error, ErrorCode, ErrorDomain};
+
+pub use group::Group;
+pub use limits::{BlkioDevice, CpuQuota, CpuUsage, UNLIMITED};
+
+/// What the kernel can account or limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Controller {
+    /// Shares and quotas of CPU time.
+    Cpu,
+    /// Counting CPU time (part of [`Self::Cpu`] in version 2).
+    Cpuacct,
+    /// Which CPUs and NUMA nodes.
+    Cpuset,
+    /// Memory.
+    Memory,
+    /// Which devices may be opened (version 1 only).
+    Devices,
+    /// Stopping and continuing.
+    Freezer,
+    /// Disks (`io` in version 2).
+    Blkio,
+    /// How many processes.
+    Pids,
+}
+
+impl Controller {
+    const ALL: [Self; 8] = [
+        Self::Cpu,
+        Self::Cpuacct,
+        Self::Cpuset,
+        Self::Memory,
+        Self::Devices,
+        Self::Freezer,
+        Self::Blkio,
+        Self::Pids,
+    ];
+
+    /// Its name in version 1 and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cpuacct => "cpuacct",
+            Self::Cpuset => "cpuset",
+            Self::Memory => "memory",
+            Self::Devices => "devices",
+            Self::Freezer => "freezer",
+            Self::Blkio => "blkio",
+            Self::Pids => "pids",
+        }
+    }
+
+    /// Its name in version 2; `None` where it is not a controller that can be switched on there.
+    fn unified_name(self) -> Option<&'static str> {
+        match self {
+            Self::Cpu => Some("cpu"),
+            Self::Cpuset => Some("cpuset"),
+            Self::Memory => Some("memory"),
+            Self::Blkio => Some("io"),
+            Self::Pids => Some("pids"),
+            Self::Cpuacct | Self::Devices | Self::Freezer => None,
+        }
+    }
+}
+
+/// One mounted hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hierarchy {
+    /// Version 2.
+    unified: bool,
+    /// The folder of the daemon's own group.
+    own: PathBuf,
+    controllers: Vec<Controller>,
+}
+
+/// The hierarchies of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cgroups {
+    hierarchies: Vec<Hierarchy>,
+}
+
+impl Cgroups {
+    /// Whether this controller is to be had.
+    #[must_use]
+    pub fn has(&self, controller: Controller) -> bool {
+        self.hierarchies.iter().any(|hierarchy| hierarchy.controllers.contains(&controller))
+    }
+
+    /// The group `path` below the daemon's own, such as `machine/qemu-1-vm1.libvirt-qemu`. It need not
+    /// exist yet.
+    #[must_use]
+    pub fn group(&self, path: &str) -> Group {
+        Group::new(self, path)
+    }
+}
+
+/// The answer where a controller is not there, in libvirt's words.
+fn not_mounted(controller: Controller) -> Error {
+    let name = match controller {
+        Controller::Cpu => "CPU".to_owned(),
+        Controller::Cpuacct => "CPUACCT".to_owned(),
+        other => other.name().to_owned(),
+    };
+    Error::new(ErrorCode::OperationInvalid, format!("cgroup {name} controller is not mounted"))
+        .in_domain(ErrorDomain::Cgroup)
+        .hint("see which controllers this host has: cat /proc/self/cgroup /sys/fs/cgroup/cgroup.controllers")
+}
+
+/// The name of a guest's group: libvirt's, in which the name is kept short and plain.
+#[must_use]
+pub fn machine_group(driver: &str, id: i32, name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .take(20)
+        .collect();
+    format!("machine/{driver}-{id}-{plain}.libvirt-{driver}")
+}
+
+#[cfg(test)]
+mod tests;

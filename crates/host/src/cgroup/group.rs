@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One group in all hierarchies: making, filling, removing.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use virtus_api::{Error, ErrorDomain, Result};
+
+use super::{Cgroups, Controller, not_mounted};
+
+/// A group by one name in every hierarchy of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub(super) parts: Vec<Part>,
+}
+
+/// The group in one hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) unified: bool,
+    pub(super) controllers: Vec<Controller>,
+    /// The daemon's own group, in which it lies.
+    own: PathBuf,
+    pub(super) folder: PathBuf,
+}
+
+impl Group {
+    pub(super) fn new(cgroups: &Cgroups, path: &str) -> Self {
+        let parts = cgroups.hierarchies.iter().map(|hierarchy| Part {
+            unified: hierarchy.unified,
+            controllers: hierarchy.controllers.clone(),
+            own: hierarchy.own.clone(),
+            folder: hierarchy.own.join(path),
+        });
+        Self { parts: parts.collect() }
+    }
+
+    /// A group in this one.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        let mut child = self.clone();
+        child.parts.iter_mut().for_each(|part| part.folder.push(name));
+        child
+    }
+
+    /// Whether it exists, in any hierarchy.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.parts.iter().any(|part| part.folder.is_dir())
+    }
+
+    /// Makes it, with what lies above it. Hierarchies in which that fails (read-only, or not delegated to
+    /// this daemon) are left out of the group that is returned, and why is logged.
+    ///
+    /// # Errors
+    /// Where it can be made in no hierarchy at all.
+    pub fn make(&self) -> Result<Self> {
+        self.make_each(|part| part.make())
+    }
+
+    /// Makes it for single threads (`emulator`, `vcpuN`) of the group above.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub fn make_for_threads(&self) -> Result<Self> {
+        self.make_each(|part| {
+            part.make()?;
+            if part.unified { write(&part.folder.join("cgroup.type"), "threaded") } else { Ok(()) }
+        })
+    }
+
+    fn make_each(&self, make: impl Fn(&Part) -> io::Result<()>) -> Result<Self> {
+        let mut made = Vec::new();
+        let mut last = None;
+        for part in &self.parts {
+            match make(part) {
+                Ok(()) => made.push(part.limited_to_enabled()),
+                Err(cause) => {
+                    tracing::info!(folder = %part.folder.display(), %cause, "no cgroup here");
+                    last = Some((part.folder.clone(), cause));
+                }
+            }
+        }
+        match last {
+            Some((folder, cause)) if made.is_empty() => Err(failed("make", &folder, &cause)),
+            _ => Ok(Self { parts: made }),
+        }
+    }
+
+    /// Removes it with the groups in it. What still has processes stays.
+    ///
+    /// # Errors
+    /// Where processes are still in it.
+    pub fn remove(&self) -> Result<()> {
+        for part in &self.parts {
+            remove_tree(&part.folder, 4).map_err(|cause| failed("remove", &part.folder, &cause))?;
+        }
+        Ok(())
+    }
+
+    /// The files by which a new process joins it before it runs (see `Spawn::cgroup`).
+    #[must_use]
+    pub fn procs_files(&self) -> Vec<PathBuf> {
+        self.parts.iter().map(|part| part.folder.join("cgroup.procs")).collect()
+    }
+
+    /// Puts a process with all its threads into it.
+    ///
+    /// # Errors
+    /// Where the process is gone or may not be moved.
+    pub fn put(&self, pid: u32) -> Result<()> {
+        for part in &self.parts {
+            let file = part.folder.join("cgroup.procs");
+            write(&file, &pid.to_string()).map_err(|cause| {
+                failed(&format!("put process {pid} into"), &part.folder, &cause)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts one thread into it.
+    ///
+    /// # Errors
+    /// Where the thread is gone or may not be moved.
+    pub fn put_thread(&self, tid: u32) -> Result<()> {
+        for part in &self.parts {
+            let name = if part.unified { "cgroup.threads" } else { "tasks" };
+            write(&part.folder.join(name), &tid.to_string())
+                .map_err(|cause| failed(&format!("put thread {tid} into"), &part.folder, &cause))?;
+        }
+        Ok(())
+    }
+
+    /// Whether this controller is to be had for this group.
+    #[must_use]
+    pub fn has(&self, controller: Controller) -> bool {
+        self.parts.iter().any(|part| part.controllers.contains(&controller))
+    }
+
+    /// The part in which `controller` is.
+    pub(super) fn part(&self, controller: Controller) -> Result<&Part> {
+        self.parts
+            .iter()
+            .find(|part| part.controllers.contains(&controller))
+            .ok_or_else(|| not_mounted(controller))
+    }
+}
+
+impl Part {
+    pub(super) fn read(&self, file: &str) -> Result<String> {
+        let path = self.folder.join(file);
+        fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|cause| failed("read", &path, &cause))
+    }
+
+    pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
+        let path = self.folder.join(file);
+        write(&path, value).map_err(|cause| failed(&format!("write '{value}' to"), &path, &cause))
+    }
+
+    /// Makes every folder from the daemon's own group down, and readies each for use.
+    fn make(&self) -> io::Result<()> {
+        let below = self.folder.strip_prefix(&self.own).unwrap_or(Path::new(""));
+        let mut here = self.own.clone();
+        for name in below {
+            if self.unified {
+                self.enable(&here);
+            }
+            here.push(name);
+            match fs::create_dir(&here) {
+                Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(cause),
+                _ => {}
+            }
+            if self.controllers.contains(&Controller::Cpuset) && !self.unified {
+                inherit_cpuset(&here)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Version 2: hands the controllers on to the groups below. The kernel refuses each that is not
+    /// delegated, and all while the group has processes of its own.
+    fn enable(&self, folder: &Path) {
+        for name in self.controllers.iter().filter_map(|controller| controller.unified_name()) {
+            let file = folder.join("cgroup.subtree_control");
+            if let Err(cause) = write(&file, &format!("+{name}")) {
+                tracing::debug!(file = %file.display(), name, %cause, "controller not handed on");
+            }
+        }
+    }
+
+    /// Version 2: only what was handed on down to this group counts.
+    fn limited_to_enabled(&self) -> Self {
+        let mut part = self.clone();
+        if part.unified {
+            let text = fs::read_to_string(part.folder.join("cgroup.controllers"));
+            let text = text.unwrap_or_default();
+            let names: Vec<&str> = text.split_ascii_whitespace().collect();
+            part.controllers.retain(|controller| match controller.unified_name() {
+                Some(name) => names.contains(&name),
+                // Counting works in every group.
+                None => true,
+            });
+        }
+        part
+    }
+}
+
+/// Version 1: a new group has no CPUs and no memory, and takes no process until it has.
+fn inherit_cpuset(folder: &Path) -> io::Result<()> {
+    let Some(above) = folder.parent() else { return Ok(()) };
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        if fs::read_to_string(folder.join(name))?.trim().is_empty() {
+            write(&folder.join(name), fs::read_to_string(above.join(name))?.trim())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(folder: &Path, depth: u8) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path(), depth - 1)?;
+        }
+    }
+    match fs::remove_dir(folder) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// The kernel takes each value as one write, never as a new file.
+fn write(path: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
+}
+
+fn failed(attempt: &str, path: &Path, cause: &io::Error) -> Error {
+    Error::system(format!("cannot {attempt} cgroup '{}'", path.display()), cause)
+        .in_domain(ErrorDomain::Cgroup)
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Linux, as the drivers need it: processes, users, labels, cgroups, network devices, facts about the host.
+//!
+//! Invariant: this is the only crate below the drivers that contains `unsafe`, each block with its reason.
+
+pub mod access;
+pub mod cgroup;
+pub mod label;
+pub mod net;
+pub mod node;
+pub mod pidfile;
+pub mod process;
+pub mod user;
