@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What local hypervisors share. A new hypervisor implements [`Machine`] and gets definitions,
+//! states, jobs, events, restore after a restart, and the calls that every one answers the same way.
+//!
+//! Invariants: one task (the actor) owns each machine and is its only writer; readers take a
+//! published, immutable [`Snapshot`] and never wait; no lock is held across an `.await`.
+
+mod actor;
+mod context;
+mod control;
+mod core;
+mod define;
+mod definitions;
+mod devices;
+mod handle;
+mod ink;
+pub mod jobs;
+mod machine;
+mod machines;
+pub mod notice;
+mod restore;
+pub mod routes;
+mod snapshot;
+mod start;
+pub mod state;
+mod status;
+mod undo;
+
+pub use context::Context;
+pub use define::Leftovers;
+pub use definitions::{Places, check_name};
+pub use devices::{attach_to, detach_from, update_in};
+pub use handle::Handle;
+pub use jobs::{Job, Long};
+pub use machine::{
+    GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
+};
+pub use machines::Machines;
+pub use notice::{End, Notice, Pause, PowerOff};
+pub use routes::{HasMachines, routes};
+pub use snapshot::{Snapshot, no_domain_uuid, not_running};
+pub use start::Wishes;
+pub use state::{Change, State};
+pub use status::{Private, Status};
+pub use undo::Undo;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How the machines come back when the daemon starts: definitions from their files, running machines
+//! from their status files.
+//!
+//! A file that cannot be read is reported and left alone; it stops nothing else. A machine that runs
+//! is shown at once as its status file says, and its jobs wait until it is taken over: a monitor that
+//! does not answer delays nobody but its own machine. What has ended meanwhile is cleaned up and told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::events::Hub;
+use virtus_core::{Paths, store};
+use virtus_xml::Domain;
+
+use crate::context::Context;
+use crate::core::{Core, Live, StatusPart};
+use crate::definitions::{Places, load};
+use crate::handle::Handle;
+use crate::jobs::{Job, Long};
+use crate::machine::{Machine, Origin};
+use crate::machines::Machines;
+use crate::notice::End;
+use crate::snapshot::Snapshot;
+use crate::start::Wishes;
+use crate::state::State;
+use crate::status::Status;
+
+/// How long [`Machines::open`] waits for machines to be taken over before the daemon serves.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Machines that start at the same time when the host boots.
+const AT_ONCE: usize = 4;
+/// Files that one blocking task reads.
+const BATCH: usize = 256;
+
+impl<M: Machine> Machines<M> {
+    /// Loads all machines of `machine`'s driver and takes over those that run.
+    ///
+    /// # Errors
+    /// Only if the folders themselves cannot be read.
+    pub async fn open(machine: Arc<M>, hub: Arc<Hub>, paths: &Paths) -> Result<Arc<Self>> {
+        let places = Places::new(paths, M::NAME);
+        let set = Self::empty(machine, hub, places.clone());
+        for (def, autostart) in definitions(&set.machine().clone(), places.clone()).await? {
+            set.add_defined(def, autostart);
+        }
+        let found = statuses(places).await?;
+        let mut takeovers = JoinSet::new();
+        for (path, status) in found {
+            match set.add_running(&status) {
+                Ok(handle) => {
+                    takeovers.spawn(async move { handle.take_over(status).await });
+                }
+                Err(error) => tracing::error!("'{}': {error}", path.display()),
+            }
+        }
+        let all = async { while takeovers.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!("{} domains have not been taken over yet", takeovers.len());
+            takeovers.detach_all();
+        }
+        Ok(set)
+    }
+
+    /// Starts the machines that are marked for it, once per boot of the host.
+    pub async fn autostart(self: &Arc<Self>) {
+        let mark = self.places().autostarted();
+        let first = spawn_blocking(move || {
+            if mark.exists() {
+                return false;
+            }
+            if let Err(error) = store::write(&mark, b"", store::PRIVATE) {
+                tracing::warn!("{error}");
+            }
+            true
+        });
+        if !first.await.unwrap_or(false) {
+            return;
+        }
+        let marked = self.all().into_iter().filter(|(_, s)| s.autostart && !s.is_active());
+        let start = |(handle, snapshot): (Arc<Handle<M>>, Arc<Snapshot>)| async move {
+            if let Err(error) = handle.start("autostart", Wishes::default()).await {
+                tracing::error!("cannot autostart domain '{}': {error}", snapshot.name);
+            }
+        };
+        stream::iter(marked).for_each_concurrent(AT_ONCE, start).await;
+    }
+
+    fn add_defined(self: &Arc<Self>, def: Domain, autostart: bool) {
+        let uuid = def.uuid.unwrap_or_default();
+        let mut core = Core::claimed(&def.name);
+        core.persistent = Some(Arc::new(def));
+        core.autostart = autostart;
+        if let Err(error) = self.add(uuid, core) {
+            tracing::error!("a definition is passed over: {error}");
+        }
+    }
+
+    fn add_running(self: &Arc<Self>, status: &Status) -> Result<Arc<Handle<M>>> {
+        let def = &status.def;
+        let uuid = def.uuid.ok_or_else(|| broken("it has no uuid"))?;
+        let id = def.id.filter(|id| *id > 0).ok_or_else(|| broken("it has no id"))?;
+        let (_, heard) = mpsc::unbounded_channel();
+        let mut live = Live::new(Arc::new(def.clone()), heard);
+        live.status = StatusPart::of(status.clone()).1;
+        let Some(handle) = self.by_uuid(uuid) else {
+            let mut core = Core::claimed(&def.name);
+            core.live = Some(live);
+            core.state = status.state;
+            return self.add(uuid, core);
+        };
+        if handle.snapshot().is_active() {
+            return Err(broken("another status file has its uuid"));
+        }
+        self.adopt_id(id, &handle)?;
+        let mut core = handle.core();
+        core.live = Some(live);
+        core.state = status.state;
+        handle.publish(&core);
+        drop(core);
+        Ok(handle)
+    }
+}
+
+impl<M: Machine> Handle<M> {
+    /// Takes over a machine that a former daemon left running, or removes its traces.
+    async fn take_over(self: Arc<Self>, status: Status) {
+        let name = status.def.name.clone();
+        let job = Job::long(Long::Start, "reattach");
+        let outcome =
+            self.job(job, move |context| async move { reattach(&context, &status).await });
+        match outcome.await {
+            Ok(()) => tracing::info!("domain '{name}' runs on"),
+            Err(error) => tracing::warn!("domain '{name}' is gone: {error}"),
+        }
+    }
+}
+
+async fn reattach<M: Machine>(context: &Context<M>, status: &Status) -> Result<()> {
+    let handle = context.handle();
+    let (notices, heard) = mpsc::unbounded_channel();
+    let attached = if status.state == State::STARTING {
+        Err(Error::new(ErrorCode::OperationFailed, "its start was not finished"))
+    } else {
+        context.machine().reattach(status, notices).await
+    };
+    match attached {
+        Ok(launched) => {
+            {
+                let mut core = handle.core();
+                core.state = launched.status.state;
+                if let Some(live) = core.live.as_mut() {
+                    let (mut def, part) = StatusPart::of(launched.status);
+                    def.id = status.def.id;
+                    live.def = Arc::new(def);
+                    live.status = part;
+                    live.running = Some(launched.running);
+                    live.notices = Some(heard);
+                }
+                handle.publish(&core);
+            }
+            context.save_status().wait().await
+        }
+        Err(error) => {
+            context.machine().clean_up(&status.def).await;
+            if let Some(live) = handle.core().live.as_mut() {
+                live.leaving = true;
+            }
+            if let Err(litter) = context.save_status().wait().await {
+                tracing::warn!("{litter}");
+            }
+            handle.forget_live(End::Failed);
+            Err(error)
+        }
+    }
+}
+
+/// All definitions that can be read, completed, with their autostart marks.
+async fn definitions<M: Machine>(machine: &Arc<M>, places: Places) -> Result<Vec<(Domain, bool)>> {
+    let folder = places.config().to_owned();
+    let files = blocking(move || store::list(&folder, ".xml")).await?;
+    let mut tasks = JoinSet::new();
+    for (place, batch) in files.chunks(BATCH).enumerate() {
+        let (machine, places, batch) = (machine.clone(), places.clone(), batch.to_vec());
+        tasks.spawn_blocking(move || (place, read_batch(&*machine, &places, &batch)));
+    }
+    let mut batches = tasks.join_all().await;
+    batches.sort_by_key(|(place, _)| *place);
+    Ok(batches.into_iter().flat_map(|(_, batch)| batch).collect())
+}
+
+fn read_batch<M: Machine>(
+    machine: &M,
+    places: &Places,
+    files: &[(String, PathBuf)],
+) -> Vec<(Domain, bool)> {
+    let mut read = Vec::with_capacity(files.len());
+    for (stem, path) in files {
+        match read_definition(machine, stem, path) {
+            Ok(def) => {
+                let autostart = places.is_autostart(&def.name);
+                read.push((def, autostart));
+            }
+            Err(error) => tracing::error!("'{}' is passed over: {error}", path.display()),
+        }
+    }
+    read
+}
+
+fn read_definition<M: Machine>(machine: &M, stem: &str, path: &Path) -> Result<Domain> {
+    let mut def = load(path)?;
+    if def.name != stem {
+        let text = format!("it defines domain '{}', which belongs in another file", def.name);
+        return Err(Error::new(ErrorCode::XmlError, text));
+    }
+    if def.uuid.is_none_or(|uuid| uuid.is_nil()) {
+        return Err(broken("it has no uuid"));
+    }
+    // What this host cannot run now (a missing binary) is still defined.
+    if let Err(error) = machine.complete(&mut def, Origin::Disk) {
+        tracing::warn!("domain '{stem}': {error}");
+    }
+    Ok(def)
+}
+
+async fn statuses(places: Places) -> Result<Vec<(PathBuf, Status)>> {
+    blocking(move || {
+        let files = store::list(places.state(), ".xml")?;
+        let mut read = Vec::with_capacity(files.len());
+        for (_, path) in files {
+            let text = std::fs::read_to_string(&path).map_err(|cause| {
+                Error::system(format!("cannot read '{}'", path.display()), &cause)
+            });
+            match text.and_then(|text| Status::parse(&text)) {
+                Ok(status) => read.push((path, status)),
+                Err(error) => tracing::error!("'{}' is passed over: {error}", path.display()),
+            }
+        }
+        Ok(read)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::new(ErrorCode::InternalError, "reading definitions was cut short")),
+    }
+}
+
+fn broken(why: &'static str) -> Error {
+    Error::new(ErrorCode::XmlError, why)
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a machine starts. The order of the steps, and what a crash between two of them leaves behind,
+//! is stated at [`crate::Machine`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use virtus_api::{DomainRef, Error, ErrorCode, Result};
+use virtus_core::store;
+use virtus_xml::Domain;
+
+use crate::context::Context;
+use crate::core::{Live, StatusPart};
+use crate::handle::Handle;
+use crate::jobs::{Job, Long};
+use crate::machine::{Machine, Start};
+use crate::machines::Machines;
+use crate::notice::End;
+use crate::state::Change;
+use crate::undo::Undo;
+
+/// What a caller can wish for a start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wishes {
+    /// Leave the vCPUs stopped.
+    pub paused: bool,
+    /// Make a fresh NVRAM file first.
+    pub reset_nvram: bool,
+    /// Boot even if there is saved memory to continue from; it is discarded.
+    pub force_boot: bool,
+    /// The session that takes the machine with it when it closes.
+    pub owner: Option<u64>,
+}
+
+impl<M: Machine> Handle<M> {
+    /// Starts a defined machine.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if it runs already; the driver's error otherwise.
+    pub async fn start(self: &Arc<Self>, name: &'static str, wishes: Wishes) -> Result<DomainRef> {
+        self.job(Job::long(Long::Start, name), move |context| async move {
+            let snapshot = context.snapshot();
+            if snapshot.is_active() {
+                return Err(Error::new(ErrorCode::OperationInvalid, "domain is already running"));
+            }
+            let def = snapshot.def()?.clone();
+            bring_up(&context, &def, wishes).await
+        })
+        .await
+    }
+}
+
+impl<M: Machine> Machines<M> {
+    /// Starts a machine from a definition that is not kept. It is transient unless a machine with
+    /// the same name and UUID is defined: then that one runs with this definition.
+    ///
+    /// # Errors
+    /// As [`Handle::start`]; `VIR_ERR_OPERATION_FAILED` if name or UUID belong to another machine.
+    pub async fn create(
+        self: &Arc<Self>,
+        name: &'static str,
+        def: Domain,
+        wishes: Wishes,
+    ) -> Result<DomainRef> {
+        let uuid = def.uuid.unwrap_or_default();
+        let handle =
+            self.reserve(&def.name, uuid).map_err(|error| error.or_domain(M::ERROR_DOMAIN))?;
+        let work = handle.job(Job::long(Long::Start, name), move |context| async move {
+            let set = context.handle().set().clone();
+            set.keep(context.handle(), &def.name)?;
+            if context.snapshot().is_active() {
+                let text = format!("domain '{}' is already active", def.name);
+                return Err(Error::new(ErrorCode::OperationInvalid, text));
+            }
+            bring_up(&context, &def, wishes).await
+        });
+        let started = work.await;
+        if started.is_err() {
+            self.remove_if_gone(&handle);
+        }
+        started
+    }
+}
+
+async fn bring_up<M: Machine>(
+    context: &Context<M>,
+    def: &Domain,
+    wishes: Wishes,
+) -> Result<DomainRef> {
+    let handle = context.handle();
+    let set = handle.set();
+    discard_saved(context, &def.name, wishes.force_boot).await?;
+    let id = set.claim_id(handle);
+    let start = Start { id, paused: wishes.paused, reset_nvram: wishes.reset_nvram };
+    let plan = match context.machine().plan(def, &start) {
+        Ok(plan) => plan,
+        Err(error) => {
+            set.release_id(id);
+            return Err(error);
+        }
+    };
+
+    let (notices, heard) = mpsc::unbounded_channel();
+    let mut live = def.clone();
+    live.id = Some(id);
+    {
+        let mut core = handle.core();
+        core.live = Some(Live { owner: wishes.owner, ..Live::new(Arc::new(live), heard) });
+        if let Some((state, _)) = core.state.after(Change::Starting, false) {
+            core.state = state;
+        }
+        handle.publish(&core);
+    }
+    let mut undo = Homing { undo: Undo::new(), home: context.undo.clone() };
+    match launch(context, plan, &mut undo.undo, notices, wishes.paused).await {
+        Ok(()) => {
+            std::mem::take(&mut undo.undo).keep();
+            context.apply(Change::Started { paused: wishes.paused });
+            Ok(context.snapshot().domain_ref())
+        }
+        Err(error) => {
+            std::mem::take(&mut undo.undo).unwind().await;
+            if let Some(live) = handle.core().live.as_mut() {
+                live.leaving = true;
+            }
+            if let Err(litter) = context.save_status().wait().await {
+                tracing::warn!("{litter}");
+            }
+            handle.forget_live(End::Failed);
+            Err(error)
+        }
+    }
+}
+
+/// From a plan to a machine whose vCPUs run, with its status file before them.
+async fn launch<M: Machine>(
+    context: &Context<M>,
+    plan: M::Plan,
+    undo: &mut Undo,
+    notices: crate::Notices,
+    paused: bool,
+) -> Result<()> {
+    context.save_status().wait().await?;
+    let launched = context.machine().launch(plan, undo, notices).await?;
+    let running = launched.running.clone();
+    {
+        let mut core = context.handle().core();
+        if let Some(live) = core.live.as_mut() {
+            let id = live.def.id;
+            let (mut def, status) = StatusPart::of(launched.status);
+            def.id = id;
+            live.def = Arc::new(def);
+            live.status = status;
+        }
+        context.handle().publish(&core);
+    }
+    context.save_status().wait().await?;
+    if !paused {
+        context.machine().resume(&running).await?;
+    }
+    // From here on the actor hears its notices.
+    let mut core = context.handle().core();
+    if let Some(live) = core.live.as_mut() {
+        live.running = Some(running);
+        live.started = std::time::SystemTime::now();
+    }
+    Ok(())
+}
+
+/// Saved memory that a machine would have to continue from: booting past it would let the guest's
+/// disks and its saved memory part ways.
+async fn discard_saved<M: Machine>(context: &Context<M>, name: &str, force: bool) -> Result<()> {
+    let path = context.handle().set().places().managed_save(name);
+    let name = name.to_owned();
+    let check = move || {
+        if !path.exists() {
+            return Ok(());
+        }
+        if force {
+            return store::remove(&path);
+        }
+        Err(Error::new(
+            ErrorCode::OperationUnsupported,
+            format!(
+                "domain '{name}' has saved memory in '{}', and restoring it is not supported yet",
+                path.display()
+            ),
+        )
+        .hint(format!("discard it and boot with 'virsh start --force-boot {name}'")))
+    };
+    match tokio::task::spawn_blocking(check).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::new(ErrorCode::InternalError, "a check of saved memory was lost")),
+    }
+}
+
+/// An undo that is found by the actor when the start is dropped, so that a destroy can wait for it.
+struct Homing {
+    undo: Undo,
+    home: Arc<Mutex<Option<Undo>>>,
+}
+
+impl Drop for Homing {
+    fn drop(&mut self) {
+        if !self.undo.is_empty() {
+            let undo = std::mem::take(&mut self.undo);
+            *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(undo);
+        }
+    }
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One client: a task that reads frames, starts calls, and writes what its outbox holds.
+//!
+//! ```text
+//!          CONNECT_OPEN          CONNECT_CLOSE, hang-up, broken frame,
+//! allowed ──────────────▶ open ─ keepalive lost, not reading, kicked ─▶ closed: drivers are told
+//!    └───────────── 30 s without opening, kicked ────────────────────────┘
+//! ```
+//! Every client is allowed at once: no socket asks for authentication yet, and the daemon refuses
+//! a configuration that demands it.
+//!
+//! A call is polled once here; most answer at once, and their reply goes out in the same turn. The
+//! rest run as tasks of their own. Nothing further is read while `max_client_requests` calls are in
+//! flight, while [`outbox::HIGH_WATER`] bytes wait to be written, or while the stream data that
+//! drivers have not taken exceeds its window; keepalive rests meanwhile.
+
+mod calls;
+mod handshake;
+mod keepalive;
+mod outbox;
+mod socket;
+mod streams;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+use virtus_core::events::{Delivery, EventSink};
+use virtus_core::{Connection, Identity};
+use virtus_wire::events::Form;
+use virtus_wire::frame::{
+    Frame, FrameError, Header, MessageKind, Status, encode_raw, frame_length,
+};
+use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
+
+use crate::server::{Access, Kick, Place, Server};
+use calls::Answered;
+pub use keepalive::Policy as KeepalivePolicy;
+use keepalive::{Due, Keepalive};
+use outbox::{Outbox, Outgoing};
+use socket::{MAX_FDS, Received, Writing, has_hung_up, receive};
+use streams::Streams;
+
+/// A client that has not opened a connection by then is disconnected.
+const SILENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A client that has not read a single byte for so long, although some wait, is disconnected.
+const WRITE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The timer of a client of whom nothing is due.
+const IDLE: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest message of a client that has not opened a connection: a URI and some room. Strangers
+/// cannot fill the memory with large messages that never become whole.
+const GREETING: usize = 64 * 1024;
+
+/// How often a client that is not read is looked after: whether it is still there.
+const HANG_UP_CHECK: Duration = Duration::from_secs(1);
+
+/// What an idle client's input buffer may keep.
+const IDLE_INPUT: usize = 1024;
+
+/// Why a client was disconnected, for the log.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("it closed the connection")]
+    Closed,
+    #[error("it hung up")]
+    HungUp,
+    #[error("it sent a broken message: {0}")]
+    Broken(#[from] FrameError),
+    #[error("it sent a message of {0} bytes before it opened a connection")]
+    LongGreeting(usize),
+    #[error("it sent descriptors that belong to no message")]
+    StrayDescriptors,
+    #[error("it sent a hole on a stream that has none")]
+    StrayHole,
+    #[error("it does not answer pings")]
+    Dead,
+    #[error("it does not read what is sent to it")]
+    NotReading,
+    #[error("it did not open a connection in time")]
+    Silent,
+    #[error("it had to make room, or the daemon stops")]
+    Kicked,
+    #[error("writing failed: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// What is allowed to the client by now.
+enum Phase {
+    /// May open.
+    Allowed,
+    /// May call.
+    Open(Connection),
+}
+
+pub(crate) struct Client {
+    server: Arc<Server>,
+    place: Place,
+    id: u64,
+    kick: Kick,
+    socket: UnixStream,
+    access: Access,
+    identity: Identity,
+    phase: Phase,
+    close_callback: bool,
+    input: Vec<u8>,
+    fds: VecDeque<OwnedFd>,
+    outbox: Arc<Outbox>,
+    writing: Writing,
+    /// When the oldest unwritten byte began to wait, or the last one was written.
+    write_since: Option<Instant>,
+    calls: JoinSet<Answered>,
+    max_calls: usize,
+    streams: Streams,
+    keepalive: Option<Keepalive>,
+    born: Instant,
+    /// It asked to close: ends as soon as everything is written.
+    closing: bool,
+}
+
+impl Client {
+    pub(crate) fn new(
+        server: Arc<Server>,
+        place: Place,
+        id: u64,
+        kick: Kick,
+        socket: UnixStream,
+        access: Access,
+        identity: Identity,
+    ) -> Self {
+        let outbox = Arc::new(Outbox::default());
+        Self {
+            place,
+            id,
+            kick,
+            socket,
+            access,
+            identity,
+            phase: Phase::Allowed,
+            close_callback: false,
+            input: Vec::new(),
+            fds: VecDeque::new(),
+            streams: Streams::new(outbox.clone()),
+            outbox,
+            writing: Writing::default(),
+            write_since: None,
+            calls: JoinSet::new(),
+            max_calls: server.limits().max_client_requests.max(1),
+            server,
+            keepalive: None,
+            born: Instant::now(),
+            closing: false,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let end = self.serve().await.err().unwrap_or(End::Closed);
+        debug!("client {} disconnected: {end}", self.id);
+        self.outbox.close();
+        self.streams.abort_all();
+        // What has been started is finished: a machine half started would be worse.
+        self.calls.detach_all();
+        if let Phase::Open(connection) = &self.phase {
+            connection.close();
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        let mut stopping = self.server.stopping();
+        let kick = self.kick.clone();
+        let outbox = self.outbox.clone();
+        let budget = self.streams.budget();
+        let mut timer = pin!(sleep_until(self.deadline()));
+        loop {
+            self.turn().await?;
+            let stop = *stopping.borrow();
+            if (self.closing || (stop && self.calls.is_empty())) && self.writing.is_empty() {
+                return Ok(());
+            }
+            if self.deadline() < timer.deadline() {
+                timer.as_mut().reset(self.deadline());
+            }
+            let may_read = self.may_take() && !stop;
+            let stalled = self.streams.stalled();
+            tokio::select! {
+                biased;
+                () = kick.notified() => return Err(End::Kicked),
+                ready = self.socket.readable(), if may_read => { ready?; self.read()?; }
+                ready = self.socket.writable(), if !self.writing.is_empty() => ready?,
+                Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => {
+                    self.joined(answered);
+                }
+                () = outbox.filled() => {}
+                () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
+                () = timer.as_mut() => {
+                    self.on_time()?;
+                    timer.as_mut().reset(self.deadline());
+                }
+                _ = stopping.changed(), if !stop => {}
+            }
+        }
+    }
+
+    /// Takes what can be taken, and writes what can be written, until neither goes on.
+    async fn turn(&mut self) -> Result<(), End> {
+        loop {
+            let more = self.take_frames().await?;
+            self.flush()?;
+            if !(more && self.may_take()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether another frame may be taken from the input.
+    fn may_take(&self) -> bool {
+        !self.closing
+            && self.calls.len() < self.max_calls
+            && self.streams.stalled().is_none()
+            && !self.outbox.is_high()
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        match receive(&self.socket, &mut self.input, &mut self.fds) {
+            Received::Nothing => {}
+            Received::End => return Err(End::HungUp),
+            Received::Data => {
+                if self.fds.len() > 2 * MAX_FDS {
+                    return Err(End::StrayDescriptors);
+                }
+                self.heard();
+            }
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self) {
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.heard(Instant::now());
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), End> {
+        if self.outbox.overflowed() {
+            return Err(End::NotReading);
+        }
+        let progress = self.writing.flush(&self.socket, &self.outbox)?;
+        if self.writing.is_empty() {
+            self.write_since = None;
+        } else if progress || self.write_since.is_none() {
+            self.write_since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Handles whole frames while that is allowed. Whether a whole one is left.
+    async fn take_frames(&mut self) -> Result<bool, End> {
+        let input = std::mem::take(&mut self.input);
+        let mut taken = 0;
+        let mut more = false;
+        while let Some(length) = self.whole(&input[taken..])? {
+            more = true;
+            if !self.may_take() {
+                break;
+            }
+            let frame = Frame::decode(&input[taken..taken + length])?;
+            let fds = self.fds.drain(..frame.fds.min(self.fds.len())).collect();
+            if !self.frame(frame, fds).await? {
+                break;
+            }
+            taken += length + frame.fds;
+            more = false;
+        }
+        self.keep(input, taken);
+        Ok(more)
+    }
+
+    /// The length of the frame that `input` starts with, if all of it and of its descriptors is there.
+    fn whole(&self, input: &[u8]) -> Result<Option<usize>, End> {
+        let Some(length) = frame_length(input)? else { return Ok(None) };
+        if length > GREETING && !matches!(self.phase, Phase::Open(_)) {
+            return Err(End::LongGreeting(length));
+        }
+        if input.len() < length {
+            return Ok(None);
+        }
+        let count = Frame::decode(&input[..length])?.fds;
+        if input.len() < length + count {
+            return Ok(None);
+        }
+        if self.fds.len() < count {
+            return Err(End::StrayDescriptors);
+        }
+        Ok(Some(length))
+    }
+
+    /// Keeps the unhandled rest, in little memory if there is none.
+    fn keep(&mut self, mut input: Vec<u8>, taken: usize) {
+        input.drain(..taken);
+        if input.is_empty() {
+            // Descriptors without a message that asked for them are closed.
+            self.fds.clear();
+            if input.capacity() > IDLE_INPUT {
+                input = Vec::new();
+            }
+        }
+        self.input = input;
+    }
+
+    /// Handles one frame. `false`: it cannot be handled yet and stays.
+    async fn frame(&mut self, frame: Frame<'_>, fds: Vec<OwnedFd>) -> Result<bool, End> {
+        let header = frame.header;
+        match header.kind {
+            _ if header.program == KEEPALIVE => self.keepalive_message(header),
+            MessageKind::Call | MessageKind::CallWithFds => {
+                self.call(header, frame.body, fds).await;
+            }
+            MessageKind::Stream | MessageKind::StreamHole => {
+                return self.streams.packet(header, frame.body);
+            }
+            // A client has no business to send these; stock daemons ignore them too.
+            MessageKind::Reply | MessageKind::ReplyWithFds | MessageKind::Message => {}
+        }
+        Ok(true)
+    }
+
+    fn keepalive_message(&mut self, header: Header) {
+        if header.procedure == KEEPALIVE_PING {
+            self.send_keepalive(KEEPALIVE_PONG);
+        }
+    }
+
+    fn send_keepalive(&mut self, procedure: i32) {
+        let to = Address { program: KEEPALIVE, version: KEEPALIVE_VERSION, procedure };
+        let header = Header { serial: 0, ..Header::event(to) };
+        send(&self.outbox, &header, &[]);
+    }
+
+    /// The next moment at which something may be due.
+    fn deadline(&self) -> Instant {
+        let silent = match self.phase {
+            Phase::Open(_) => None,
+            Phase::Allowed => Some(self.born + SILENT_LIMIT),
+        };
+        let keepalive = self.keepalive.as_ref().map(Keepalive::deadline);
+        let write = self.write_since.map(|since| since + WRITE_LIMIT);
+        let wait = if self.may_take() { IDLE } else { HANG_UP_CHECK };
+        let latest = Instant::now() + wait;
+        [silent, keepalive, write].into_iter().flatten().fold(latest, Instant::min)
+    }
+
+    fn on_time(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if !matches!(self.phase, Phase::Open(_)) && now >= self.born + SILENT_LIMIT {
+            return Err(End::Silent);
+        }
+        if self.write_since.is_some_and(|since| now >= since + WRITE_LIMIT) {
+            return Err(End::NotReading);
+        }
+        if !self.may_take() {
+            if has_hung_up(&self.socket) {
+                return Err(End::HungUp);
+            }
+            // We do not listen at the moment, so silence proves nothing.
+            self.heard();
+        }
+        match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now)) {
+            Some(Due::Dead) => return Err(End::Dead),
+            Some(Due::Ping) => self.send_keepalive(KEEPALIVE_PING),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Queues a frame with a body that is there already.
+fn send(outbox: &Outbox, header: &Header, body: &[u8]) {
+    let mut bytes = Vec::with_capacity(virtus_wire::frame::MIN_FRAME + body.len());
+    match encode_raw(header, body, &mut bytes) {
+        Ok(()) => outbox.push(Outgoing::frame(bytes)),
+        Err(error) => debug!("a message was not sent: {error}"),
+    }
+}
+
+/// Queues an error as the answer to a call, or as the end of a stream.
+fn send_error(outbox: &Outbox, header: &Header, kind: MessageKind, error: &virtus_api::Error) {
+    let mut body = Vec::new();
+    match virtus_wire::error_body::encode(error, &mut body) {
+        Ok(()) => send(outbox, &header.answer(kind, Status::Error), &body),
+        Err(cause) => debug!("the error '{error}' was not sent: {cause}"),
+    }
+}
+
+impl EventSink for Outbox {
+    fn deliver(&self, delivery: Delivery) {
+        let form = delivery.callback.map_or(Form::Legacy, Form::Modern);
+        match event_frame(&delivery.event, form) {
+            Ok(bytes) => self.push_event(bytes),
+            Err(error) => debug!("an event was not sent: {error}"),
+        }
+    }
+}
+
+fn event_frame(event: &virtus_api::Event, form: Form) -> Result<Vec<u8>, virtus_wire::EncodeError> {
+    let mut bytes = Vec::new();
+    let to =
+        virtus_wire::events::address(event, form).ok_or(virtus_wire::EncodeError::NoSuchMessage)?;
+    virtus_wire::frame::encode_frame(&Header::event(to), 0, &mut bytes, |out| {
+        virtus_wire::events::encode(event, form, out)
+    })?;
+    Ok(bytes)
+}

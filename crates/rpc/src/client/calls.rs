@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A call from its frame to its reply.
+//!
+//! Invariant: every call gets exactly one reply, whatever its handler does; a panic is an internal
+//! error for its caller and nothing for anybody else.
+
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::PoisonError;
+use std::task::Poll;
+
+use futures_util::FutureExt;
+use tokio::task::JoinError;
+use tracing::{debug, error};
+use virtus_api::{AnyReply, AnyRequest, CallId, Error, Program, Result, StreamKind};
+use virtus_core::stream::{self, Stream};
+use virtus_core::{BoxFuture, Call, Connection, ReplyFds};
+use virtus_wire::codec;
+use virtus_wire::frame::{Header, MessageKind, Status, encode_frame};
+use virtus_wire::program;
+
+use super::outbox::Outgoing;
+use super::streams::MAX_STREAMS;
+use super::{Client, Phase, send_error};
+use crate::errors;
+use crate::server::Admission;
+
+/// What a call came to, with what is needed to say so.
+pub(super) struct Answered {
+    header: Header,
+    call: CallId,
+    outcome: Result<AnyReply>,
+    fds: ReplyFds,
+    stream: Option<Opening>,
+}
+
+/// Our end of a stream that begins if its call succeeds.
+pub(super) struct Opening {
+    stream: Stream,
+    kind: StreamKind,
+    /// Whether holes may travel on it.
+    sparse: bool,
+}
+
+/// The programs of the main socket.
+const PROGRAMS: [Program; 3] = [Program::Remote, Program::Qemu, Program::Lxc];
+
+impl Client {
+    /// Answers the call in `header` and `body`, or starts to.
+    pub(super) async fn call(&mut self, header: Header, body: &[u8], fds: Vec<OwnedFd>) {
+        let request = match self.understand(&header, body) {
+            Ok(request) => request,
+            Err(error) => {
+                debug!("client {}: refused: {error}", self.id);
+                return send_error(&self.outbox, &header, MessageKind::Reply, &error);
+            }
+        };
+        let call = request.call();
+        debug!("client {}: {} ({})", self.id, call.meta().name, header.serial);
+        if let Some(outcome) = self.handshake(&request) {
+            let fds = ReplyFds::default();
+            return self.answer(Answered { header, call, outcome, fds, stream: None });
+        }
+        match &self.phase {
+            Phase::Open(connection) => {
+                let connection = connection.clone();
+                self.start(header, connection, request, fds).await;
+            }
+            Phase::Allowed => {
+                send_error(&self.outbox, &header, MessageKind::Reply, &errors::not_open());
+            }
+        }
+    }
+
+    fn understand(&self, header: &Header, body: &[u8]) -> Result<AnyRequest> {
+        let served = program::from_number(header.program).filter(|program| {
+            PROGRAMS.contains(program) && header.version == program::version(*program)
+        });
+        if served.is_none() {
+            return Err(errors::unknown_program(header.program, header.version));
+        }
+        let call = program::lookup(header.program, header.procedure)
+            .ok_or_else(|| errors::unknown_procedure(header.procedure))?;
+        codec::decode_request(call, body).map_err(errors::undecodable)
+    }
+
+    /// Starts a call of an open connection; answers it if it needs no waiting.
+    async fn start(
+        &mut self,
+        header: Header,
+        connection: Connection,
+        request: AnyRequest,
+        fds: Vec<OwnedFd>,
+    ) {
+        let id = request.call();
+        let meta = id.meta();
+        let mut call = Call::new(connection.session().clone());
+        call.fds = fds;
+        let mut ours = None;
+        if let Some(kind) = meta.stream {
+            if !self.streams.may_open() {
+                let error = errors::too_many_streams(MAX_STREAMS);
+                return send_error(&self.outbox, &header, MessageKind::Reply, &error);
+            }
+            let (theirs, mine) = stream::pair();
+            call.stream = Some(theirs);
+            let sparse = meta.sparse_flag.is_some_and(|bit| request.flags() & bit != 0);
+            ours = Some(Opening { stream: mine, kind, sparse });
+        }
+        let reply_fds = call.reply_fds();
+        let answered =
+            move |outcome| Answered { header, call: id, outcome, fds: reply_fds, stream: ours };
+        let mut running = guarded(id, connection, call, request);
+        match self.server.workers().admit(meta) {
+            Admission::Wait(places) => {
+                self.calls.spawn(async move {
+                    // The semaphore is never closed.
+                    let _place = places.acquire_owned().await;
+                    answered(running.await)
+                });
+            }
+            admission => match poll_once(&mut running).await {
+                Poll::Ready(outcome) => self.answer(answered(outcome)),
+                Poll::Pending => {
+                    self.calls.spawn(async move {
+                        let _place = admission;
+                        answered(running.await)
+                    });
+                }
+            },
+        }
+    }
+
+    /// A task of a call has ended.
+    pub(super) fn joined(&mut self, answered: std::result::Result<Answered, JoinError>) {
+        match answered {
+            Ok(answered) => self.answer(answered),
+            // The handler's own panics are caught inside the task.
+            Err(error) => error!("client {}: the task of a call failed: {error}", self.id),
+        }
+    }
+
+    /// Queues the reply; a successful call's stream begins.
+    fn answer(&mut self, answered: Answered) {
+        let Answered { header, call, outcome, fds, stream } = answered;
+        let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
+        match outcome.and_then(|reply| encode(&header, call, &reply, fds)) {
+            Ok(frame) => {
+                self.outbox.push(frame);
+                if let Some(Opening { stream, kind, sparse }) = stream {
+                    self.streams.open(header, kind, sparse, stream);
+                }
+            }
+            Err(error) => {
+                debug!("client {}: {} failed: {error}", self.id, call.meta().name);
+                send_error(&self.outbox, &header, MessageKind::Reply, &error);
+            }
+        }
+    }
+}
+
+fn encode(header: &Header, call: CallId, reply: &AnyReply, fds: Vec<OwnedFd>) -> Result<Outgoing> {
+    let kind = if fds.is_empty() { MessageKind::Reply } else { MessageKind::ReplyWithFds };
+    let mut bytes = Vec::with_capacity(256);
+    encode_frame(&header.answer(kind, Status::Ok), fds.len(), &mut bytes, |out| {
+        codec::encode_reply(call, reply, out)
+    })
+    .map_err(|cause| errors::unencodable(call.meta().shown(), cause))?;
+    Ok(Outgoing::with_fds(bytes, fds))
+}
+
+/// The handler's future, whose panics are errors.
+fn guarded(
+    id: CallId,
+    connection: Connection,
+    call: Call,
+    request: AnyRequest,
+) -> BoxFuture<Result<AnyReply>> {
+    let started = catch_unwind(AssertUnwindSafe(|| connection.respond(call, request)));
+    Box::pin(async move {
+        let outcome = match started {
+            Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
+            Err(panic) => Err(panic),
+        };
+        outcome.unwrap_or_else(|_| Err(panicked(id)))
+    })
+}
+
+fn panicked(id: CallId) -> Error {
+    // The panic hook has logged the place and the text.
+    error!("the handler of {} panicked", id.meta().name);
+    errors::panicked(id.meta().shown())
+}
+
+/// One poll, with this task's waker.
+async fn poll_once<T>(future: &mut BoxFuture<T>) -> Poll<T> {
+    poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The calls that the server answers itself: authentication, open and close, features, identity.
+//!
+//! They run one after the other in the order in which they came, unlike calls to drivers, so a
+//! client may send its whole greeting without waiting.
+
+use std::sync::Arc;
+use virtus_api::params::connect_identity;
+use virtus_api::{
+    AnyReply, AnyRequest, AuthList, AuthType, CallId, ConnectClose, ConnectOpen,
+    ConnectRegisterCloseCallback, ConnectSetIdentity, ConnectSupportsFeature,
+    ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result, TypedValue,
+};
+
+use tokio::time::Instant;
+use virtus_core::{Connection, Driver, Identity, Responder, Session, Uri};
+
+use super::keepalive::Keepalive;
+use super::{Client, Phase};
+use crate::errors;
+
+/// `VIR_DRV_FEATURE_*` that are the server's matter.
+const FEATURE_FD_PASSING: i32 = 8;
+const FEATURE_TEXT_PARAMETERS: i32 = 9;
+const FEATURE_KEEPALIVE: i32 = 10;
+const FEATURE_EVENT_CALLBACK: i32 = 14;
+const FEATURE_CLOSE_CALLBACK: i32 = 15;
+
+/// The only bit of the open flags that means something.
+const OPEN_READ_ONLY: u32 = 1;
+
+impl Client {
+    /// The answer to a call that is the server's matter; `None` if it is a driver's.
+    pub(super) fn handshake(&mut self, request: &AnyRequest) -> Option<Result<AnyReply>> {
+        Some(match request.call() {
+            CallId::AuthList => reply::<AuthList>(vec![AuthType::None]),
+            CallId::AuthPolkit
+            | CallId::AuthSaslInit
+            | CallId::AuthSaslStart
+            | CallId::AuthSaslStep => Err(errors::authentication_failed()),
+            CallId::ConnectOpen => {
+                let open = request.get::<ConnectOpen>()?;
+                self.open(open).and_then(reply::<ConnectOpen>)
+            }
+            CallId::ConnectClose => {
+                self.closing = true;
+                reply::<ConnectClose>(())
+            }
+            CallId::ConnectSupportsFeature => {
+                let feature = request.get::<ConnectSupportsFeature>()?.feature;
+                self.feature(feature)?.and_then(reply::<ConnectSupportsFeature>)
+            }
+            CallId::ConnectRegisterCloseCallback => {
+                self.set_close_callback(true).and_then(reply::<ConnectRegisterCloseCallback>)
+            }
+            CallId::ConnectUnregisterCloseCallback => {
+                self.set_close_callback(false).and_then(reply::<ConnectUnregisterCloseCallback>)
+            }
+            CallId::ConnectSetIdentity => {
+                let identity = request.get::<ConnectSetIdentity>()?;
+                self.set_identity(identity).and_then(reply::<ConnectSetIdentity>)
+            }
+            _ => return None,
+        })
+    }
+
+    fn open(&mut self, request: &ConnectOpen) -> Result<()> {
+        if matches!(self.phase, Phase::Open(_)) {
+            return Err(errors::already_open());
+        }
+        let name = request.name.as_deref().ok_or_else(errors::null_name)?;
+        let read_only = self.access.read_only || request.flags & OPEN_READ_ONLY != 0;
+        let (driver, uri) = self.choose(name)?;
+        self.enter(&driver, uri, read_only, self.identity.clone());
+        self.place.opened();
+        Ok(())
+    }
+
+    /// The driver that serves `name`, and what `name` means in full.
+    fn choose(&self, name: &str) -> Result<(Arc<dyn Driver>, Uri)> {
+        let drivers = self.server.drivers();
+        if name.is_empty() {
+            return drivers
+                .iter()
+                .find_map(|driver| Some((driver.clone(), driver.default_uri()?)))
+                .ok_or_else(|| errors::no_driver(name));
+        }
+        let uri = Uri::parse(name)?;
+        for driver in drivers {
+            if driver.serves(&uri)? {
+                return Ok((driver.clone(), uri));
+            }
+        }
+        Err(errors::no_driver(name))
+    }
+
+    fn enter(&mut self, driver: &Arc<dyn Driver>, uri: Uri, read_only: bool, identity: Identity) {
+        let session = Session::new(identity, read_only, uri, self.outbox.clone());
+        let mut responders = vec![driver.responder()];
+        responders.extend(self.secondary(driver));
+        responders.push(self.server.generic().clone());
+        self.phase = Phase::Open(Connection::new(session, responders));
+    }
+
+    /// Drivers that serve every connection of this daemon: those that have no machines of their own.
+    fn secondary(&self, primary: &Arc<dyn Driver>) -> impl Iterator<Item = Arc<dyn Responder>> {
+        let primary = primary.name();
+        let others = self.server.drivers().iter().filter(move |driver| driver.name() != primary);
+        others
+            .map(|driver| driver.responder())
+            .filter(|responder| !responder.answers(CallId::ConnectListAllDomains))
+    }
+
+    /// `None` if the driver knows the answer.
+    fn feature(&mut self, feature: i32) -> Option<Result<i32>> {
+        if feature == FEATURE_KEEPALIVE {
+            let policy = self.server.limits().keepalive;
+            self.keepalive = policy.map(|policy| Keepalive::new(policy, Instant::now()));
+            return Some(Ok(1));
+        }
+        let Phase::Open(connection) = &self.phase else { return Some(Err(errors::not_open())) };
+        match feature {
+            FEATURE_FD_PASSING
+            | FEATURE_TEXT_PARAMETERS
+            | FEATURE_EVENT_CALLBACK
+            | FEATURE_CLOSE_CALLBACK => Some(Ok(1)),
+            _ if connection.answers(CallId::ConnectSupportsFeature) => None,
+            _ => Some(Ok(0)),
+        }
+    }
+
+    /// Our drivers live as long as their daemon, so this callback never fires; the client is told
+    /// of the daemon's end by the end of its connection.
+    fn set_close_callback(&mut self, wanted: bool) -> Result<()> {
+        if !matches!(self.phase, Phase::Open(_)) {
+            return Err(errors::not_open());
+        }
+        if self.close_callback == wanted {
+            let state = if wanted { "already" } else { "not" };
+            let text = format!("the close callback is {state} registered");
+            return Err(Error::new(ErrorCode::OperationInvalid, text).in_domain(ErrorDomain::Rpc));
+        }
+        self.close_callback = wanted;
+        Ok(())
+    }
+
+    /// A root peer (the proxy daemon) says on whose behalf it calls. Comes right after the open,
+    /// so nothing is registered yet that a new session could lose.
+    fn set_identity(&mut self, request: &ConnectSetIdentity) -> Result<()> {
+        let Phase::Open(connection) = &self.phase else { return Err(errors::not_open()) };
+        if self.identity.uid != Some(0) {
+            let text = "only root may call on behalf of another user";
+            return Err(Error::new(ErrorCode::OperationDenied, text).in_domain(ErrorDomain::Rpc));
+        }
+        if request.flags != 0 {
+            let text = format!("unsupported flags (0x{:x})", request.flags);
+            return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Rpc));
+        }
+        let identity = identity_of(request)?;
+        let session = connection.session();
+        let (uri, read_only) = (session.uri.clone(), session.read_only);
+        let (driver, _) = self.choose(&uri.to_string())?;
+        connection.close();
+        self.enter(&driver, uri, read_only, identity);
+        Ok(())
+    }
+}
+
+fn identity_of(request: &ConnectSetIdentity) -> Result<Identity> {
+    let mut identity = Identity::default();
+    for parameter in &request.params {
+        let name = parameter.field.as_str();
+        let number = match parameter.value {
+            TypedValue::ULLong(number) => Some(number),
+            TypedValue::LLong(number) => u64::try_from(number).ok(),
+            _ => None,
+        };
+        let small = number.and_then(|number| u32::try_from(number).ok());
+        let text = match &parameter.value {
+            TypedValue::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        let understood = match name {
+            connect_identity::UNIX_USER_ID => set(&mut identity.uid, small),
+            connect_identity::UNIX_GROUP_ID => set(&mut identity.gid, small),
+            connect_identity::PROCESS_ID => {
+                set(&mut identity.pid, number.and_then(|number| i32::try_from(number).ok()))
+            }
+            connect_identity::PROCESS_TIME => set(&mut identity.pid_start_time, number),
+            connect_identity::SASL_USER_NAME => set(&mut identity.sasl_user, text),
+            connect_identity::X509_DISTINGUISHED_NAME => set(&mut identity.x509_dname, text),
+            connect_identity::SELINUX_CONTEXT => set(&mut identity.selinux_context, text),
+            // Names of users and groups follow from their numbers.
+            connect_identity::USER_NAME | connect_identity::GROUP_NAME => text.is_some(),
+            _ => false,
+        };
+        if !understood {
+            let text = format!("identity parameter '{name}' is unknown or not of its type");
+            return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Rpc));
+        }
+    }
+    Ok(identity)
+}
+
+/// Whether there was something of the right type.
+fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    *field = value;
+    field.is_some()
+}
+
+fn reply<R: Request>(reply: R::Reply) -> Result<AnyReply> {
+    Ok(AnyReply::new::<R>(reply))
+}

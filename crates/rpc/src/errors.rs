@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The refusals of the protocol itself, in the words and numbers that clients match on.
+
+use virtus_api::{Error, ErrorCode, ErrorDomain};
+
+fn rpc(code: ErrorCode, text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(code, text).in_domain(ErrorDomain::Rpc)
+}
+
+/// A program or version that is not served here. libvirt prints the number with a sign.
+pub(crate) fn unknown_program(program: u32, version: u32) -> Error {
+    let program = i32::from_ne_bytes(program.to_ne_bytes());
+    rpc(ErrorCode::Rpc, format!("Cannot find program {program} version {version}"))
+}
+
+/// Clients take this beginning for "no support".
+pub(crate) fn unknown_procedure(procedure: i32) -> Error {
+    rpc(ErrorCode::Rpc, format!("unknown procedure: {procedure}"))
+}
+
+pub(crate) fn undecodable(cause: impl std::fmt::Display) -> Error {
+    rpc(ErrorCode::Rpc, format!("Unable to decode message payload: {cause}"))
+}
+
+/// The client asked for a way to authenticate that was not offered to it.
+pub(crate) fn authentication_failed() -> Error {
+    rpc(ErrorCode::AuthFailed, "authentication failed")
+}
+
+/// Only a broken client calls before it has opened: libvirt's code and text.
+pub(crate) fn not_open() -> Error {
+    rpc(ErrorCode::InternalError, "hypervisor connection not open")
+}
+
+pub(crate) fn already_open() -> Error {
+    rpc(ErrorCode::InternalError, "connection already open")
+}
+
+pub(crate) fn null_name() -> Error {
+    rpc(ErrorCode::InternalError, "connection not open")
+}
+
+pub(crate) fn no_driver(uri: &str) -> Error {
+    let shown = if uri.is_empty() { "<null>" } else { uri };
+    Error::new(ErrorCode::NoConnect, shown.to_owned())
+}
+
+pub(crate) fn panicked(call: &str) -> Error {
+    rpc(ErrorCode::InternalError, format!("{call} failed unexpectedly; the daemon's log has more"))
+}
+
+pub(crate) fn unencodable(call: &str, cause: impl std::fmt::Display) -> Error {
+    rpc(ErrorCode::InternalError, format!("the answer to {call} cannot be sent: {cause}"))
+}
+
+pub(crate) fn too_many_streams(limit: usize) -> Error {
+    rpc(ErrorCode::OperationFailed, format!("this connection has {limit} open streams already"))
+        .hint("finish or abort a stream before opening another")
+}
+
+/// A driver let go of a stream without saying why.
+pub(crate) fn stream_broken() -> Error {
+    rpc(ErrorCode::OperationFailed, "the stream ended before it was finished")
+}
+
+/// Data for a stream that only runs the other way.
+pub(crate) fn stream_one_way() -> Error {
+    rpc(ErrorCode::OperationInvalid, "this stream carries data from the daemon only")
+}

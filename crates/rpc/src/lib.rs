@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The server: what stands between a socket and the drivers.
+//!
+//! [`Server`] accepts clients and lives as long as the daemon; each client is one task
+//! ([`client`]), which reads frames, starts calls, and writes what the client's outbox holds.
+//!
+//! Invariants: no client can make another wait (every queue is bounded per client, a handler's
+//! panic is its caller's error, a slow reader is cut off); nothing is allocated because a length
+//! word says so, only because bytes have arrived; descriptors never go back to where they came from.
+
+mod client;
+mod errors;
+mod generic;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::KeepalivePolicy;
+pub use server::{Access, Limits, Server};

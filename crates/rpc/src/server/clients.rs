@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who is connected, and who has to make room.
+//!
+//! A client is *silent* until it has opened a connection. Silent ones cost others nothing: when a
+//! new client comes and `max_anonymous_clients` are silent, the one that has been silent longest
+//! goes, if it had [`GRACE`] to speak; when `max_clients` is reached it goes at once. The new client
+//! always gets in unless `max_clients` have really opened connections. (A silent client also has a
+//! deadline of its own, in its task.)
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use super::Limits;
+
+/// How long a silent client is safe from being replaced by the next: time enough to say something
+/// on a busy machine, so that a crowd of honest clients does not throw out its own.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Tells a client's task to end.
+pub(crate) type Kick = Arc<Notify>;
+
+#[derive(Default)]
+pub(super) struct Clients {
+    list: Mutex<List>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct List {
+    next: u64,
+    all: HashMap<u64, Kick>,
+    /// In the order of their arrival.
+    silent: BTreeMap<u64, Instant>,
+}
+
+impl Clients {
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list().all.len()
+    }
+
+    /// A place for a new client; `None` if everyone has one and keeps it.
+    pub(super) fn enter(&self, limits: &Limits, now: Instant) -> Option<(u64, Kick)> {
+        let mut list = self.list();
+        let full = list.all.len() >= limits.max_clients;
+        let crowded =
+            limits.max_anonymous_clients > 0 && list.silent.len() >= limits.max_anonymous_clients;
+        if full || crowded {
+            let oldest = list.silent.first_key_value().map(|(id, since)| (*id, *since));
+            match oldest.filter(|(_, since)| full || now.duration_since(*since) >= GRACE) {
+                Some((id, _)) => list.kick(id),
+                None if full => return None,
+                None => {}
+            }
+        }
+        let id = list.next;
+        list.next += 1;
+        let kick = Kick::default();
+        list.all.insert(id, kick.clone());
+        list.silent.insert(id, now);
+        Some((id, kick))
+    }
+
+    fn opened(&self, id: u64) {
+        self.list().silent.remove(&id);
+    }
+
+    fn leave(&self, id: u64) {
+        let mut list = self.list();
+        list.silent.remove(&id);
+        // One who was kicked is out of the list already.
+        list.all.remove(&id);
+        drop(list);
+        self.left.notify_waiters();
+    }
+
+    pub(super) fn kick_all(&self) {
+        self.list().all.values().for_each(|kick| kick.notify_one());
+    }
+
+    /// Resolves when a place may have become free.
+    pub(super) fn some_left(&self) -> Notified<'_> {
+        self.left.notified()
+    }
+
+    pub(super) async fn none_left(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl List {
+    fn kick(&mut self, id: u64) {
+        self.silent.remove(&id);
+        if let Some(kick) = self.all.remove(&id) {
+            kick.notify_one();
+        }
+    }
+}
+
+/// A client's entry in the list, as long as it lives.
+pub(crate) struct Place {
+    server: Arc<super::Server>,
+    id: u64,
+}
+
+impl Place {
+    pub(super) fn new(server: Arc<super::Server>, id: u64) -> Self {
+        Self { server, id }
+    }
+
+    /// The client has opened a connection and will not be asked to make room any more.
+    pub(crate) fn opened(&self) {
+        self.server.clients.opened(self.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.clients.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kicked(kick: &Kick) -> bool {
+        let mut notified = Box::pin(kick.notified());
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        notified.as_mut().poll(context).is_ready()
+    }
+
+    #[test]
+    fn the_longest_silent_makes_room() {
+        let limits = Limits { max_anonymous_clients: 2, max_clients: 10, ..Limits::default() };
+        let clients = Clients::default();
+        let start = Instant::now();
+        let (first, first_kick) = clients.enter(&limits, start).unwrap();
+        let (_, second_kick) = clients.enter(&limits, start).unwrap();
+        clients.opened(first);
+        clients.enter(&limits, start).unwrap();
+        clients.enter(&limits, start + GRACE / 2).unwrap();
+        assert!(!kicked(&second_kick), "it had no time to speak yet");
+        clients.enter(&limits, start + GRACE).unwrap();
+        assert!(kicked(&second_kick) && !kicked(&first_kick));
+    }
+
+    #[test]
+    fn at_the_limit_only_silent_ones_go() {
+        let limits = Limits { max_clients: 2, ..Limits::default() };
+        let clients = Clients::default();
+        let now = Instant::now();
+        let (first, _) = clients.enter(&limits, now).unwrap();
+        let (second, second_kick) = clients.enter(&limits, now).unwrap();
+        clients.opened(first);
+        let (third, _) = clients.enter(&limits, now).unwrap();
+        assert!(kicked(&second_kick));
+        clients.leave(second);
+        clients.opened(third);
+        assert!(clients.enter(&limits, now).is_none());
+        clients.leave(first);
+        assert!(clients.enter(&limits, now).is_some());
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A server with a small driver, and clients that behave well or badly. Time stands still but for
+//! what somebody waits for, so deadlines of minutes pass at once and nothing sleeps.
+
+mod abuse;
+mod calls;
+mod driver;
+mod peer;
+mod streams;
