@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The driver: `qemu:///system` and `qemu:///session`.
+//!
+//! [`Qemu`] is what its machines share: folders, configuration, what QEMU binaries can do. [`DRIVER`] is
+//! how a daemon starts it.
+
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::task::spawn_blocking;
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::events::Hub;
+use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Service, Uri};
+use virtus_domain::Machines;
+use virtus_domain::routes::HasMachines;
+use virtus_host::cgroup::Cgroups;
+use virtus_host::node::Node;
+use virtus_host::process::find_program;
+use virtus_host::user::Identity;
+
+use crate::caps::{Cache, Capabilities};
+use crate::config::Config;
+use crate::given::GivenFiles;
+use crate::paths::Places;
+use crate::ports::Ports;
+use crate::routes;
+
+/// The driver as the table of daemons lists it.
+pub const DRIVER: DriverEntry =
+    DriverEntry { name: "QEMU", calls: || routes::routes().calls(), start };
+
+/// What all guests of this driver share.
+pub(crate) struct Qemu {
+    pub(crate) paths: Paths,
+    pub(crate) places: Places,
+    config: RwLock<Arc<Config>>,
+    pub(crate) caps: Cache,
+    pub(crate) ports: Ports,
+    pub(crate) given: GivenFiles,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) node: Node,
+}
+
+impl Qemu {
+    /// The configuration as it is now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The binary for an architecture, looked for as libvirt does.
+    pub(crate) fn binary_for(arch: &str) -> Option<PathBuf> {
+        let target = match arch {
+            "i686" => "i386",
+            "armv7l" | "armv6l" => "arm",
+            "ppc64le" => "ppc64",
+            arch => arch,
+        };
+        let own = find_program(Path::new(&format!("qemu-system-{target}")));
+        let native = || {
+            (arch == virtus_host::node::arch())
+                .then(|| {
+                    ["qemu-kvm", "/usr/libexec/qemu-kvm"]
+                        .iter()
+                        .find_map(|name| find_program(Path::new(name)))
+                })
+                .flatten()
+        };
+        own.or_else(native)
+    }
+
+    /// The binaries of this host for all architectures.
+    pub(crate) fn binaries() -> Vec<(&'static str, PathBuf)> {
+        ARCHITECTURES.iter().filter_map(|arch| Some((*arch, Self::binary_for(arch)?))).collect()
+    }
+
+    /// What a binary can do, asking it if nobody has yet.
+    pub(crate) async fn capabilities(&self, binary: &Path) -> Result<Arc<Capabilities>> {
+        if find_program(binary).is_none() {
+            return Err(no_emulator(binary));
+        }
+        self.caps.get(binary).await
+    }
+
+    /// What a binary can do, for the pure planner: mostly known since the driver started. A binary that a
+    /// definition names for the first time is asked now.
+    pub(crate) fn known_capabilities(&self, binary: &Path) -> Result<Arc<Capabilities>> {
+        if find_program(binary).is_none() {
+            return Err(no_emulator(binary));
+        }
+        if let Some(known) = self.caps.known(binary) {
+            return Ok(known);
+        }
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(self.caps.get(binary))
+        })
+    }
+}
+
+/// The answer where a QEMU binary is not there.
+pub(crate) fn no_emulator(binary: &Path) -> Error {
+    let text = format!("Cannot find suitable emulator: '{}' is not there", binary.display());
+    Error::new(ErrorCode::ConfigUnsupported, text)
+        .in_domain(ErrorDomain::Qemu)
+        .hint("install QEMU for this architecture, or correct <emulator> in the domain XML")
+}
+
+/// The architectures that QEMU has binaries for, by libvirt's names.
+pub(crate) const ARCHITECTURES: &[&str] = &[
+    "x86_64",
+    "i686",
+    "aarch64",
+    "armv7l",
+    "ppc64",
+    "ppc64le",
+    "s390x",
+    "riscv64",
+    "riscv32",
+    "loongarch64",
+    "alpha",
+    "hppa",
+    "m68k",
+    "microblaze",
+    "mips",
+    "mips64",
+    "mips64el",
+    "mipsel",
+    "or32",
+    "ppc",
+    "sh4",
+    "sh4eb",
+    "sparc",
+    "sparc64",
+    "xtensa",
+    "xtensaeb",
+];
+
+/// The driver as its routes see it.
+pub(crate) struct QemuDriver {
+    pub(crate) qemu: Arc<Qemu>,
+    machines: Arc<Machines<Qemu>>,
+}
+
+impl HasMachines for QemuDriver {
+    type Machine = Qemu;
+
+    fn machines(&self) -> &Arc<Machines<Qemu>> {
+        &self.machines
+    }
+}
+
+/// The started driver.
+struct Started {
+    driver: Arc<QemuDriver>,
+    responder: Arc<dyn Responder>,
+}
+
+fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
+    Box::pin(async move {
+        let paths = environment.paths;
+        let (config, places) = prepare(paths.clone()).await?;
+        let identity =
+            Some(config.identity.clone()).filter(|identity| *identity != Identity::current());
+        let hub = Arc::new(Hub::new());
+        let qemu = Arc::new(Qemu {
+            caps: Cache::new(places.cache.join("capabilities"), identity),
+            paths: paths.clone(),
+            places,
+            config: RwLock::new(Arc::new(config)),
+            ports: Ports::default(),
+            given: GivenFiles::default(),
+            hub: hub.clone(),
+            cgroups: Cgroups::detect(),
+            node: Node::new(),
+        });
+        // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
+        for (_, binary) in Qemu::binaries() {
+            let qemu = qemu.clone();
+            tokio::spawn(async move {
+                if let Err(error) = qemu.capabilities(&binary).await {
+                    tracing::warn!("{error}");
+                }
+            });
+        }
+        let machines = Machines::open(qemu.clone(), hub, &paths).await?;
+        let driver = Arc::new(QemuDriver { qemu, machines });
+        let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
+            driver.machines.session_closed(session);
+        });
+        Ok(Arc::new(Started { driver, responder }) as Arc<dyn Driver>)
+    })
+}
+
+/// Reads the configuration and makes the folders.
+async fn prepare(paths: Paths) -> Result<(Config, Places)> {
+    let work = spawn_blocking(move || {
+        let config = Config::load(&paths)?;
+        let places = Places::new(&paths);
+        for (folder, mode, owned) in places.standing() {
+            make_folder(&folder, mode, owned.then_some(&config.identity))?;
+        }
+        Ok((config, places))
+    });
+    work.await.map_err(|cause| {
+        Error::new(
+            ErrorCode::InternalError,
+            format!("preparing the folders was broken off: {cause}"),
+        )
+    })?
+}
+
+/// Makes a folder; the mode of one that is there is set too, as its content depends on it.
+fn make_folder(folder: &Path, mode: u32, owner: Option<&Identity>) -> Result<()> {
+    let explain =
+        |cause| Error::system(format!("cannot create folder '{}'", folder.display()), &cause);
+    if let Some(parent) = folder.parent() {
+        // What leads there must be passable for the QEMU user.
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(explain)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(explain)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(explain)?;
+    let current = Identity::current();
+    if let Some(owner) = owner.filter(|owner| current.is_root() && owner.uid != current.uid) {
+        std::os::unix::fs::chown(folder, Some(owner.uid), Some(owner.gid)).map_err(explain)?;
+    }
+    Ok(())
+}
+
+impl Driver for Started {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn serves(&self, uri: &Uri) -> Result<bool> {
+        if uri.scheme != "qemu" {
+            return Ok(false);
+        }
+        let wrong =
+            |text: String| Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Qemu);
+        if uri.server.as_deref().is_some_and(|server| !server.is_empty()) {
+            return Ok(false);
+        }
+        let served = if self.driver.qemu.paths.system { "/system" } else { "/session" };
+        match uri.path.as_str() {
+            path if path == served || path == "/embed" => Ok(path == served),
+            "" => Err(wrong(format!("no QEMU URI path given, try qemu://{served}"))),
+            path if matches!(path, "/system" | "/session") => Err(wrong(format!(
+                "unexpected QEMU URI path '{path}', this daemon serves qemu://{served}"
+            ))),
+            path => Err(wrong(format!("unexpected QEMU URI path '{path}', try qemu://{served}"))),
+        }
+    }
+
+    fn default_uri(&self) -> Option<Uri> {
+        let path = if self.driver.qemu.paths.system { "/system" } else { "/session" };
+        Some(Uri { scheme: "qemu".to_owned(), path: path.to_owned(), ..Uri::default() })
+    }
+
+    fn responder(&self) -> Arc<dyn Responder> {
+        self.responder.clone()
+    }
+
+    fn busy(&self) -> usize {
+        self.driver.machines.active().len()
+    }
+
+    fn autostart(&self) -> BoxFuture<()> {
+        let machines = self.driver.machines.clone();
+        Box::pin(async move { machines.autostart().await })
+    }
+
+    fn reload(&self) -> BoxFuture<Result<()>> {
+        let qemu = self.driver.qemu.clone();
+        Box::pin(async move {
+            let (config, _) = prepare(qemu.paths.clone()).await?;
+            *qemu.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            Ok(())
+        })
+    }
+
+    fn stop(&self) -> BoxFuture<()> {
+        let machines = self.driver.machines.clone();
+        Box::pin(async move { machines.let_go().await })
+    }
+}

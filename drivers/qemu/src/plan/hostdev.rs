@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `<hostdev>`: PCI, USB, SCSI and mediated devices of the host.
+
+use virtus_api::Result;
+use virtus_xml::domain::address::Address;
+use virtus_xml::domain::controller::ControllerType;
+use virtus_xml::domain::hostdev::{GuestReset, HostAddress, Hostdev, HostdevMode, HostdevType};
+use virtus_xml::domain::interface::{Interface, InterfaceType, TeamingType};
+
+use super::argv::Props;
+use super::context::FdKey;
+use super::device::{alias, find, place, rom, virtio, virtio_model};
+use super::disk::is_narrow;
+use super::line::Line;
+use super::storage::unsupported;
+
+/// Writes all devices of the host.
+pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
+    for (at, net) in line.domain.devices.interfaces.iter().enumerate() {
+        if net.kind == InterfaceType::Hostdev {
+            let props = passed_interface(line, net, line.boot.interface(at))?;
+            line.device(props);
+        }
+    }
+    for hostdev in &line.domain.devices.hostdevs {
+        if hostdev.mode != HostdevMode::Subsystem {
+            return Err(unsupported("hostdev mode 'capabilities'"));
+        }
+        if matches!(hostdev.info.address, Some(Address::Unassigned)) {
+            continue;
+        }
+        if hostdev.kind == HostdevType::Scsi {
+            scsi(line, hostdev)?;
+            continue;
+        }
+        let props = device(line, hostdev)?;
+        line.device(props);
+    }
+    Ok(())
+}
+
+fn host_address(hostdev: &Hostdev) -> Result<&HostAddress> {
+    hostdev
+        .source
+        .as_ref()
+        .and_then(|source| source.address.as_ref())
+        .ok_or_else(|| unsupported(format!("a {} hostdev without an address", hostdev.kind)))
+}
+
+fn pci_name(address: &HostAddress) -> Result<String> {
+    let HostAddress::Pci { pci, .. } = address else {
+        return Err(unsupported("a PCI hostdev whose address is not a PCI address"));
+    };
+    Ok(format!("{:04x}:{:02x}:{:02x}.{:x}", pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0))
+}
+
+/// The device, as `device_add` of a hot-plug takes it.
+pub(crate) fn device(line: &Line<'_>, hostdev: &Hostdev) -> Result<Props> {
+    let id = alias(&hostdev.info)?.to_owned();
+    let boot = hostdev.info.boot.as_ref().map(|boot| boot.order);
+    let mut props = match hostdev.kind {
+        HostdevType::Pci => {
+            let failover = hostdev
+                .teaming
+                .as_ref()
+                .filter(|teaming| teaming.kind == TeamingType::Transient)
+                .and_then(|teaming| teaming.persistent.clone());
+            Props::device("vfio-pci")
+                .with("host", pci_name(host_address(hostdev)?)?)
+                .with("id", id)
+                .maybe("display", hostdev.display.map(|on| on.as_str()))
+                .maybe("bootindex", boot)
+                .maybe("failover_pair_id", failover)
+        }
+        HostdevType::Usb => usb(hostdev, id)?.maybe("bootindex", boot),
+        HostdevType::Mdev => mdev(hostdev, id)?.maybe("bootindex", boot),
+        HostdevType::ScsiHost => {
+            let fd = line.cx.fd(&FdKey::VhostScsi(id.clone()))?;
+            let wwpn = hostdev.source.as_ref().and_then(|source| source.wwpn.clone());
+            virtio("vhost-scsi", &hostdev.info, virtio_model(hostdev.model.as_deref()), None)?
+                .maybe("wwpn", wwpn)
+                .with("vhostfd", fd.to_string())
+                .with("id", id)
+        }
+        other => return Err(unsupported(format!("hostdev type '{other}'"))),
+    };
+    props.extend(place(line.domain, &hostdev.info)?);
+    props.extend(rom(&hostdev.info));
+    Ok(props)
+}
+
+fn mdev(hostdev: &Hostdev, id: String) -> Result<Props> {
+    let HostAddress::Mdev(uuid) = host_address(hostdev)? else {
+        return Err(unsupported("a mediated device without a UUID"));
+    };
+    let on = |state: Option<virtus_xml::value::OnOff>| state.is_some_and(|state| state.is_on());
+    let driver = match hostdev.model.as_deref() {
+        Some("vfio-ccw") => "vfio-ccw",
+        Some("vfio-ap") => "vfio-ap",
+        _ if on(hostdev.ramfb) => "vfio-pci-nohotplug",
+        _ => "vfio-pci",
+    };
+    Ok(Props::device(driver)
+        .with("id", id)
+        .with("sysfsdev", format!("/sys/bus/mdev/devices/{}", uuid.hyphenated()))
+        .maybe("display", hostdev.display.map(|on| on.as_str()))
+        .maybe("ramfb", on(hostdev.ramfb).then_some(true)))
+}
+
+fn usb(hostdev: &Hostdev, id: String) -> Result<Props> {
+    let mut props = Props::device("usb-host");
+    if let Ok(HostAddress::Usb { bus, device }) = host_address(hostdev) {
+        props.set("hostdevice", format!("/dev/bus/usb/{bus:03}/{device:03}"));
+    } else if hostdev.source.as_ref().and_then(|source| source.missing).is_none() {
+        return Err(unsupported("a USB hostdev whose bus and device were not found"));
+    }
+    props.set("id", id);
+    let (guest, all) = match hostdev.source.as_ref().and_then(|source| source.guest_reset) {
+        None => return Ok(props),
+        Some(GuestReset::Off) => (false, false),
+        Some(GuestReset::Uninitialized) => (true, false),
+        Some(GuestReset::On) => (true, true),
+    };
+    Ok(props.with("guest-reset", guest).with("guest-resets-all", all))
+}
+
+fn passed_interface(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Result<Props> {
+    let address = net
+        .source
+        .as_ref()
+        .and_then(|source| source.pci_address.as_ref())
+        .ok_or_else(|| unsupported("an interface of type 'hostdev' without an address"))?;
+    let pci = address.pci;
+    let failover = net
+        .teaming
+        .as_ref()
+        .filter(|teaming| teaming.kind == TeamingType::Transient)
+        .and_then(|teaming| teaming.persistent.clone());
+    let host =
+        format!("{:04x}:{:02x}:{:02x}.{:x}", pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0);
+    let mut props = Props::device("vfio-pci")
+        .with("host", host)
+        .with("id", alias(&net.info)?.to_owned())
+        .maybe("bootindex", boot)
+        .maybe("failover_pair_id", failover);
+    props.extend(place(line.domain, &net.info)?);
+    props.extend(rom(&net.info));
+    Ok(props)
+}
+
+fn scsi(line: &mut Line<'_>, hostdev: &Hostdev) -> Result<()> {
+    let id = alias(&hostdev.info)?.to_owned();
+    let Some(Address::Drive(at)) = &hostdev.info.address else {
+        return Err(unsupported("a SCSI hostdev without a drive address"));
+    };
+    let path = line
+        .cx
+        .peers
+        .get(&id)
+        .cloned()
+        .ok_or_else(|| unsupported("a SCSI hostdev that was not found on this host"))?;
+    let node = line
+        .cx
+        .peers
+        .get(&format!("{id}-node"))
+        .cloned()
+        .unwrap_or_else(|| format!("libvirt-{id}-backend"));
+    let mut backend = Props::device("host_device")
+        .with("filename", path)
+        .with("node-name", node.clone())
+        .with("read-only", hostdev.readonly);
+    if hostdev.shareable && !hostdev.readonly {
+        backend.set("cache", Props::new().with("direct", true).with("no-flush", false));
+    }
+    line.argv.json("-blockdev", backend);
+    let controller = find(line.domain, ControllerType::Scsi, at.controller)?;
+    let mut props = Props::device("scsi-generic");
+    if hostdev.shareable {
+        props.set("share-rw", true);
+    }
+    props = props.with("drive", node).with("id", id);
+    props.set("bus", format!("{}.0", alias(&controller.info)?));
+    if is_narrow(controller.model.as_deref()) {
+        props.set("scsi-id", at.unit);
+    } else {
+        props = props.with("channel", at.bus).with("scsi-id", at.target).with("lun", at.unit);
+    }
+    props = props.maybe("bootindex", hostdev.info.boot.as_ref().map(|boot| boot.order));
+    line.device(props);
+    Ok(())
+}

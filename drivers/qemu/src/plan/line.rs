@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The command line while it is being written: the words so far, and what every device family reads.
+
+use virtus_xml::Domain;
+use virtus_xml::domain::DomainType;
+
+use super::argv::{Argv, Opts, Props};
+use super::boot::BootOrder;
+use super::context::Context;
+use crate::caps::{Accel, Capabilities, Flag};
+
+/// What the device families write into.
+pub(crate) struct Line<'a> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) caps: &'a Capabilities,
+    pub(crate) cx: &'a Context,
+    pub(crate) boot: BootOrder,
+    pub(crate) argv: Argv,
+    fd_sets: u32,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn new(domain: &'a Domain, caps: &'a Capabilities, cx: &'a Context) -> Self {
+        Self { domain, caps, cx, boot: BootOrder::of(domain), argv: Argv::default(), fd_sets: 0 }
+    }
+
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.caps.has(flag)
+    }
+
+    pub(crate) fn device(&mut self, mut props: Props) {
+        super::passthrough::override_device(self, &mut props);
+        self.argv.json("-device", props);
+    }
+
+    pub(crate) fn object(&mut self, props: Props) {
+        self.argv.json("-object", props);
+    }
+
+    /// Hands a descriptor over; the path by which options refer to it.
+    pub(crate) fn fd_set(&mut self, fd: i32, purpose: &str) -> String {
+        let number = self.fd_sets;
+        self.fd_sets += 1;
+        let opts = Opts::default().with("set", number).with("fd", fd).with("opaque", purpose);
+        self.argv.pair("-add-fd", opts);
+        format!("/dev/fdset/{number}")
+    }
+
+    /// Whether the machine is so old that sizes of nodes stand in `-numa` itself.
+    pub(crate) fn legacy_numa(&self) -> bool {
+        Accel::of_domain_type(self.domain.kind.as_str())
+            .and_then(|accel| self.caps.machine(accel, crate::machine::machine(self.domain)))
+            .is_some_and(|machine| machine.numa_mem)
+    }
+
+    /// Whether KVM runs the guest.
+    pub(crate) fn kvm(&self) -> bool {
+        self.domain.kind == DomainType::Kvm
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Makes a definition live: every device gets the alias by which QEMU knows it, every image its number.
+//!
+//! Aliases and numbers are libvirt's, for they stand in the status files of running guests and are how a guest
+//! that was started by the other daemon is found again.
+
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_xml::Domain;
+use virtus_xml::domain::address::Address;
+use virtus_xml::domain::chardev::ChardevTargetType;
+use virtus_xml::domain::controller::{Controller, ControllerType};
+use virtus_xml::domain::device::{Device, is_user_alias};
+use virtus_xml::domain::disk::{Disk, DiskBus};
+use virtus_xml::domain::interface::InterfaceType;
+use virtus_xml::domain::misc::BalloonModel;
+
+use virtus_xml::settle::disk_index;
+
+use super::disk::is_narrow;
+use super::storage::has_medium;
+use crate::machine::{has_builtin_ide, is_q35};
+
+/// Gives aliases to all devices and numbers to all images.
+pub(super) fn assign(domain: &mut Domain) -> Result<()> {
+    crate::complete::plug_usb(domain)?;
+    number_images(domain);
+    let q35 = is_q35(domain);
+    let builtin_ide = has_builtin_ide(domain);
+    let narrow: Vec<u32> = domain
+        .devices
+        .controllers
+        .iter()
+        .filter(|c| c.kind == ControllerType::Scsi && is_narrow(c.model.as_deref()))
+        .map(|c| c.index.unwrap_or(0))
+        .collect();
+    let devices = &mut domain.body.devices;
+    for disk in &mut devices.disks {
+        let alias = disk_alias(disk, &narrow)?;
+        name(&mut disk.info, || alias);
+    }
+    let mut hostdevs = 0;
+    for (at, net) in devices.interfaces.iter_mut().enumerate() {
+        if net.kind == InterfaceType::Hostdev {
+            name(&mut net.info, || format!("hostdev{hostdevs}"));
+            hostdevs += 1;
+        } else {
+            name(&mut net.info, || format!("net{at}"));
+        }
+    }
+    each(devices.filesystems.iter_mut().map(|d| &mut d.info), "fs");
+    each(devices.sounds.iter_mut().map(|d| &mut d.info), "sound");
+    for hostdev in &mut devices.hostdevs {
+        name(&mut hostdev.info, || format!("hostdev{hostdevs}"));
+        hostdevs += 1;
+    }
+    each(devices.redirdevs.iter_mut().map(|d| &mut d.info), "redir");
+    each(devices.videos.iter_mut().map(|d| &mut d.info), "video");
+    for controller in &mut devices.controllers {
+        let alias = controller_alias(controller, q35, builtin_ide);
+        name(&mut controller.info, || alias);
+    }
+    each(devices.inputs.iter_mut().map(|d| &mut d.info), "input");
+    each(devices.parallels.iter_mut().map(|d| &mut d.info), "parallel");
+    each(devices.serials.iter_mut().map(|d| &mut d.info), "serial");
+    each(devices.channels.iter_mut().map(|d| &mut d.info), "channel");
+    let first_serial = devices.serials.first().and_then(|serial| serial.info.alias.clone());
+    for (at, console) in devices.consoles.iter_mut().enumerate() {
+        let kind = console.target.as_ref().and_then(|target| target.kind);
+        let twin = first_serial
+            .clone()
+            .filter(|_| at == 0 && matches!(kind, None | Some(ChardevTargetType::Serial)));
+        name(&mut console.info, || twin.unwrap_or_else(|| format!("console{at}")));
+    }
+    each(devices.hubs.iter_mut().map(|d| &mut d.info), "hub");
+    each(devices.shmems.iter_mut().map(|d| &mut d.info), "shmem");
+    each(devices.smartcards.iter_mut().map(|d| &mut d.info), "smartcard");
+    each(devices.watchdogs.iter_mut().map(|d| &mut d.info), "watchdog");
+    let balloon = devices.memballoon.iter_mut().filter(|d| d.model != BalloonModel::None);
+    each(balloon.map(|d| &mut d.info), "balloon");
+    each(devices.rngs.iter_mut().map(|d| &mut d.info), "rng");
+    each(devices.tpms.iter_mut().map(|d| &mut d.info), "tpm");
+    each(devices.vsock.iter_mut().map(|d| &mut d.info), "vsock");
+    each(devices.cryptos.iter_mut().map(|d| &mut d.info), "crypto");
+    each(devices.iommu.iter_mut().map(|d| &mut d.info), "iommu");
+    each(devices.pstore.iter_mut().map(|d| &mut d.info), "pstore");
+    each(devices.panics.iter_mut().map(|d| &mut d.info), "panic");
+    let mut virtio_modules = 0;
+    for (at, memory) in devices.memories.iter_mut().enumerate() {
+        let slot = match &memory.info.address {
+            Some(Address::Dimm { slot: Some(slot), .. }) => *slot,
+            Some(Address::Pci(_) | Address::Ccw(_)) => {
+                virtio_modules += 1;
+                virtio_modules - 1
+            }
+            _ => u32::try_from(at).unwrap_or(u32::MAX),
+        };
+        let kind = memory.model.as_str().replace('-', "");
+        name(&mut memory.info, || format!("{kind}{slot}"));
+    }
+    Ok(())
+}
+
+fn name(info: &mut Device, make: impl FnOnce() -> String) {
+    if !info.alias.as_deref().is_some_and(is_user_alias) {
+        info.alias = Some(make());
+    }
+}
+
+fn each<'a>(infos: impl Iterator<Item = &'a mut Device>, head: &str) {
+    for (at, info) in infos.enumerate() {
+        name(info, || format!("{head}{at}"));
+    }
+}
+
+fn controller_alias(controller: &Controller, q35: bool, builtin_ide: bool) -> String {
+    let index = controller.index.unwrap_or(0);
+    match controller.kind {
+        ControllerType::Pci if controller.model.as_deref() == Some("pcie-root") => {
+            format!("pcie.{index}")
+        }
+        ControllerType::Pci => format!("pci.{index}"),
+        ControllerType::Usb if index == 0 => "usb".to_owned(),
+        ControllerType::Ide if index == 0 && builtin_ide => "ide".to_owned(),
+        // The controller of the machine has the name of its bus.
+        ControllerType::Sata if index == 0 && q35 => "ide".to_owned(),
+        kind => format!("{kind}{index}"),
+    }
+}
+
+fn disk_alias(disk: &Disk, narrow: &[u32]) -> Result<String> {
+    let bus = disk.target.bus.unwrap_or(DiskBus::Ide);
+    if let Some(Address::Drive(at)) = &disk.info.address {
+        return Ok(if bus == DiskBus::Scsi && !narrow.contains(&at.controller) {
+            format!("scsi{}-{}-{}-{}", at.controller, at.bus, at.target, at.unit)
+        } else {
+            format!("{bus}{}-{}-{}", at.controller, at.bus, at.unit)
+        });
+    }
+    let number = disk_index(&disk.target.dev).ok_or_else(|| {
+        Error::new(
+            ErrorCode::XmlError,
+            format!("'{}' is not the name of a disk, such as vda", disk.target.dev),
+        )
+    })?;
+    Ok(format!("{bus}-disk{number}"))
+}
+
+/// Numbers images from the last disk to the first, and in each chain from the top down.
+fn number_images(domain: &mut Domain) {
+    let mut next = 0;
+    for disk in domain.body.devices.disks.iter_mut().rev() {
+        let on_card = disk.target.bus == Some(DiskBus::Sd);
+        let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
+        let Some(source) = disk.source.as_mut().filter(|source| !on_card && has_medium(source))
+        else {
+            continue;
+        };
+        next += 1;
+        source.index = Some(next);
+        let mut below = disk.backing_store.as_mut();
+        while let Some(store) = below {
+            if store.source.is_none() {
+                break;
+            }
+            next += 1;
+            store.index = Some(next);
+            below = store.backing_store.as_deref_mut();
+        }
+        next += u32::try_from(filters).unwrap_or(0);
+    }
+}

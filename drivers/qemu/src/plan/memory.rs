@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Guest memory: its size, the objects that back it, and the NUMA nodes that it belongs to.
+
+use virtus_api::Result;
+use virtus_xml::Domain;
+use virtus_xml::cpuset::CpuSet;
+use virtus_xml::domain::cpu::NumaCell;
+use virtus_xml::domain::memory::{AccessShare, AllocationMode, BackingType, NumaMode, Placement};
+
+use super::argv::{Opts, Props};
+use super::context::{Context, short_name};
+use super::line::Line;
+use super::storage::unsupported;
+use crate::caps::{Accel, Flag};
+use crate::machine::{is_ppc64, machine};
+
+/// What is asked of one piece of memory.
+#[derive(Debug, Default)]
+pub(crate) struct Piece<'a> {
+    pub(crate) id: String,
+    pub(crate) kib: u64,
+    /// The NUMA node of the guest that it belongs to.
+    pub(crate) node: Option<u32>,
+    pub(crate) access: Option<AccessShare>,
+    pub(crate) discard: Option<bool>,
+    /// The page size that this piece asks for itself.
+    pub(crate) page_kib: Option<u64>,
+    /// The host nodes that this piece asks for itself.
+    pub(crate) host_nodes: Option<&'a CpuSet>,
+    /// The file of the host that is the memory.
+    pub(crate) file: Option<&'a str>,
+    /// Whether it is the memory that the machine itself makes.
+    pub(crate) default_ram: bool,
+    /// Whether pages are made when they are plugged, not before.
+    pub(crate) sparse: bool,
+    pub(crate) align_kib: Option<u64>,
+    pub(crate) pmem: bool,
+    pub(crate) readonly: bool,
+}
+
+/// The size of the pages of the host that need no huge page file system.
+const HOST_PAGE_KIB: u64 = 4;
+
+/// The objects of a piece of memory: a thread context if pages are to be made on certain nodes, and the back end.
+pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> {
+    let domain = line.domain;
+    let backing = &domain.memory_backing;
+    let page_kib = piece.page_kib.or_else(|| huge_page(domain, piece.node));
+    let page_kib = match page_kib {
+        Some(0) => line.cx.hugetlbfs.iter().find(|fs| fs.default).map(|fs| fs.size_kib),
+        other => other,
+    }
+    .filter(|kib| *kib != HOST_PAGE_KIB && piece.file.is_none());
+    let asked_huge = backing.hugepages.is_some() && piece.file.is_none();
+    if asked_huge && page_kib.is_none() && huge_page(domain, piece.node) == Some(0) {
+        return Err(unsupported("huge pages on a host where none are mounted"));
+    }
+    let source = backing.source.as_ref().map(|source| source.kind);
+    let access = piece.access.or(backing.access.as_ref().map(|access| access.mode));
+    let discard = piece.discard.or(backing.discard.then_some(true));
+    let allocation = backing.allocation.as_ref();
+    let immediate = allocation.and_then(|a| a.mode) == Some(AllocationMode::Immediate);
+    // A file that is the memory is touched before the guest is; persistent memory must not be.
+    let mut prealloc = (immediate && !piece.sparse) || (piece.file.is_some() && !piece.pmem);
+    let mut props;
+    let mut is_file = false;
+    let mut is_ram = false;
+    if let Some(file) = piece.file {
+        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", file);
+        is_file = true;
+    } else if source == Some(BackingType::Memfd) && piece.page_kib.is_none() {
+        props = Props::object("memory-backend-memfd", piece.id.clone());
+        if let Some(kib) = page_kib {
+            props = props.with("hugetlb", true).with("hugetlbsize", kib << 10);
+            prealloc |= !piece.sparse;
+        }
+    } else if let Some(kib) = page_kib {
+        let path = huge_path(line.cx, &domain.name, kib)?;
+        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", path);
+        prealloc |= !piece.sparse;
+        is_file = true;
+    } else if source == Some(BackingType::File) || access.is_some() {
+        let path = format!(
+            "{}/{}/{}",
+            line.cx.dirs.ram,
+            short_name(line.cx.id, &domain.name),
+            file_name(&piece.id)
+        );
+        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", path);
+        is_file = true;
+    } else {
+        props = Props::object("memory-backend-ram", piece.id.clone());
+        is_ram = true;
+    }
+    if is_file && piece.file.is_none() {
+        props = props.maybe("discard-data", discard);
+    }
+    props = props.maybe("share", access.map(|access| access == AccessShare::Shared));
+    if piece.default_ram
+        && !is_ram
+        && line.has(Flag::MemoryBackendFileXUseCanonicalPathForRamblockId)
+    {
+        props.set("x-use-canonical-path-for-ramblock-id", false);
+    }
+    if piece.sparse {
+        props.set("reserve", false);
+    }
+    if prealloc {
+        props.set("prealloc", true);
+        props = props.maybe("prealloc-threads", allocation.and_then(|a| a.threads));
+    }
+    props.set("size", piece.kib << 10);
+    if let Some(align) = piece.align_kib {
+        props.set("align", align << 10);
+    }
+    if piece.pmem {
+        props.set("pmem", true);
+    }
+    if piece.readonly {
+        props.set("readonly", true);
+    }
+    let (nodes, mode) = host_nodes(line, piece);
+    let mut out = Vec::new();
+    if !nodes.is_empty() && mode != NumaMode::Restrictive {
+        let list: Vec<u32> = nodes.iter().collect();
+        props.set("host-nodes", list.clone());
+        props.set(
+            "policy",
+            match mode {
+                NumaMode::Strict | NumaMode::Restrictive => "bind",
+                NumaMode::Preferred => "preferred",
+                NumaMode::Interleave => "interleave",
+            },
+        );
+        if prealloc && line.has(Flag::ThreadContext) && (immediate || backing.hugepages.is_some()) {
+            let id = format!("tc-{}", piece.id);
+            out.push(Props::object("thread-context", id.clone()).with("node-affinity", list));
+            props.set("prealloc-context", id);
+        }
+    }
+    out.push(props);
+    Ok(out)
+}
+
+/// What a file in the folder of shared memory is called.
+fn file_name(id: &str) -> &str {
+    id.strip_prefix("mem").unwrap_or(id)
+}
+
+fn host_nodes(line: &Line<'_>, piece: &Piece<'_>) -> (CpuSet, NumaMode) {
+    let none = (CpuSet::default(), NumaMode::Strict);
+    let tune = line.domain.numatune.as_ref();
+    let memory = tune.and_then(|tune| tune.memory.as_ref());
+    if let Some(nodes) = piece.host_nodes {
+        let mode = memory.map_or(NumaMode::Strict, |memory| memory.mode);
+        return (nodes.clone(), mode);
+    }
+    if let Some(node) = piece.node {
+        let own = tune.and_then(|tune| tune.memnodes.iter().find(|m| m.cellid == node));
+        if let Some(own) = own {
+            return (own.nodeset.clone(), own.mode);
+        }
+    }
+    let Some(memory) = memory else { return none };
+    let nodes = match (&memory.nodeset, memory.placement) {
+        (_, Some(Placement::Auto)) => CpuSet::of(line.cx.auto_nodes.iter().copied()),
+        (Some(nodes), _) => nodes.clone(),
+        (None, _) => return none,
+    };
+    (nodes, memory.mode)
+}
+
+/// The page size for a node: its own, or that of all; 0 for the host's default huge page.
+fn huge_page(domain: &Domain, node: Option<u32>) -> Option<u64> {
+    let pages = &domain.memory_backing.hugepages.as_ref()?.pages;
+    if pages.is_empty() {
+        return Some(0);
+    }
+    let holds = |nodes: &CpuSet| nodes.contains(node.unwrap_or(0));
+    pages
+        .iter()
+        .find(|page| page.nodeset.as_ref().is_some_and(holds))
+        .or_else(|| pages.iter().find(|page| page.nodeset.is_none()))
+        .map(|page| page.kib)
+}
+
+fn huge_path(cx: &Context, name: &str, kib: u64) -> Result<String> {
+    let mount = cx.hugetlbfs.iter().find(|fs| fs.size_kib == kib).ok_or_else(|| {
+        unsupported(format!("pages of {kib} KiB, which are not mounted on this host"))
+            .hint("mount a hugetlbfs with this page size and restart the daemon")
+    })?;
+    Ok(format!("{}/libvirt/qemu/{}", mount.mount, short_name(cx.id, name)))
+}
+
+/// The id of the object that replaces the memory which the machine would make itself.
+pub(crate) fn default_backend(line: &Line<'_>) -> Option<String> {
+    if !cells(line.domain).is_empty() {
+        return None;
+    }
+    Accel::of_domain_type(line.domain.kind.as_str())
+        .and_then(|accel| line.caps.machine(accel, machine(line.domain)))
+        .and_then(|machine| machine.default_ram_id.clone())
+}
+
+fn cells(domain: &Domain) -> &[NumaCell] {
+    domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()).map_or(&[], |numa| &numa.cells)
+}
+
+/// Whether memory has attributes for the guest.
+pub(crate) fn has_hmat(domain: &Domain) -> bool {
+    domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()).is_some_and(|numa| {
+        numa.interconnects.is_some() || numa.cells.iter().any(|cell| !cell.body.caches.is_empty())
+    })
+}
+
+/// Sizes are whole blocks of this many KiB.
+fn block_kib(domain: &Domain) -> u64 {
+    if is_ppc64(domain) { 256 << 10 } else { 1 << 10 }
+}
+
+fn round(domain: &Domain, kib: u64) -> u64 {
+    kib.next_multiple_of(block_kib(domain))
+}
+
+/// The size of a module, in whole blocks of hot-pluggable memory.
+pub(crate) fn module_kib(domain: &Domain, kib: u64) -> u64 {
+    kib.next_multiple_of(block_kib(domain).max(2 << 10))
+}
+
+/// The memory that is there at the start.
+pub(crate) fn initial_kib(domain: &Domain) -> u64 {
+    let cells = cells(domain);
+    if !cells.is_empty() {
+        return cells.iter().map(|cell| round(domain, cell.memory_kib)).sum();
+    }
+    let plugged: u64 =
+        domain.devices.memories.iter().filter_map(|m| m.target.as_ref()).map(|t| t.size.0).sum();
+    round(domain, domain.memory.kib.saturating_sub(plugged))
+}
+
+/// `-m` and, where the machine says which object its memory is, that object.
+pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
+    let domain = line.domain;
+    let mut opts = Opts::default().with("size", format!("{}k", initial_kib(domain)));
+    if let Some(max) = &domain.max_memory {
+        if max.slots > 0 {
+            opts.set("slots", max.slots);
+        }
+        opts.set("maxmem", format!("{}k", round(domain, max.kib)));
+    }
+    line.argv.pair("-m", opts);
+    if let Some(id) = default_backend(line) {
+        let piece = Piece { id, kib: initial_kib(domain), default_ram: true, ..Piece::default() };
+        for object in backend(line, &piece)? {
+            line.object(object);
+        }
+    }
+    Ok(())
+}
+
+/// `-overcommit`.
+pub(crate) fn overcommit(line: &mut Line<'_>) {
+    let locked = super::argv::on_off(line.domain.memory_backing.locked);
+    line.argv.pair("-overcommit", format!("mem-lock={locked}"));
+}
+
+/// `-numa` and the memory of each node.
+pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
+    let domain = line.domain;
+    let hmat = has_hmat(domain);
+    let by_size = line.legacy_numa();
+    for (at, cell) in cells(domain).iter().enumerate() {
+        let id = cell.id.unwrap_or(u32::try_from(at).unwrap_or(u32::MAX));
+        let kib = round(domain, cell.memory_kib);
+        let name = format!("ram-node{id}");
+        let mut opts = Opts::new("node").with("nodeid", id);
+        if let Some(cpus) = &cell.cpus {
+            for (first, last) in cpus.ranges() {
+                let run = if first == last { first.to_string() } else { format!("{first}-{last}") };
+                opts.set("cpus", run);
+            }
+        }
+        if hmat && let Some(initiator) = initiator(cells(domain), domain, id) {
+            opts.set("initiator", initiator);
+        }
+        if kib == 0 {
+            line.argv.pair("-numa", opts);
+            continue;
+        }
+        let piece = Piece {
+            id: name.clone(),
+            kib,
+            node: Some(id),
+            access: cell.mem_access,
+            discard: cell.discard.map(|yes| yes.is_yes()),
+            ..Piece::default()
+        };
+        let objects = backend(line, &piece)?;
+        let plain = objects.len() == 1
+            && objects[0].get("qom-type").and_then(|kind| kind.as_str())
+                == Some("memory-backend-ram")
+            && objects[0].get("host-nodes").is_none();
+        if by_size && plain {
+            opts.set("mem", kib >> 10);
+        } else {
+            for object in objects {
+                line.object(object);
+            }
+            opts.set("memdev", name);
+        }
+        line.argv.pair("-numa", opts);
+    }
+    distances(line);
+    attributes(line);
+    Ok(())
+}
+
+/// The node from whose processors a node without processors is reached best.
+fn initiator(cells: &[NumaCell], domain: &Domain, id: u32) -> Option<u32> {
+    let cell = cells.iter().find(|cell| cell.id == Some(id))?;
+    if cell.cpus.is_some() {
+        return Some(id);
+    }
+    let lines = domain.cpu.as_ref()?.numa.as_ref()?.interconnects.as_ref();
+    let best = lines.and_then(|interconnects| {
+        interconnects
+            .lines
+            .iter()
+            .filter(|line| line.target == id && line.cache.is_none())
+            .max_by_key(|line| if line.bandwidth { line.value } else { u64::MAX - line.value })
+    });
+    best.map(|line| line.initiator)
+        .or_else(|| cells.iter().find(|cell| cell.cpus.is_some()).and_then(|cell| cell.id))
+}
+
+fn distances(line: &mut Line<'_>) {
+    let cells = cells(line.domain);
+    if !cells.iter().any(|cell| cell.body.distances.is_some()) {
+        return;
+    }
+    let id = |cell: &NumaCell, at: usize| cell.id.unwrap_or(u32::try_from(at).unwrap_or(0));
+    let stated = |from: u32, to: u32| {
+        let cell = cells.iter().find(|cell| cell.id == Some(from))?;
+        let siblings = &cell.body.distances.as_ref()?.siblings;
+        siblings.iter().find(|sibling| sibling.id == to).map(|sibling| sibling.value)
+    };
+    for (i, from) in cells.iter().enumerate() {
+        for (j, to) in cells.iter().enumerate() {
+            let (from, to) = (id(from, i), id(to, j));
+            let value = stated(from, to).or_else(|| stated(to, from)).unwrap_or(if from == to {
+                10
+            } else {
+                20
+            });
+            line.argv.pair("-numa", format!("dist,src={from},dst={to},val={value}"));
+        }
+    }
+}
+
+fn attributes(line: &mut Line<'_>) {
+    let Some(numa) = line.domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()) else { return };
+    if let Some(interconnects) = &numa.interconnects {
+        for connect in &interconnects.lines {
+            let hierarchy = match connect.cache {
+                Some(1) => "first-level",
+                Some(2) => "second-level",
+                Some(3) => "third-level",
+                _ => "memory",
+            };
+            let kind = if connect.bandwidth { "bandwidth" } else { "latency" };
+            let mut opts = Opts::new("hmat-lb")
+                .with("initiator", connect.initiator)
+                .with("target", connect.target)
+                .with("hierarchy", hierarchy)
+                .with("data-type", format!("{}-{kind}", connect.access));
+            if connect.bandwidth {
+                opts.set("bandwidth", format!("{}K", connect.value));
+            } else {
+                opts.set("latency", connect.value);
+            }
+            line.argv.pair("-numa", opts);
+        }
+    }
+    for cell in &numa.cells {
+        for cache in &cell.body.caches {
+            let associativity = match cache.associativity.as_str() {
+                "full" => "complex",
+                other => other,
+            };
+            let policy = match cache.policy.as_str() {
+                "writeback" => "write-back",
+                "writethrough" => "write-through",
+                other => other,
+            };
+            let opts = Opts::new("hmat-cache")
+                .with("node-id", cell.id.unwrap_or(0))
+                .maybe("size", cache.size.as_ref().map(|size| format!("{}K", size.0)))
+                .with("level", cache.level)
+                .with("associativity", associativity)
+                .with("policy", policy)
+                .maybe("line", cache.line.as_ref().map(|line| line.0));
+            line.argv.pair("-numa", opts);
+        }
+    }
+}

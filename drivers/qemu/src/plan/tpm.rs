@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `<tpm>`: a module of the host, or one that swtpm emulates behind a socket.
+
+use virtus_api::Result;
+use virtus_xml::domain::tpm::{Tpm, TpmBackendType, TpmModel};
+
+use super::argv::{Opts, Props};
+use super::context::FdKey;
+use super::device::{alias, place};
+use super::line::Line;
+use super::storage::unsupported;
+
+/// Writes all modules.
+pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
+    for tpm in &line.domain.devices.tpms {
+        let id = alias(&tpm.info)?.to_owned();
+        backend(line, tpm, &id)?;
+        let name = match tpm.model {
+            Some(TpmModel::Tis) if crate::machine::is_arm(line.domain) => "tpm-tis-device",
+            Some(model) if model != TpmModel::Default => model.as_str(),
+            _ => return Err(unsupported("a TPM without a model")),
+        };
+        let mut props = Props::device(name);
+        props.set(
+            if tpm.model == Some(TpmModel::SpaprProxy) { "host-path" } else { "tpmdev" },
+            format!("tpm-{id}"),
+        );
+        props.set("id", id);
+        props.extend(place(line.domain, &tpm.info)?);
+        line.device(props);
+    }
+    Ok(())
+}
+
+fn backend(line: &mut Line<'_>, tpm: &Tpm, id: &str) -> Result<()> {
+    let backend = tpm.backend.as_ref().ok_or_else(|| unsupported("a TPM without a <backend>"))?;
+    let opts = match backend.kind {
+        TpmBackendType::Passthrough => {
+            let (device, cancel) = (line.cx.fd(&FdKey::Tpm)?, line.cx.fd(&FdKey::TpmCancel)?);
+            let path = line.fd_set(device, &format!("{id}-tpm"));
+            let cancel = line.fd_set(cancel, &format!("{id}-cancel"));
+            Opts::new("passthrough")
+                .with("id", format!("tpm-{id}"))
+                .with("path", path)
+                .with("cancel-path", cancel)
+        }
+        TpmBackendType::Emulator | TpmBackendType::External => {
+            let stated = backend.source.as_ref().map(|source| source.path.clone());
+            let path = match backend.kind {
+                TpmBackendType::External => stated,
+                _ => line.cx.peers.get(id).cloned(),
+            };
+            let path =
+                path.ok_or_else(|| unsupported("a TPM without the socket of its emulator"))?;
+            let chardev = Opts::new("socket").with("id", "chrtpm").with("path", path);
+            line.argv.pair("-chardev", chardev);
+            Opts::new("emulator").with("id", format!("tpm-{id}")).with("chardev", "chrtpm")
+        }
+    };
+    line.argv.pair("-tpmdev", opts);
+    Ok(())
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which calls the driver answers: its support matrix, together with those that every local hypervisor
+//! answers the same way. What is in neither answers `VIR_ERR_NO_SUPPORT`. One topic a file.
+
+mod agent;
+mod agent_timeout;
+mod blkio;
+mod block_info;
+mod block_io_tune;
+mod block_stats;
+mod capabilities;
+mod connect;
+pub(crate) mod console;
+mod device;
+mod dirty_rate;
+mod disks;
+mod domain_capabilities;
+mod guest_info;
+mod guest_vcpus;
+mod interface_stats;
+mod iothreads;
+mod keys;
+mod memory;
+mod memory_limits;
+mod messages;
+mod monitor;
+mod node;
+mod numa;
+mod pinning;
+mod scheduler;
+mod screenshot;
+mod security;
+mod ssh_keys;
+mod stats;
+mod supports;
+mod sysinfo;
+mod vcpus;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use virtus_api::{DomainRef, Error, ErrorDomain, Request, Result, TypedParam};
+use virtus_core::{BoxFuture, Call, Routes};
+use virtus_domain::routes::find;
+use virtus_domain::{Snapshot, not_running};
+
+use crate::driver::QemuDriver;
+use crate::guest::Guest;
+
+/// The routes of the driver.
+pub(crate) fn routes() -> Routes<QemuDriver> {
+    virtus_domain::routes::routes::<QemuDriver>()
+        .include(connection())
+        .include(resources())
+        .include(guest())
+        .include(device::routes())
+        .include(console::routes())
+        .include(keys::routes())
+        .include(monitor::routes())
+        .include(screenshot::routes())
+        .include(agent_timeout::routes())
+        .include(guest_vcpus::routes())
+        .include(messages::routes())
+        .include(security::routes())
+        .include(ssh_keys::routes())
+        .include(supports::routes())
+        .include(sysinfo::routes())
+}
+
+/// The connection and the host.
+fn connection() -> Routes<QemuDriver> {
+    Routes::new()
+        .on(by(connect::get_type))
+        .on(by(connect::get_version))
+        .on(by(connect::get_max_vcpus))
+        .on(by(connect::get_cpu_model_names))
+        .on(by(capabilities::get))
+        .on(by(domain_capabilities::get))
+        .on(by(node::get_info))
+        .on(by(node::get_cpu_stats))
+        .on(by(node::get_memory_stats))
+        .on(by(node::get_free_memory))
+        .on(by(node::get_cells_free_memory))
+        .on(by(node::get_cpu_map))
+        .on(by(node::get_security_model))
+        .on(by(node::get_security_label))
+        .on(by(node::get_free_pages))
+}
+
+/// What a guest uses and may use.
+fn resources() -> Routes<QemuDriver> {
+    Routes::new()
+        .include(stats::routes())
+        .include(vcpus::routes())
+        .include(pinning::routes())
+        .include(iothreads::routes())
+        .include(scheduler::routes())
+        .include(dirty_rate::routes())
+        .include(memory::routes())
+        .include(memory_limits::routes())
+        .include(numa::routes())
+        .include(blkio::routes())
+        .include(block_stats::routes())
+        .include(block_info::routes())
+        .include(block_io_tune::routes())
+        .include(interface_stats::routes())
+}
+
+/// What the guest's agent is asked for.
+fn guest() -> Routes<QemuDriver> {
+    Routes::new()
+        .on(by(agent::command))
+        .on(by(agent::get_time))
+        .on(by(agent::set_time))
+        .on(by(agent::freeze))
+        .on(by(agent::thaw))
+        .on(by(agent::trim))
+        .on(by(agent::set_password))
+        .on(by(agent::suspend_for))
+        .on(by(agent::wake_up))
+        .on(by(guest_info::get_fsinfo))
+        .on(by(guest_info::get))
+        .on(by(guest_info::get_hostname))
+        .on(by(guest_info::get_addresses))
+}
+
+/// A handler whose errors speak for this driver unless something closer to the cause does.
+fn by<R, F, Fut>(
+    handler: F,
+) -> impl Fn(Arc<QemuDriver>, Call, R) -> BoxFuture<Result<R::Reply>> + Send + Sync + 'static
+where
+    R: Request,
+    F: Fn(Arc<QemuDriver>, Call, R) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R::Reply>> + Send + 'static,
+{
+    move |driver, call, request| {
+        let answer = handler(driver, call, request);
+        Box::pin(
+            async move { answer.await.map_err(|error: Error| error.or_domain(ErrorDomain::Qemu)) },
+        )
+    }
+}
+
+/// A guest that runs, and what is known of it. Read beside whatever jobs it has.
+fn running(driver: &QemuDriver, dom: &DomainRef) -> Result<(Arc<Guest>, Arc<Snapshot>)> {
+    let (handle, snapshot) = find(driver, dom)?;
+    match handle.running() {
+        Some(guest) => Ok((guest, snapshot)),
+        None => Err(not_running(&snapshot.name)),
+    }
+}
+
+/// A length or count as the wire has it; what does not fit is cut off at the type's end.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The parameters for which a client has room, and how many there are: with no room it only asks that.
+fn no_more_than(room: i32, mut params: Vec<TypedParam>) -> (Vec<TypedParam>, i32) {
+    let room = usize::try_from(room).unwrap_or_default();
+    let all = params.len();
+    params.truncate(room);
+    let told = if room == 0 { all } else { params.len() };
+    (params, count(told))
+}

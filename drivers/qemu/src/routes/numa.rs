@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! From which NUMA nodes of the host a guest's memory comes.
+
+use std::sync::Arc;
+
+use virtus_api::params::domain_numa as name;
+use virtus_api::{
+    DomainGetNumaParameters, DomainGetNumaParametersReply, DomainModificationImpact as Impact,
+    DomainNumatuneMemMode as Mode, DomainSetNumaParameters, Error, ErrorCode, Result, TypedParam,
+};
+use virtus_core::{Call, Routes};
+use virtus_domain::Job;
+use virtus_domain::routes::{check_flags, definition_of, find, targets};
+use virtus_host::cgroup::Controller;
+use virtus_xml::Domain;
+use virtus_xml::cpuset::CpuSet;
+use virtus_xml::domain::memory::{NumaMemory, NumaMode, Numatune, Placement};
+use virtus_xml::value::Value;
+
+use super::{by, no_more_than};
+use crate::driver::QemuDriver;
+use crate::launch::cgroup;
+
+/// Clients that can read texts say so.
+const TYPED_STRINGS: u32 = 4;
+
+pub(super) fn routes() -> Routes<QemuDriver> {
+    Routes::new().on(by(get)).on(by(set))
+}
+
+fn mode_number(mode: NumaMode) -> Mode {
+    match mode {
+        NumaMode::Strict => Mode::Strict,
+        NumaMode::Preferred => Mode::Preferred,
+        NumaMode::Interleave => Mode::Interleave,
+        NumaMode::Restrictive => Mode::Restrictive,
+    }
+}
+
+fn mode_of(number: Mode) -> NumaMode {
+    match number {
+        Mode::Strict => NumaMode::Strict,
+        Mode::Preferred => NumaMode::Preferred,
+        Mode::Interleave => NumaMode::Interleave,
+        Mode::Restrictive => NumaMode::Restrictive,
+    }
+}
+
+fn memory_of(def: &Domain) -> NumaMemory {
+    def.numatune.as_ref().and_then(|tune| tune.memory.clone()).unwrap_or_default()
+}
+
+async fn get(
+    driver: Arc<QemuDriver>,
+    _: Call,
+    request: DomainGetNumaParameters,
+) -> Result<DomainGetNumaParametersReply> {
+    let known = Impact::all().bits() | TYPED_STRINGS;
+    check_flags(request.flags, known, "virDomainGetNumaParameters")?;
+    let (_, snapshot) = find(&*driver, &request.dom)?;
+    let def = definition_of(request.flags & !TYPED_STRINGS, &snapshot)?;
+    let memory = memory_of(&def);
+    let nodes = memory.nodeset.map(|nodes| nodes.to_string()).unwrap_or_default();
+    let params = vec![
+        TypedParam::new(name::MODE, mode_number(memory.mode).number()),
+        TypedParam::new(name::NODESET, nodes),
+    ];
+    let (params, nparams) = no_more_than(request.nparams, params);
+    Ok(DomainGetNumaParametersReply { params, nparams })
+}
+
+/// What a call wants to change.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Change {
+    mode: Option<NumaMode>,
+    nodes: Option<CpuSet>,
+}
+
+impl Change {
+    fn of(params: &[TypedParam]) -> Result<Self> {
+        let mut change = Self::default();
+        for param in params {
+            match param.field.as_str() {
+                name::MODE => {
+                    let number = param.value.as_i64().and_then(|mode| i32::try_from(mode).ok());
+                    let mode = number.and_then(|mode| Mode::try_from(mode).ok());
+                    let mode = mode.ok_or_else(|| {
+                        let text = format!("unsupported numatune mode: '{:?}'", param.value);
+                        Error::new(ErrorCode::InvalidArg, text)
+                    })?;
+                    change.mode = Some(mode_of(mode));
+                }
+                name::NODESET => {
+                    let text = param.value.as_str().unwrap_or_default();
+                    let nodes = CpuSet::parse(text).filter(|nodes| !nodes.is_empty());
+                    change.nodes = Some(nodes.ok_or_else(|| {
+                        let text = format!("Invalid nodeset of 'numatune': {text}");
+                        Error::new(ErrorCode::InvalidArg, text)
+                            .hint("write node numbers, such as 0-1,3")
+                    })?);
+                }
+                field => {
+                    let text = format!("parameter '{field}' not supported");
+                    return Err(Error::new(ErrorCode::InvalidArg, text));
+                }
+            }
+        }
+        Ok(change)
+    }
+
+    fn note(&self, def: &mut Domain) {
+        let mut memory = memory_of(def);
+        if let Some(mode) = self.mode {
+            memory.mode = mode;
+        }
+        if let Some(nodes) = &self.nodes {
+            memory.nodeset = Some(nodes.clone());
+            memory.placement = Some(Placement::Static);
+        }
+        def.numatune.get_or_insert_with(Numatune::default).memory = Some(memory);
+    }
+}
+
+async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetNumaParameters) -> Result<()> {
+    const NAME: &str = "virDomainSetNumaParameters";
+    check_flags(request.flags, Impact::all().bits(), NAME)?;
+    let change = Change::of(&request.params)?;
+    let (handle, _) = find(&*driver, &request.dom)?;
+    handle
+        .job(Job::modify(NAME), move |context| async move {
+            let wanted = targets(request.flags, &context.snapshot())?;
+            if wanted.config {
+                context.change_persistent(|def| {
+                    change.note(def);
+                    Ok(())
+                })?;
+            }
+            if wanted.live {
+                let before = memory_of(&*context.live()?).mode;
+                if change.mode.is_some_and(|mode| mode != before) {
+                    let text = "can't change numatune mode for running domain";
+                    return Err(Error::new(ErrorCode::OperationInvalid, text));
+                }
+                if !matches!(before, NumaMode::Strict | NumaMode::Restrictive) {
+                    let text = "change of nodeset for running domain requires strict numa mode";
+                    return Err(Error::new(ErrorCode::OperationInvalid, text));
+                }
+                if let Some(nodes) = &change.nodes {
+                    let guest = context.running()?;
+                    let cgroups = &context.machine().cgroups;
+                    let group = cgroup::of(cgroups, guest.facts.id, &guest.facts.name);
+                    if !group.exists() || !group.has(Controller::Cpuset) {
+                        let text = "cgroup cpuset controller is not mounted";
+                        return Err(Error::new(ErrorCode::OperationInvalid, text)
+                            .hint("set it for the next start with '--config'"));
+                    }
+                    group.set_memory_nodes(&nodes.to_string())?;
+                }
+                context.change_live(|def| change.note(def))?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_and_nodes_are_read() {
+        let change = Change::of(&[
+            TypedParam::new(name::MODE, Mode::Interleave.number()),
+            TypedParam::new(name::NODESET, "0,2-3"),
+        ])
+        .unwrap();
+        let mut def = Domain::default();
+        change.note(&mut def);
+        let memory = memory_of(&def);
+        assert_eq!(memory.mode, NumaMode::Interleave);
+        assert_eq!(memory.nodeset.unwrap().to_string(), "0,2-3");
+        assert!(Change::of(&[TypedParam::new(name::NODESET, "")]).is_err());
+        assert!(Change::of(&[TypedParam::new(name::MODE, 9)]).is_err());
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One guest's statistics as clients read them: libvirt's names, types and order.
+
+use virtus_api::params::domain_bulk_stats as name;
+use virtus_api::{DomainStatsTypes as Groups, TypedParam, TypedValue, VcpuState};
+use virtus_xml::Domain;
+use virtus_xml::domain::disk::Disk;
+
+use super::Subject;
+use super::collect::{Answers, Links, nanos};
+use crate::image_size::Sizes;
+use crate::readings::balloon::bulk_name;
+use crate::readings::block::{Counts, Node};
+use crate::readings::link::Way;
+use crate::routes::disks::{self, Image};
+use crate::routes::interface_stats;
+
+struct Record(Vec<TypedParam>);
+
+impl Record {
+    fn put(&mut self, field: impl Into<String>, value: impl Into<TypedValue>) {
+        self.0.push(TypedParam::new(field, value));
+    }
+
+    /// A field of the `number`th object of a kind.
+    fn put_of(
+        &mut self,
+        kind: &str,
+        number: impl std::fmt::Display,
+        field: &str,
+        value: impl Into<TypedValue>,
+    ) {
+        self.put(format!("{kind}{number}{field}"), value);
+    }
+
+    fn put_if_some(&mut self, field: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.put(field, value);
+        }
+    }
+}
+
+/// Writes the groups that are asked for.
+pub(super) fn write(
+    subject: &Subject,
+    groups: Groups,
+    backing: bool,
+    links: &Links,
+) -> Vec<TypedParam> {
+    let mut out = Record(Vec::with_capacity(64));
+    let Ok(def) = subject.snapshot.def() else { return out.0 };
+    if groups.contains(Groups::STATE) {
+        out.put(name::STATE_STATE, subject.snapshot.state.kind() as i32);
+        out.put(name::STATE_REASON, subject.snapshot.state.reason());
+    }
+    if let Some(usage) = subject.host.cpu.filter(|_| groups.contains(Groups::CPU_TOTAL)) {
+        out.put(name::CPU_TIME, nanos(usage.total));
+        out.put(name::CPU_USER, nanos(usage.user));
+        out.put(name::CPU_SYSTEM, nanos(usage.system));
+    }
+    if groups.contains(Groups::BALLOON) {
+        balloon(&mut out, subject, def);
+    }
+    if groups.contains(Groups::VCPU) {
+        vcpus(&mut out, subject, def);
+    }
+    if groups.contains(Groups::INTERFACE) && subject.snapshot.is_active() {
+        interfaces(&mut out, def, links);
+    }
+    if groups.contains(Groups::BLOCK) {
+        disks(&mut out, subject, def, backing);
+    }
+    if groups.contains(Groups::IOTHREAD) {
+        iothreads(&mut out, &subject.answers);
+    }
+    if groups.contains(Groups::DIRTYRATE) {
+        dirty_rate(&mut out, &subject.answers);
+    }
+    out.0
+}
+
+fn balloon(out: &mut Record, subject: &Subject, def: &Domain) {
+    let known = def.current_memory.map_or(def.memory.kib, |current| current.0);
+    out.put(name::BALLOON_CURRENT, subject.answers.memory_kib.unwrap_or(known));
+    out.put(name::BALLOON_MAXIMUM, def.memory.kib);
+    for (tag, value) in &subject.answers.words {
+        if let Some(field) = bulk_name(*tag) {
+            out.put(field, *value);
+        }
+    }
+    out.put_if_some(name::BALLOON_RSS, subject.host.rss_kib);
+}
+
+fn vcpus(out: &mut Record, subject: &Subject, def: &Domain) {
+    let max = def.vcpu.as_ref().map_or(1, |vcpu| vcpu.max);
+    let current = def.vcpu.as_ref().and_then(|vcpu| vcpu.current).unwrap_or(max);
+    out.put(name::VCPU_CURRENT, current);
+    out.put(name::VCPU_MAXIMUM, max);
+    for (number, vcpu) in subject.host.vcpus.iter().enumerate() {
+        let Some(time) = vcpu.time else { continue };
+        let running = VcpuState::Running.number();
+        out.put_of(name::VCPU_PREFIX, number, name::VCPU_SUFFIX_STATE, running);
+        out.put_of(name::VCPU_PREFIX, number, name::VCPU_SUFFIX_TIME, time);
+        let wait = vcpu.wait.unwrap_or_default();
+        out.put_of(name::VCPU_PREFIX, number, name::VCPU_SUFFIX_WAIT, wait);
+        if let Some(delay) = vcpu.delay {
+            out.put_of(name::VCPU_PREFIX, number, name::VCPU_SUFFIX_DELAY, delay);
+        }
+    }
+}
+
+fn interfaces(out: &mut Record, def: &Domain, links: &Links) {
+    out.put(name::NET_COUNT, count(def.devices.interfaces.len()));
+    for (number, interface) in def.devices.interfaces.iter().enumerate() {
+        let Some(dev) = interface.target_dev() else { continue };
+        out.put_of(name::NET_PREFIX, number, name::NET_SUFFIX_NAME, dev);
+        let Some(traffic) = links.get(dev) else { continue };
+        let traffic = interface_stats::seen_by_guest(interface, *traffic);
+        let mut way = |way: Way, fields: [&str; 4]| {
+            let values = [way.bytes, way.packets, way.errors, way.dropped];
+            for (field, value) in fields.into_iter().zip(values) {
+                out.put_of(name::NET_PREFIX, number, field, value);
+            }
+        };
+        way(
+            traffic.received,
+            [
+                name::NET_SUFFIX_RX_BYTES,
+                name::NET_SUFFIX_RX_PKTS,
+                name::NET_SUFFIX_RX_ERRS,
+                name::NET_SUFFIX_RX_DROP,
+            ],
+        );
+        way(
+            traffic.sent,
+            [
+                name::NET_SUFFIX_TX_BYTES,
+                name::NET_SUFFIX_TX_PKTS,
+                name::NET_SUFFIX_TX_ERRS,
+                name::NET_SUFFIX_TX_DROP,
+            ],
+        );
+    }
+}
+
+fn disks(out: &mut Record, subject: &Subject, def: &Domain, backing: bool) {
+    let images = |disk: &Disk| {
+        let images = disks::chain(disk).len().max(1);
+        if backing { images } else { 1 }
+    };
+    let total = def.devices.disks.iter().map(images).sum();
+    out.put(name::BLOCK_COUNT, count(total));
+    let mut number = 0;
+    for (at, disk) in def.devices.disks.iter().enumerate() {
+        let chain = disks::chain(disk);
+        let top = chain.first();
+        head(out, number, disk, top);
+        let readings = subject.answers.block.as_ref();
+        let alias = disk.info.alias.as_deref();
+        if let Some(counts) = alias.and_then(|alias| readings?.devices.get(alias)) {
+            traffic(out, number, counts);
+        }
+        if let Some(sizes) = subject.images.get(at).copied().flatten() {
+            at_rest(out, number, sizes);
+        }
+        let node = |image: &Image<'_>| readings.and_then(|readings| image.node(readings));
+        if let Some(node) = top.and_then(node) {
+            sizes(out, number, node);
+        }
+        number += 1;
+        for image in chain.iter().skip(1).filter(|_| backing) {
+            head(out, number, disk, Some(image));
+            if let Some(node) = node(image) {
+                sizes(out, number, node);
+            }
+            number += 1;
+        }
+    }
+}
+
+fn head(out: &mut Record, number: u32, disk: &Disk, image: Option<&Image<'_>>) {
+    out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_NAME, disk.target.dev.as_str());
+    if let Some(path) = image.and_then(|image| image.path) {
+        out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_PATH, path);
+    }
+    if let Some(index) = image.and_then(|image| image.index) {
+        out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_BACKINGINDEX, index);
+    }
+}
+
+fn traffic(out: &mut Record, number: u32, counts: &Counts) {
+    for (field, value) in [
+        (name::BLOCK_SUFFIX_RD_REQS, counts.reads),
+        (name::BLOCK_SUFFIX_RD_BYTES, counts.read_bytes),
+        (name::BLOCK_SUFFIX_RD_TIMES, counts.read_ns),
+        (name::BLOCK_SUFFIX_WR_REQS, counts.writes),
+        (name::BLOCK_SUFFIX_WR_BYTES, counts.written_bytes),
+        (name::BLOCK_SUFFIX_WR_TIMES, counts.write_ns),
+        (name::BLOCK_SUFFIX_FL_REQS, counts.flushes),
+        (name::BLOCK_SUFFIX_FL_TIMES, counts.flush_ns),
+    ] {
+        out.put_of(name::BLOCK_PREFIX, number, field, value);
+    }
+}
+
+fn sizes(out: &mut Record, number: u32, node: Node) {
+    for (field, value) in [
+        (name::BLOCK_SUFFIX_ALLOCATION, node.highest),
+        (name::BLOCK_SUFFIX_CAPACITY, node.capacity),
+        (name::BLOCK_SUFFIX_PHYSICAL, node.physical),
+        (name::BLOCK_SUFFIX_THRESHOLD, Some(node.threshold).filter(|at| *at > 0)),
+    ] {
+        if let Some(value) = value {
+            out.put_of(name::BLOCK_PREFIX, number, field, value);
+        }
+    }
+}
+
+/// Of an image that is not in use a size of zero says nothing and is left out, as libvirt does.
+fn at_rest(out: &mut Record, number: u32, sizes: Sizes) {
+    for (field, value) in [
+        (name::BLOCK_SUFFIX_ALLOCATION, sizes.allocation),
+        (name::BLOCK_SUFFIX_CAPACITY, sizes.capacity),
+        (name::BLOCK_SUFFIX_PHYSICAL, sizes.physical),
+    ] {
+        if value > 0 {
+            out.put_of(name::BLOCK_PREFIX, number, field, value);
+        }
+    }
+}
+
+fn iothreads(out: &mut Record, answers: &Answers) {
+    let Some(threads) = &answers.iothreads else { return };
+    out.put(name::IOTHREAD_COUNT, count(threads.len()));
+    for thread in threads {
+        let prefix = name::IOTHREAD_PREFIX;
+        out.put_of(prefix, thread.id, name::IOTHREAD_SUFFIX_POLL_MAX_NS, thread.poll_max_ns);
+        let factors = [
+            (name::IOTHREAD_SUFFIX_POLL_GROW, thread.poll_grow),
+            (name::IOTHREAD_SUFFIX_POLL_SHRINK, thread.poll_shrink),
+        ];
+        for (field, factor) in factors {
+            // Clients know these as a small number first.
+            match u32::try_from(factor) {
+                Ok(small) => out.put_of(prefix, thread.id, field, small),
+                Err(_) => out.put_of(prefix, thread.id, field, factor),
+            }
+        }
+    }
+}
+
+fn dirty_rate(out: &mut Record, answers: &Answers) {
+    let Some(rate) = &answers.dirty_rate else { return };
+    out.put(name::DIRTYRATE_CALC_STATUS, rate.status);
+    out.put(name::DIRTYRATE_CALC_START_TIME, rate.start);
+    out.put(name::DIRTYRATE_CALC_PERIOD, rate.period);
+    out.put(name::DIRTYRATE_CALC_MODE, rate.mode.as_str());
+    if let Some(rate) = rate.megabytes_per_second {
+        out.put(name::DIRTYRATE_MEGABYTES_PER_SECOND, rate);
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

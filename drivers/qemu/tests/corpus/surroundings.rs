@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The surroundings that the corpus describes: capabilities by name, a fixed host, descriptors with known numbers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use virtus_qemu::caps::{Capabilities, Flag, GicVersion};
+use virtus_qemu::complete::Defaults;
+use virtus_qemu::firmware::{Firmware, in_force};
+use virtus_qemu::plan::{
+    Config, Context, Descriptor, Dirs, FdKey, HugePages, Sealed, What, descriptors,
+};
+use virtus_xml::Domain;
+use virtus_xml::domain::graphics::GraphicsType;
+use virtus_xml::domain::interface::InterfaceType;
+use virtus_xml::domain::sound::AudioType;
+use virtus_xml::value::YesNo;
+
+/// What all cases share.
+pub(crate) struct Surroundings {
+    pub(crate) corpus: PathBuf,
+    known: BTreeMap<String, Capabilities>,
+}
+
+impl Surroundings {
+    pub(crate) fn new(corpus: PathBuf) -> Self {
+        Self { corpus, known: BTreeMap::new() }
+    }
+
+    /// The firmware descriptors of the corpus.
+    pub(crate) fn firmwares(&self) -> Vec<Firmware> {
+        let data = self.corpus.join("data/qemufirmwaredata");
+        let folder = |name: &str| -> Vec<(String, String)> {
+            let entries = std::fs::read_dir(data.join(name)).unwrap();
+            entries
+                .map(|entry| {
+                    let path = entry.unwrap().path();
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    (name, std::fs::read_to_string(path).unwrap())
+                })
+                .collect()
+        };
+        let folders = vec![folder("etc/qemu/firmware"), folder("usr/share/qemu/firmware")];
+        in_force(folders)
+            .into_iter()
+            .filter_map(|(name, text)| Firmware::parse(&name, &text).ok())
+            .collect()
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.corpus.join("data").join(path)).unwrap_or_default()
+    }
+
+    /// The capabilities of a case: aliases of machines are dropped, so that `pc` stays as it is written.
+    pub(crate) fn capabilities(&mut self, params: &Value) -> Capabilities {
+        let name = params["qemu_caps"].as_str().unwrap().to_owned();
+        if !self.known.contains_key(&name) {
+            let text = self.read(&format!("qemucapabilitiesdata/{name}.xml"));
+            let mut caps = Capabilities::from_cache_xml(&text).unwrap();
+            for accelerator in &mut caps.accelerators {
+                let aliases: Vec<_> = accelerator
+                    .machines
+                    .iter()
+                    .filter_map(|machine| {
+                        let name = machine.alias.clone()?;
+                        Some(virtus_qemu::caps::Machine { name, alias: None, ..machine.clone() })
+                    })
+                    .collect();
+                accelerator.machines.iter_mut().for_each(|machine| machine.alias = None);
+                accelerator.machines.extend(aliases);
+            }
+            self.known.insert(name.clone(), caps);
+        }
+        let mut caps = self.known[&name].clone();
+        if let Some(word) = params["gic"].as_str() {
+            let gic = |version| GicVersion { version, kernel: true, emulated: false };
+            caps.gic = match word {
+                "v2" => vec![gic(2)],
+                "v3" => vec![gic(3)],
+                "both" => vec![gic(2), gic(3)],
+                _ => Vec::new(),
+            };
+        }
+        let names = |key: &str| {
+            let list = params[key].as_array().cloned().unwrap_or_default();
+            list.into_iter().filter_map(|name| Flag::from_name(name.as_str()?)).collect::<Vec<_>>()
+        };
+        names("caps_add").into_iter().for_each(|flag| caps.flags.insert(flag));
+        names("caps_del").into_iter().for_each(|flag| caps.flags.remove(flag));
+        caps
+    }
+}
+
+/// The defaults of a case.
+pub(crate) fn defaults(run: &Surroundings, params: &Value) -> Defaults {
+    let flags = params["parse_flags"].as_array().cloned().unwrap_or_default();
+    let config = &params["driver_config"];
+    let driver = params["env"]["QEMU_AUDIO_DRV"].as_str();
+    Defaults {
+        abi_update: flags.iter().any(|flag| flag == "abi-update"),
+        nvram_dir: "/var/lib/libvirt/qemu/nvram".to_owned(),
+        host_audio: driver.and_then(|word| match word {
+            "sdl" => Some(AudioType::Sdl),
+            "alsa" => Some(AudioType::Alsa),
+            _ => None,
+        }),
+        vnc_allow_host_audio: truth(&config["vnc_allow_host_audio"]).unwrap_or(false),
+        nographics_allow_host_audio: truth(&config["nographics_allow_host_audio"]).unwrap_or(false),
+        firmwares: run.firmwares(),
+    }
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_i64().map(|number| number != 0))
+}
+
+/// The configuration of a case.
+fn config(params: &Value) -> Config {
+    let mut config = Config {
+        spice_password: Some("123456".to_owned()),
+        vnc_sasl_dir: Some("/etc/sasl2".to_owned()),
+        spice_sasl_dir: Some("/etc/sasl2".to_owned()),
+        ..Config::default()
+    };
+    let given = &params["driver_config"];
+    let set = |target: &mut bool, key: &str| {
+        if let Some(value) = truth(&given[key]) {
+            *target = value;
+        }
+    };
+    set(&mut config.vnc_tls, "vnc_tls");
+    set(&mut config.vnc_tls_x509_verify, "vnc_tls_x509_verify");
+    set(&mut config.vnc_sasl, "vnc_sasl");
+    set(&mut config.vnc_auto_unix_socket, "vnc_auto_unix_socket");
+    set(&mut config.spice_tls, "spice_tls");
+    set(&mut config.spice_sasl, "spice_sasl");
+    set(&mut config.spice_auto_unix_socket, "spice_auto_unix_socket");
+    set(&mut config.chardev_tls, "chardev_tls");
+    set(&mut config.chardev_tls_x509_verify, "chardev_tls_x509_verify");
+    set(&mut config.nbd_tls, "nbd_tls");
+    set(&mut config.dump_guest_core, "dump_guest_core");
+    let text = |key: &str| given[key].as_str().map(str::to_owned);
+    config.vnc_tls_x509_secret_uuid = text("vnc_tls_x509_secret_uuid");
+    config.chardev_tls_x509_secret_uuid = text("chardev_tls_x509_secret_uuid");
+    config.nbd_tls_x509_secret_uuid = text("nbd_tls_x509_secret_uuid");
+    if let Some(listen) = text("vnc_listen") {
+        config.vnc_listen = listen;
+    }
+    if let Some(listen) = text("spice_listen") {
+        config.spice_listen = listen;
+    }
+    config
+}
+
+/// What the driver puts into a definition before it starts.
+pub(crate) fn prepare(domain: &mut Domain, params: &Value) {
+    let config = config(params);
+    let dir = format!("/var/lib/libvirt/qemu/domain--1-{}", domain.name);
+    for graphics in &mut domain.body.devices.graphics {
+        let rendered = graphics.kind == GraphicsType::EglHeadless
+            || graphics.gl.as_ref().is_some_and(|gl| gl.enable == Some(YesNo::Yes));
+        if rendered && graphics.kind != GraphicsType::Sdl {
+            let gl = graphics.gl.get_or_insert_with(Default::default);
+            gl.rendernode.get_or_insert_with(|| "/dev/dri/foo".to_owned());
+        }
+        if graphics.kind == GraphicsType::Dbus && graphics.p2p != Some(YesNo::Yes) {
+            let socket =
+                format!("unix:path=/var/run/libvirt/qemu/dbus/-1-{}-dbus.sock", domain.body.name);
+            graphics.address.get_or_insert(socket);
+        }
+        let auto = graphics.autoport == Some(YesNo::Yes);
+        match graphics.kind {
+            GraphicsType::Vnc => {
+                if auto {
+                    graphics.port = Some(5900);
+                }
+                if graphics.websocket == Some(-1) {
+                    graphics.websocket = Some(5700);
+                }
+            }
+            GraphicsType::Spice if auto => {
+                graphics.port = Some(5901);
+                if config.spice_tls {
+                    graphics.tls_port = Some(5902);
+                }
+            }
+            GraphicsType::Spice => {}
+            _ => {}
+        }
+        let automatic = match graphics.kind {
+            GraphicsType::Vnc => config.vnc_auto_unix_socket,
+            GraphicsType::Spice => config.spice_auto_unix_socket,
+            _ => false,
+        };
+        if automatic {
+            use virtus_xml::domain::graphics::ListenType;
+            if let Some(listen) = graphics.listens.first_mut()
+                && listen.kind == ListenType::Address
+                && listen.address.is_none()
+            {
+                listen.kind = ListenType::Socket;
+                listen.socket = Some(format!("{dir}/{}.sock", graphics.kind));
+            }
+        }
+    }
+    if let Some(vsock) = &mut domain.body.devices.vsock
+        && let Some(cid) = vsock.cid.as_mut().filter(|cid| cid.auto == Some(YesNo::Yes))
+    {
+        cid.address = Some(42);
+    }
+}
+
+/// The context of a live definition.
+pub(crate) fn context(domain: &Domain, params: &Value) -> Context {
+    let lib = "/var/lib/libvirt/qemu".to_owned();
+    let mut secrets = BTreeMap::new();
+    let sealed = Sealed {
+        data: "9eao5F8qtkGt+seB1HYivWIxbtwUu6MQtg1zpj/oDtUsPr1q8wBYM91uEHCn6j/1".to_owned(),
+        iv: "AAECAwQFBgcICQoLDA0ODw==".to_owned(),
+    };
+    for id in secret_ids(domain) {
+        secrets.insert(id, sealed.clone());
+    }
+    let mut peers = BTreeMap::new();
+    for tpm in &domain.devices.tpms {
+        peers.insert(tpm.info.alias.clone().unwrap_or_default(), "/dev/test".to_owned());
+    }
+    for hostdev in &domain.devices.hostdevs {
+        peers.insert(hostdev.info.alias.clone().unwrap_or_default(), "/dev/sg0".to_owned());
+    }
+    let dir = format!("{lib}/domain--1-{}", domain.name);
+    peers.insert("pr-helper0".to_owned(), format!("{dir}/pr-helper0.sock"));
+    Context {
+        id: -1,
+        dirs: Dirs {
+            channel: "/var/run/libvirt/qemu/channel".to_owned(),
+            ram: format!("{lib}/ram"),
+            nvram: format!("{lib}/nvram"),
+            dbus: "/var/run/libvirt/qemu/dbus".to_owned(),
+            passt: "/var/run/libvirt/qemu/passt".to_owned(),
+            lib,
+        },
+        config: config(params),
+        hugetlbfs: vec![
+            HugePages { mount: "/dev/hugepages2M".to_owned(), size_kib: 2048, default: true },
+            HugePages { mount: "/dev/hugepages1G".to_owned(), size_kib: 1_048_576, default: false },
+        ],
+        fds: fds(domain),
+        secrets,
+        host_cdroms: vec!["/dev/cdrom".to_owned()],
+        peers,
+        host_cpu: None,
+        auto_nodes: vec![0, 1, 2, 3],
+        host_address_bits: 64,
+        now: 1_234_567_890,
+        zone_seconds: -1800,
+    }
+}
+
+fn secret_ids(domain: &Domain) -> Vec<String> {
+    let mut out = vec!["vnc-tls-creds0-secret0".to_owned()];
+    for number in 0..64 {
+        let node = format!("libvirt-{number}");
+        for tail in [
+            "storage-auth-secret0",
+            "storage-httpcookie-secret0",
+            "format-encryption-secret0",
+            "format-encryption-secret1",
+            "format-encryption-secret2",
+            "storage-encryption-secret0",
+            "storage-encryption-secret1",
+            "storage-encryption-secret2",
+        ] {
+            out.push(format!("{node}-{tail}"));
+        }
+        out.push(format!("obj{node}-storage_tls0-secret0"));
+    }
+    let devices = &domain.devices;
+    for chardev in devices.serials.iter().chain(&devices.channels).chain(&devices.consoles) {
+        let alias = chardev.info.alias.clone().unwrap_or_default();
+        out.push(format!("char{alias}-secret0"));
+    }
+    out
+}
+
+fn fds(domain: &Domain) -> BTreeMap<FdKey, Vec<i32>> {
+    let mut out = BTreeMap::new();
+    for Descriptor { key, what, count, .. } in descriptors(domain) {
+        let first = match (&key, &what) {
+            (FdKey::Tap(alias), _) => {
+                let plain = domain.devices.interfaces.iter().any(|net| {
+                    net.info.alias.as_ref() == Some(alias)
+                        && matches!(net.kind, InterfaceType::Ethernet | InterfaceType::Direct)
+                });
+                if plain { 3 } else { 102 }
+            }
+            (FdKey::VhostNet(_), _) => 44,
+            (FdKey::Vdpa(_), _) => 1732,
+            (FdKey::VhostVsock, _) => 6789,
+            (FdKey::VhostScsi(_), _) => 3,
+            (FdKey::Tpm, _) => 1730,
+            (FdKey::TpmCancel, _) => 1731,
+            (FdKey::File(_), _) => 1750,
+            (FdKey::Log(_), _) => 1751,
+            (_, What::Listen(_) | What::Monitor | What::Renderer) => 1729,
+            _ => 99,
+        };
+        let count = i32::try_from(count).unwrap();
+        out.insert(key, (first..first + count).collect());
+    }
+    out
+}
