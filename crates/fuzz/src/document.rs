@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A document that a client or an editor wrote.
+//!
+//! What is read as a domain and written is read again as the same domain.
+
+use virtus_wire::sample::Random;
+use virtus_xml::{Domain, FormatFlags, ParseFlags, parse_any};
+
+use super::Target;
+
+pub(crate) const TARGET: Target = Target { name: "document", run, seed };
+
+/// One document of each kind, as small as it can be while it has something of everything.
+const SEEDS: [&str; 5] = [
+    "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
+     <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
+     <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
+     <devices><disk type='network' device='cdrom'><source protocol='http' name='a'><host name='h'/></source>\
+     <target dev='sda' bus='sata'/></disk><controller type='usb'/><interface type='user'/>\
+     <serial type='udp'><source mode='bind' service='1'/><source service='2'/></serial>\
+     <graphics type='spice' port='-1'/><video><model type='qxl'/></video>\
+     <hostdev mode='subsystem' type='pci'><source><address bus='1' slot='2'/></source></hostdev></devices>\
+     <metadata><a:b xmlns:a='u'>t</a:b></metadata></domain>",
+    "<domstatus state='running' reason='booted' pid='1'><monitor path='/m' type='unix'/><x y='z'/>\
+     <domain type='qemu' id='1'><name>g</name><memory>1</memory><os><type>hvm</type></os></domain></domstatus>",
+    "<domainCapabilities><path>/q</path><cpu><mode name='custom' supported='yes'><model usable='no'>a</model>\
+     <blockers model='a'><feature name='f'/></blockers></mode></cpu></domainCapabilities>",
+    "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>hvm</os_type>\
+     <arch name='x86_64'><wordsize>64</wordsize></arch></guest></capabilities>",
+    "<disk type='file'><source file='/a'/><target dev='vda'/></disk>",
+];
+
+fn run(input: &[u8]) {
+    let _ = parse_any(input);
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for (parse, format) in
+        [(ParseFlags::INACTIVE, FormatFlags::INACTIVE), (ParseFlags::empty(), FormatFlags::empty())]
+    {
+        let Ok(first) = Domain::parse(text, parse) else { continue };
+        let written = first.value.format(format | FormatFlags::SECURE);
+        let again = Domain::parse(&written, parse);
+        let rewritten = again.map(|domain| domain.value.format(format | FormatFlags::SECURE));
+        assert_eq!(rewritten.as_deref().ok(), Some(written.as_str()), "from {text}");
+    }
+}
+
+fn seed(random: &mut Random) -> Vec<u8> {
+    SEEDS[random.below(SEEDS.len())].as_bytes().to_vec()
+}
