@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Numbers of many rounds, their medians, and the table that compares two daemons.
+
+use std::collections::BTreeMap;
+
+/// The figures of one round, in microseconds, by name.
+pub(crate) type Round = BTreeMap<&'static str, f64>;
+
+/// What ours is meant to reach.
+#[derive(Clone, Copy)]
+pub(crate) enum Goal {
+    /// Microseconds.
+    AtMost(f64),
+    /// Stock divided by ours.
+    TimesLess(f64),
+    /// Only for information.
+    None,
+}
+
+/// All rounds of one daemon.
+#[derive(Default)]
+pub(crate) struct Figures(BTreeMap<&'static str, Vec<f64>>);
+
+impl Figures {
+    pub(crate) fn add(&mut self, round: &Round) {
+        for (name, value) in round {
+            self.0.entry(name).or_default().push(*value);
+        }
+    }
+
+    fn median(&self, name: &str) -> f64 {
+        let mut values = self.0.get(name).cloned().unwrap_or_default();
+        median(&mut values)
+    }
+}
+
+/// The middle value; NaN of nothing.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Prints medians, ratios, and whether each goal is met.
+pub(crate) fn print(stock: &Figures, ours: &Figures, rounds: usize, goals: &[(&str, Goal)]) {
+    println!("medians of {rounds} rounds in turn\n");
+    println!("{:<28} {:>11} {:>11} {:>8}  goal", "", "stock", "ours", "ratio");
+    for (name, goal) in goals {
+        let (theirs, own) = (stock.median(name), ours.median(name));
+        let verdict = match goal {
+            Goal::AtMost(limit) => said(own <= *limit, &format!("at most {}", duration(*limit))),
+            Goal::TimesLess(times) => said(theirs / own >= *times, &format!("{times} times less")),
+            Goal::None => String::new(),
+        };
+        // Above-bare times can be so near nothing that a ratio says nothing.
+        let ratio = if own > 1.0 { format!("{:.1}", theirs / own) } else { "-".to_owned() };
+        println!("{name:<28} {:>11} {:>11} {ratio:>8}  {verdict}", duration(theirs), duration(own));
+    }
+}
+
+fn said(met: bool, goal: &str) -> String {
+    format!("{goal}: {}", if met { "met" } else { "missed" })
+}
+
+fn duration(microseconds: f64) -> String {
+    if microseconds.abs() >= 10_000.0 {
+        format!("{:.0} ms", microseconds / 1000.0)
+    } else if microseconds.abs() >= 1_000.0 {
+        format!("{:.2} ms", microseconds / 1000.0)
+    } else {
+        format!("{microseconds:.1} us")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert!(median(&mut []).is_nan());
+    }
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(duration(61.04), "61.0 us");
+        assert_eq!(duration(2_500.0), "2.50 ms");
+        assert_eq!(duration(533_000.0), "533 ms");
+    }
+}

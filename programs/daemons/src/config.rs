@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `/etc/libvirt/NAME.conf`: every key of libvirt's daemons, with libvirt's defaults.
+//!
+//! A key that is unknown, or that has no effect here, is named with file and line in the log. A
+//! key that would make the daemon stricter than we can be yet (authentication, access control)
+//! stops the start: to ignore it would open a door that somebody closed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::conf::{Conf, Value};
+use virtus_core::log::Level;
+use virtus_rpc::{KeepalivePolicy, Limits};
+
+/// Who may use one of the sockets, by the file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketRules {
+    /// Owner group, by name.
+    pub(crate) group: Option<String>,
+    /// Mode of the read-write socket.
+    pub(crate) rw_mode: u32,
+    /// Mode of the read-only socket.
+    pub(crate) ro_mode: u32,
+    /// Folder, if it is not the usual one.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// What a configuration file says.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) sockets: SocketRules,
+    pub(crate) limits: Limits,
+    pub(crate) log_level: Option<Level>,
+    pub(crate) log_filters: Option<String>,
+    pub(crate) log_outputs: Option<String>,
+    /// What the log should be told, once there is one.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Keys that do what they say.
+const HEEDED: &[&str] = &[
+    "unix_sock_group",
+    "unix_sock_ro_perms",
+    "unix_sock_rw_perms",
+    "unix_sock_dir",
+    "auth_unix_ro",
+    "auth_unix_rw",
+    "access_drivers",
+    "max_clients",
+    "max_anonymous_clients",
+    "max_workers",
+    "prio_workers",
+    "max_client_requests",
+    "log_level",
+    "log_filters",
+    "log_outputs",
+    "keepalive_interval",
+    "keepalive_count",
+];
+
+/// Keys that libvirt documents and that change nothing here: about TCP and TLS sockets and the
+/// admin socket, which do not exist yet, about threads that calls do not need, and about auditing.
+const WITHOUT_EFFECT: &[&str] = &[
+    "listen_tls",
+    "listen_tcp",
+    "tls_port",
+    "tcp_port",
+    "listen_addr",
+    "unix_sock_admin_perms",
+    "auth_tcp",
+    "auth_tls",
+    "tcp_min_ssf",
+    "key_file",
+    "cert_file",
+    "ca_file",
+    "crl_file",
+    "tls_no_sanity_certificate",
+    "tls_no_verify_certificate",
+    "tls_allowed_dn_list",
+    "tls_priority",
+    "sasl_allowed_username_list",
+    "max_queued_clients",
+    "min_workers",
+    "admin_min_workers",
+    "admin_max_workers",
+    "admin_max_clients",
+    "admin_max_queued_clients",
+    "admin_max_client_requests",
+    "audit_level",
+    "audit_logging",
+    "host_uuid",
+    "host_uuid_source",
+    "keepalive_required",
+    "admin_keepalive_required",
+    "admin_keepalive_interval",
+    "admin_keepalive_count",
+    "ovs_timeout",
+];
+
+impl Config {
+    /// Reads `file`. The usual file may be missing, one that was asked for may not.
+    pub(crate) fn load(file: &Path, asked_for: bool) -> Result<Self> {
+        match Conf::load(file)? {
+            Some(conf) => Self::read(&conf),
+            None if asked_for => {
+                let cause =
+                    std::io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
+                Err(Error::system(
+                    format!("cannot read configuration '{}'", file.display()),
+                    &cause,
+                ))
+            }
+            None => Self::read(&Conf::default()),
+        }
+    }
+
+    fn read(conf: &Conf) -> Result<Self> {
+        refuse_strictness(conf)?;
+        let text = |name| conf.text(name).map(|text| text.map(str::to_owned));
+        let level = conf.typed("log_level", "1, 2, 3 or 4", |value| match value {
+            Value::Number(number) => Level::parse(&number.to_string()),
+            _ => None,
+        })?;
+        Ok(Self {
+            sockets: SocketRules {
+                group: text("unix_sock_group")?,
+                rw_mode: mode(conf, "unix_sock_rw_perms")?.unwrap_or(0o700),
+                ro_mode: mode(conf, "unix_sock_ro_perms")?.unwrap_or(0o777),
+                folder: text("unix_sock_dir")?.map(PathBuf::from),
+            },
+            limits: limits(conf)?,
+            log_level: level,
+            log_filters: text("log_filters")?,
+            log_outputs: text("log_outputs")?,
+            remarks: remarks(conf),
+        })
+    }
+}
+
+fn limits(conf: &Conf) -> Result<Limits> {
+    let usual = Limits::default();
+    let count = |name, usual: usize| Ok::<_, Error>(at_least_one(conf, name)?.unwrap_or(usual));
+    let interval: i64 = conf.number("keepalive_interval")?.unwrap_or(5);
+    let pings: u32 = conf.number("keepalive_count")?.unwrap_or(5);
+    // libvirt: -1 turns pings off, and so does 0.
+    let interval = u64::try_from(interval).ok().filter(|seconds| *seconds > 0);
+    let keepalive = interval.map(|seconds| KeepalivePolicy {
+        // A day of silence is as good as none; it keeps the sum of all intervals a real moment.
+        interval: Duration::from_secs(seconds.min(86_400)),
+        count: pings.min(1000),
+    });
+    Ok(Limits {
+        max_clients: count("max_clients", usual.max_clients)?,
+        max_anonymous_clients: conf
+            .number("max_anonymous_clients")?
+            .unwrap_or(usual.max_anonymous_clients),
+        max_client_requests: count("max_client_requests", usual.max_client_requests)?,
+        max_workers: count("max_workers", usual.max_workers)?,
+        prio_workers: conf.number("prio_workers")?.unwrap_or(usual.prio_workers),
+        keepalive,
+    })
+}
+
+fn at_least_one(conf: &Conf, name: &str) -> Result<Option<usize>> {
+    conf.typed(name, "a number above 0", |value| match value {
+        Value::Number(number) => usize::try_from(*number).ok().filter(|number| *number > 0),
+        _ => None,
+    })
+}
+
+/// An octal mode, given as text.
+fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
+    conf.typed(name, "an octal mode such as \"0770\"", |value| match value {
+        Value::Text(text) => u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777),
+        _ => None,
+    })
+}
+
+/// Authentication and access control that are not there must not be taken for granted.
+fn refuse_strictness(conf: &Conf) -> Result<()> {
+    for name in ["auth_unix_rw", "auth_unix_ro"] {
+        let Some(method) = conf.text(name)? else { continue };
+        let why = match method {
+            "none" => continue,
+            "polkit" | "sasl" => format!("authentication by {method} is not built yet"),
+            _ => format!("there is no authentication method '{method}'"),
+        };
+        return Err(refusal(conf, name, &why).hint(
+            "set it to \"none\" and let unix_sock_group and unix_sock_rw_perms say who may connect",
+        ));
+    }
+    let drivers = conf.texts("access_drivers")?.unwrap_or_default();
+    if let Some(driver) = drivers.iter().find(|driver| !matches!(**driver, "none" | "nop")) {
+        let why = format!("access control by '{driver}' is not built yet");
+        let hint = "remove the setting only if everybody who may connect may do everything";
+        return Err(refusal(conf, "access_drivers", &why).hint(hint));
+    }
+    Ok(())
+}
+
+fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
+    match conf.get(name) {
+        Some(setting) => conf.refuse(setting, why),
+        None => Error::new(ErrorCode::ConfSyntax, format!("'{name}': {why}")),
+    }
+}
+
+fn remarks(conf: &Conf) -> Vec<String> {
+    let place = |line: usize| format!("{}:{line}", conf.file().display());
+    let known: Vec<&str> = [HEEDED, WITHOUT_EFFECT].concat();
+    let mut remarks = Vec::new();
+    for setting in conf.unknown(&known) {
+        remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));
+    }
+    for name in WITHOUT_EFFECT {
+        if let Some(setting) = conf.get(name) {
+            remarks.push(format!("{}: '{name}' has no effect in Virtus", place(setting.line)));
+        }
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config> {
+        Config::read(&Conf::parse(Path::new("x.conf"), text).unwrap())
+    }
+
+    #[test]
+    fn an_empty_file_means_libvirts_defaults() {
+        let config = read("").unwrap();
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!((config.sockets.rw_mode, config.sockets.ro_mode), (0o700, 0o777));
+        assert!(config.remarks.is_empty() && config.log_level.is_none());
+    }
+
+    #[test]
+    fn settings_take_hold() {
+        let config = read(
+            "unix_sock_group = \"libvirt\"\nunix_sock_rw_perms = \"0770\"\nmax_clients = 7\n\
+             log_level = 1\nlog_filters = \"1:qemu\"\nkeepalive_interval = -1\nauth_unix_rw = \"none\"",
+        )
+        .unwrap();
+        assert_eq!(config.sockets.group.as_deref(), Some("libvirt"));
+        assert_eq!((config.sockets.rw_mode, config.limits.max_clients), (0o770, 7));
+        assert_eq!((config.log_level, config.limits.keepalive), (Some(Level::Debug), None));
+    }
+
+    #[test]
+    fn what_would_open_a_door_stops_the_start() {
+        for (text, why) in [
+            ("auth_unix_rw = \"polkit\"", "x.conf:1: 'auth_unix_rw': authentication by polkit"),
+            ("\nauth_unix_ro = \"sasl\"", "x.conf:2: 'auth_unix_ro'"),
+            ("auth_unix_rw = \"foo\"", "no authentication method 'foo'"),
+            ("access_drivers = [ \"polkit\" ]", "access control by 'polkit'"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("\nhint: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_and_unknown_names_are_named_with_their_line() {
+        for (text, why) in [
+            ("unix_sock_rw_perms = \"0999\"", "expected an octal mode"),
+            ("max_clients = 0", "expected a number above 0"),
+            ("log_level = 5", "expected 1, 2, 3 or 4"),
+        ] {
+            assert!(read(text).unwrap_err().to_string().contains(why), "{text}");
+        }
+        let config = read("lisen_tls = 0\n\nlisten_tls = 0\n").unwrap();
+        assert_eq!(
+            config.remarks,
+            [
+                "x.conf:1: unknown setting 'lisen_tls'",
+                "x.conf:3: 'listen_tls' has no effect in Virtus"
+            ]
+        );
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What all daemons do the same way; [`table`] says in what they differ.
+//!
+//! Invariants: a daemon that says it is ready answers on its sockets; its exit touches no guest;
+//! of one name and one place, one runs.
+
+mod background;
+mod config;
+mod logging;
+mod notify;
+mod options;
+mod run;
+mod sockets;
+pub mod support;
+pub mod table;
+mod text;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use options::{Action, Options};
+use table::Daemon;
+
+/// The program `daemon`.
+#[must_use]
+pub fn main(daemon: &'static Daemon) -> ExitCode {
+    let mut arguments = env::args();
+    let program = arguments.next().unwrap_or_else(|| daemon.name.to_owned());
+    act(daemon, &program, arguments)
+}
+
+/// All daemons in one program: the name it is called by tells which, or else the first argument.
+#[must_use]
+pub fn multi_call() -> ExitCode {
+    let mut arguments = env::args();
+    let program = arguments.next().unwrap_or_default();
+    let called = Path::new(&program).file_name().and_then(|name| name.to_str());
+    if let Some(daemon) = called.and_then(table::find) {
+        return act(daemon, &program, arguments);
+    }
+    match arguments.next() {
+        Some(name) => match table::find(&name) {
+            Some(daemon) => act(daemon, &name, arguments),
+            None => text::no_such_daemon(&program, &name),
+        },
+        None => text::no_such_daemon(&program, ""),
+    }
+}
+
+fn act(
+    daemon: &'static Daemon,
+    program: &str,
+    arguments: impl Iterator<Item = String>,
+) -> ExitCode {
+    match options::parse(daemon, arguments) {
+        Ok(Action::Help) => text::help(daemon, program),
+        Ok(Action::Version { long }) => text::version(program, long),
+        Ok(Action::Run(options)) => serve(daemon, options),
+        Err(error) => text::misused(daemon, program, &error),
+    }
+}
+
+fn serve(daemon: &'static Daemon, options: Options) -> ExitCode {
+    let served = match options.daemon && !background::is_child() {
+        true => background::start().map_err(|cause| {
+            virtus_api::Error::system("cannot start the daemon in the background", &cause)
+        }),
+        false => run::run(daemon, options).map(|()| ExitCode::SUCCESS),
+    };
+    served.unwrap_or_else(|error| text::failed(daemon, &error))
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The life of a daemon, from its options to its clean end.
+//!
+//! Order of the start: configuration, log, PID file, sockets (clients queue from here on), drivers,
+//! "ready". Order of the end: no new clients, calls in flight, drivers, sockets, PID file.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{error, info, warn};
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::log::{Log, Target};
+use virtus_core::{Driver, Environment, Paths, store};
+use virtus_host::pidfile::PidFile;
+use virtus_rpc::Server;
+
+use crate::config::Config;
+use crate::options::Options;
+use crate::sockets::{self, Listening};
+use crate::table::Daemon;
+use crate::{background, logging, notify};
+
+/// How long calls in flight may take to finish when the daemon stops, and a driver to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often an idle daemon with `--timeout` looks whether it still is.
+const IDLE_CHECK: Duration = Duration::from_millis(500);
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
+    if options.listen {
+        let text = "--listen: TCP and TLS sockets are not built yet";
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+            .hint("reach this host with 'qemu+ssh://', or start without --listen"));
+    }
+    name_process(daemon);
+    let passed = sockets::passed(daemon)?;
+    let uid = rustix::process::geteuid();
+    let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
+    let options = absolute(options)?;
+    let config_file = match &options.config {
+        Some(file) => file.clone(),
+        None => paths.config.join(format!("{}.conf", daemon.name)),
+    };
+    if background::is_child() {
+        background::detach().map_err(|cause| Error::system("cannot leave the terminal", &cause))?;
+    }
+    let mask = if paths.system { 0o022 } else { 0o077 };
+    rustix::process::umask(Mode::from_raw_mode(mask));
+    let config = Config::load(&config_file, options.config.is_some())?;
+    let log = start_log(daemon, &options, &config, &paths)?;
+    let life = Life { daemon, options, paths, config_file, log };
+    let outcome = life.run(&config, passed);
+    if let Err(error) = &outcome {
+        life.log_failure(error);
+    }
+    outcome
+}
+
+/// `pidof` and `pgrep` find a daemon of the multi-call program by its own name too.
+fn name_process(daemon: &Daemon) {
+    if let Ok(name) = CString::new(daemon.name) {
+        // Only a name: nothing depends on it.
+        let _unnamed = rustix::thread::set_name(&name);
+    }
+}
+
+/// What holds for the whole life.
+struct Life {
+    daemon: &'static Daemon,
+    options: Options,
+    paths: Paths,
+    config_file: PathBuf,
+    log: Log,
+}
+
+/// A relative path means the folder that the daemon was started in, not the one it moves to.
+fn absolute(mut options: Options) -> Result<Options> {
+    for path in [&mut options.config, &mut options.pid_file].into_iter().flatten() {
+        *path = std::path::absolute(&*path).map_err(|cause| {
+            Error::system(format!("cannot resolve the path '{}'", path.display()), &cause)
+        })?;
+    }
+    Ok(options)
+}
+
+fn start_log(daemon: &Daemon, options: &Options, config: &Config, paths: &Paths) -> Result<Log> {
+    let (settings, remarks) = logging::settings(daemon.name, options, config, paths)?;
+    let into_our_folder = settings
+        .outputs
+        .iter()
+        .any(|output| matches!(&output.target, Target::File(file) if file.starts_with(&paths.log)));
+    if into_our_folder {
+        store::make_folder(&paths.log, 0o700)?;
+    }
+    let log = Log::install(settings)?;
+    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
+    for remark in config.remarks.iter().chain(&remarks) {
+        warn!("{remark}");
+    }
+    Ok(log)
+}
+
+impl Life {
+    /// The starter reads the error on the terminal in any case; once is enough there.
+    fn log_failure(&self, error: &Error) {
+        let mut targets = self.log.settings().outputs.into_iter().map(|output| output.target);
+        if targets.all(|target| target != Target::Stderr) {
+            error!("{error}");
+        }
+    }
+
+    fn run(&self, config: &Config, passed: Option<Vec<Listening>>) -> Result<()> {
+        let pid_path = match &self.options.pid_file {
+            Some(path) => path.clone(),
+            None => self.paths.pid.join(format!("{}.pid", self.daemon.name)),
+        };
+        if let Some(folder) = pid_path.parent() {
+            store::make_folder(folder, 0o755)?;
+        }
+        let _pid_file = PidFile::acquire(&pid_path)?;
+        raise_descriptor_limit();
+        let listening = match passed {
+            Some(sockets) => sockets,
+            None => sockets::bind(self.daemon, &self.paths, &config.sockets)?,
+        };
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name(self.daemon.name)
+            .enable_all()
+            .build()
+            .map_err(|cause| Error::system("cannot start the runtime", &cause))?;
+        let outcome = runtime.block_on(self.serve(config, &listening));
+        // Blocking work that hangs (a dead NFS server) must not hold up the exit.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
+    }
+
+    async fn serve(&self, config: &Config, listening: &[Listening]) -> Result<()> {
+        let mut signals = Signals::new()?;
+        let drivers = tokio::select! {
+            drivers = self.start_drivers() => drivers?,
+            name = signals.told_to_stop() => {
+                info!("stopping on {name} before the drivers were there");
+                return Ok(());
+            }
+        };
+        let server = Server::new(config.limits, drivers.clone());
+        for one in listening {
+            let explain = |cause| Error::system("cannot serve a socket", &cause);
+            let socket = one.socket.try_clone().map_err(explain)?;
+            server.listen(UnixListener::from_std(socket).map_err(explain)?, one.access);
+        }
+        if background::is_child() {
+            background::serving()
+                .map_err(|cause| Error::system("cannot leave the terminal", &cause))?;
+        }
+        info!("{} serves on {} sockets", self.daemon.name, listening.len());
+        notify::ready();
+        for driver in &drivers {
+            tokio::spawn(driver.autostart());
+        }
+        self.until_told(&mut signals, &server, &drivers).await;
+        notify::stopping();
+        server.stop(GRACE).await;
+        for driver in &drivers {
+            if timeout(GRACE, driver.stop()).await.is_err() {
+                warn!("driver {} did not stop in time", driver.name());
+            }
+        }
+        info!("{} ends", self.daemon.name);
+        Ok(())
+    }
+
+    async fn start_drivers(&self) -> Result<Vec<Arc<dyn Driver>>> {
+        let mut drivers = Vec::new();
+        for entry in self.daemon.drivers {
+            let environment = Environment { paths: self.paths.clone() };
+            let started = (entry.start)(environment).await;
+            drivers.push(started.map_err(|error| error.context(format!("driver {}", entry.name)))?);
+        }
+        Ok(drivers)
+    }
+
+    /// Serves until a signal or the idle timeout ends it.
+    async fn until_told(
+        &self,
+        signals: &mut Signals,
+        server: &Server,
+        drivers: &[Arc<dyn Driver>],
+    ) {
+        let mut idle = Idle::new(self.options.timeout);
+        let mut check = interval(IDLE_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                told = signals.next() => match told {
+                    Told::Reload => self.reload(server, drivers).await,
+                    Told::Stop(name) => {
+                        info!("stopping on {name}");
+                        return;
+                    }
+                },
+                _ = check.tick(), if idle.matters() => {
+                    let busy = drivers.iter().map(|driver| driver.busy()).sum::<usize>();
+                    if idle.is_over(server.clients() + busy, server.arrivals(), Instant::now()) {
+                        info!("stopping, because nobody needed this daemon for a while");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// SIGHUP: what may change while we run is read anew; a mistake in it changes nothing.
+    async fn reload(&self, server: &Server, drivers: &[Arc<dyn Driver>]) {
+        notify::reloading();
+        match self.reload_config(&self.config_file) {
+            Ok(config) => server.set_limits(config.limits),
+            Err(error) => error!("the configuration stays as it was: {error}"),
+        }
+        for driver in drivers {
+            match timeout(GRACE, driver.reload()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    error!("driver {}: the configuration stays as it was: {error}", driver.name());
+                }
+                Err(_) => warn!("driver {} did not reload in time", driver.name()),
+            }
+        }
+        info!("configuration reloaded");
+        notify::ready();
+    }
+
+    fn reload_config(&self, file: &Path) -> Result<Config> {
+        let config = Config::load(file, self.options.config.is_some())?;
+        let (settings, remarks) =
+            logging::settings(self.daemon.name, &self.options, &config, &self.paths)?;
+        self.log.change(settings)?;
+        for remark in config.remarks.iter().chain(&remarks) {
+            warn!("{remark}");
+        }
+        Ok(config)
+    }
+}
+
+/// Guests and clients cost descriptors; the soft limit of 1024 is for programs that use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(errno) = setrlimit(Resource::Nofile, raised) {
+        warn!("cannot raise the limit of open files: {errno}");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    reload: Signal,
+    /// Received so that they do not end the daemon; they mean nothing.
+    _ignored: [Signal; 3],
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let on = |kind| {
+            signal(kind).map_err(|cause| Error::system("cannot listen for a signal", &cause))
+        };
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            quit: on(SignalKind::quit())?,
+            reload: on(SignalKind::hangup())?,
+            _ignored: [
+                on(SignalKind::user_defined1())?,
+                on(SignalKind::user_defined2())?,
+                on(SignalKind::alarm())?,
+            ],
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.quit.recv() => Told::Stop("SIGQUIT"),
+            _ = self.reload.recv() => Told::Reload,
+        }
+    }
+
+    async fn told_to_stop(&mut self) -> &'static str {
+        loop {
+            if let Told::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    Stop(&'static str),
+    Reload,
+}
+
+/// Whether the daemon has been of no use for as long as `--timeout` says.
+struct Idle {
+    timeout: Option<Duration>,
+    since: Option<Instant>,
+    arrivals: u64,
+}
+
+impl Idle {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, since: None, arrivals: 0 }
+    }
+
+    fn matters(&self) -> bool {
+        self.timeout.is_some()
+    }
+
+    /// `used_by` counts clients and running guests; `arrivals` also tells of those who came and
+    /// went since the last look.
+    fn is_over(&mut self, used_by: usize, arrivals: u64, now: Instant) -> bool {
+        if used_by > 0 || arrivals != self.arrivals {
+            self.arrivals = arrivals;
+            self.since = None;
+        }
+        let since = *self.since.get_or_insert(now);
+        used_by == 0 && self.timeout.is_some_and(|timeout| now - since >= timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_daemon_ends_after_its_timeout_and_not_before() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut idle = Idle::new(Some(Duration::from_secs(10)));
+        assert!(!idle.is_over(0, 0, at(0)));
+        assert!(!idle.is_over(1, 1, at(9)), "a client");
+        assert!(!idle.is_over(0, 1, at(12)), "counts from the last use");
+        assert!(!idle.is_over(0, 2, at(21)), "somebody came and went");
+        assert!(!idle.is_over(0, 2, at(30)));
+        assert!(idle.is_over(0, 2, at(31)));
+    }
+}

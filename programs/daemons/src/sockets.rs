@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The listening sockets: systemd's, or our own.
+//!
+//! Our own are bound under a umask that keeps everybody out, and opened to others only after their
+//! group is set. What a dead daemon left behind is replaced; what a living one answers on is not.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::{Paths, store};
+use virtus_rpc::Access;
+
+use crate::config::SocketRules;
+use crate::table::Daemon;
+
+/// A socket to serve.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(crate) socket: UnixListener,
+    pub(crate) access: Access,
+    /// Ours to remove; systemd's are not.
+    _file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It may be gone already; nothing depends on it.
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
+/// The sockets that systemd has passed; `None` if it did not start us through one.
+///
+/// Must be called before there are other threads.
+pub(crate) fn passed(daemon: &Daemon) -> Result<Option<Vec<Listening>>> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut passed = listenfd::ListenFd::from_env();
+    if passed.len() == 0 {
+        return Ok(None);
+    }
+    let mut sockets = Vec::new();
+    for index in 0..passed.len() {
+        let explain =
+            |cause: io::Error| Error::system(format!("cannot use passed socket {index}"), &cause);
+        let Some(socket) = passed.take_unix_listener(index).map_err(explain)? else { continue };
+        let name = names.split(':').nth(index).unwrap_or_default();
+        if let Some(read_only) = kind(daemon, name, &socket) {
+            socket.set_nonblocking(true).map_err(explain)?;
+            sockets.push(Listening { socket, access: Access { read_only }, _file: None });
+        }
+    }
+    Ok(Some(sockets))
+}
+
+/// Whether a passed socket is the read-only one; `None` for one that is not served (admin). The
+/// unit's name tells, or else the path.
+fn kind(daemon: &Daemon, name: &str, socket: &UnixListener) -> Option<bool> {
+    let path = socket.local_addr().ok().and_then(|address| Some(address.as_pathname()?.to_owned()));
+    let file = path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let base = daemon.socket;
+    let named = [name.trim_end_matches(".socket"), file.unwrap_or_default()];
+    for name in named {
+        if name == daemon.name || name == format!("{base}-sock") {
+            return Some(false);
+        }
+        if name == format!("{}-ro", daemon.name) || name == format!("{base}-sock-ro") {
+            return Some(true);
+        }
+    }
+    None
+}
+
+/// Binds the daemon's own sockets.
+pub(crate) fn bind(daemon: &Daemon, paths: &Paths, rules: &SocketRules) -> Result<Vec<Listening>> {
+    let folder = rules.folder.as_deref().unwrap_or(&paths.run);
+    store::make_folder(folder, if paths.system { 0o755 } else { 0o700 })?;
+    let group = rules.group.as_deref().filter(|_| paths.system).map(group_id).transpose()?;
+    let rw = folder.join(format!("{}-sock", daemon.socket));
+    if !paths.system {
+        return Ok(vec![bind_one(rw, 0o700, None, false)?]);
+    }
+    let ro = folder.join(format!("{}-sock-ro", daemon.socket));
+    Ok(vec![bind_one(rw, rules.rw_mode, group, false)?, bind_one(ro, rules.ro_mode, group, true)?])
+}
+
+fn group_id(name: &str) -> Result<u32> {
+    virtus_host::user::group_by_name(name).ok_or_else(|| {
+        Error::new(ErrorCode::ConfSyntax, format!("unix_sock_group: there is no group '{name}'"))
+            .hint(format!("create it with 'groupadd --system {name}', or name another"))
+    })
+}
+
+fn bind_one(path: PathBuf, mode: u32, group: Option<u32>, read_only: bool) -> Result<Listening> {
+    let explain =
+        |cause: io::Error| Error::system(format!("cannot listen on '{}'", path.display()), &cause);
+    if UnixStream::connect(&path).is_ok() {
+        let text = format!("another daemon answers on the socket '{}'", path.display());
+        return Err(Error::new(ErrorCode::OperationFailed, text)
+            .hint("stop it first; if systemd holds the socket, let systemd start this daemon"));
+    }
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(explain(error)),
+        _ => {}
+    }
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(&path);
+    rustix::process::umask(before);
+    let socket = bound.map_err(explain)?;
+    let file = SocketFile(path.clone());
+    socket.set_nonblocking(true).map_err(explain)?;
+    if group.is_some() {
+        std::os::unix::fs::chown(&path, None, group).map_err(explain)?;
+    }
+    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(explain)?;
+    Ok(Listening { socket, access: Access { read_only }, _file: Some(file) })
+}

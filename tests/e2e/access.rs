@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who may do what: read-only connections, and clients that connect and stay silent.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use virtus_tests::{Guest, Outcome, Testbed};
+
+use crate::{Case, Skip, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_read_only_connection_reads_and_changes_nothing", read_only),
+    ("silent_clients_keep_nobody_out", silent_clients),
+];
+
+fn read_only() -> Outcome {
+    let bed = Testbed::new()?;
+    bed.define(&Guest::firmware("seen"))?;
+    bed.virsh("start seen")?;
+    let uri = bed.uri_read_only();
+    let ask = |line: &str| {
+        bed.run(
+            "virsh",
+            &[&["--connect", &uri, "--readonly"], line.split(' ').collect::<Vec<_>>().as_slice()]
+                .concat(),
+        )
+    };
+    for line in
+        ["list --all", "dominfo seen", "dumpxml seen", "domstate seen", "nodeinfo", "capabilities"]
+    {
+        let done = ask(line)?;
+        equal(&format!("{line}: {}", done.err), done.ok(), true)?;
+    }
+    for line in [
+        "destroy seen",
+        "suspend seen",
+        "undefine seen",
+        "setmem seen 16384",
+        "autostart seen",
+        "dumpxml --security-info seen",
+    ] {
+        let done = ask(line)?;
+        equal(&format!("success of {line}"), done.ok(), false)?;
+        contains(&done.err, "operation forbidden")?;
+    }
+    // The socket decides, not what the client says of itself.
+    let done = bed.run("virsh", &["--connect", &uri, "destroy", "seen"])?;
+    equal("success through the read-only socket", done.ok(), false)?;
+    contains(&done.err, "operation forbidden: read only access prevents")?;
+    equal("state", bed.virsh("domstate seen")?, "running".to_owned())
+}
+
+fn silent_clients() -> Outcome {
+    let bed = Testbed::new()?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd serves nobody beside 20 silent clients".to_owned()).into());
+    }
+    // What is done once only, such as asking QEMU what it can do, is done now.
+    bed.virsh("list")?;
+    let silent: Vec<UnixStream> =
+        (0..30).map(|_| UnixStream::connect(bed.socket())).collect::<Result<_, _>>()?;
+    for _ in 0..3 {
+        let done = bed.try_virsh("list --all")?;
+        equal(&done.err, done.ok(), true)?;
+        if done.took > Duration::from_secs(3) {
+            return Err(format!(
+                "a list beside {} silent clients took {:?}",
+                silent.len(),
+                done.took
+            )
+            .into());
+        }
+    }
+    drop(silent);
+    bed.virsh("list").map(drop)
+}

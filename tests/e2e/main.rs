@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The whole-system tests: the stock clients against a real daemon and real guests.
+//!
+//! One file per topic; each test makes its own testbed and shares nothing with the others, so that they run side by
+//! side and in any order. `VIRTUS_TEST_BACKEND=stock` runs them against stock libvirtd.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs and wait; no daemon's process table is near"
+)]
+
+mod access;
+mod daemon;
+mod errors;
+mod events;
+mod failed_start;
+mod hang;
+mod kvm;
+mod leftovers;
+mod life;
+mod peripherals;
+mod queries;
+mod scale;
+mod survival;
+mod transcripts;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use virtus_tests::{Outcome, obstacle};
+
+/// A test: its name, and what it does.
+type Case = (&'static str, fn() -> Outcome);
+
+const TOPICS: &[(&str, &[Case])] = &[
+    ("life", life::CASES),
+    ("events", events::CASES),
+    ("survival", survival::CASES),
+    ("hang", hang::CASES),
+    ("failed_start", failed_start::CASES),
+    ("errors", errors::CASES),
+    ("access", access::CASES),
+    ("daemon", daemon::CASES),
+    ("queries", queries::CASES),
+    ("peripherals", peripherals::CASES),
+    ("scale", scale::CASES),
+    ("kvm", kvm::CASES),
+    ("leftovers", leftovers::CASES),
+];
+
+/// The error with which a test says that it cannot run here, and why.
+#[derive(Debug)]
+struct Skip(String);
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for (topic, cases) in TOPICS {
+        for (name, test) in *cases {
+            trials.push(trial(format!("{topic}::{name}"), *test));
+        }
+    }
+    for name in transcripts::names() {
+        trials.push(trial(format!("transcripts::{name}"), move || transcripts::replay(&name)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: String, test: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if let Some(reason) = obstacle() {
+            return Ok(Completion::ignored_with(reason));
+        }
+        match test() {
+            Ok(()) => Ok(Completion::Completed),
+            Err(error) => match error.downcast::<Skip>() {
+                Ok(skip) => Ok(Completion::ignored_with(skip)),
+                Err(error) => Err(Failed::from(error.to_string())),
+            },
+        }
+    })
+}
+
+/// Fails with both texts unless `text` contains `part`.
+fn contains(text: &str, part: &str) -> Outcome {
+    if text.contains(part) { Ok(()) } else { Err(format!("no `{part}` in:\n{text}").into()) }
+}
+
+/// Fails with both values unless they are equal; says what was compared.
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Outcome {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("{what}: {found:?} instead of {wanted:?}").into())
+    }
+}

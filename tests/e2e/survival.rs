@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The daemon's death is not the guest's: the next daemon takes the guest over as it is.
+
+use virtus_tests::{DEADLINE, Guest, Outcome, Testbed, wait_for};
+
+use crate::events::next;
+use crate::{Case, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_killed_daemon_is_followed_by_one_that_takes_over", killed_and_followed),
+    ("a_guest_that_ended_meanwhile_is_shut_off", ended_meanwhile),
+    ("a_paused_guest_stays_paused_and_keeps_its_id", paused_stays_paused),
+    ("killed_during_starts_nothing_is_lost", killed_during_starts),
+];
+
+fn killed_and_followed() -> Outcome {
+    let mut bed = Testbed::new()?;
+    bed.define(&Guest::linux("survivor")?)?;
+    bed.virsh("start survivor")?;
+    let mut console = bed.terminal("console survivor")?;
+    console.expect("guest# ", DEADLINE)?;
+    let qemu = bed.qemu_pid("survivor")?;
+    let before = bed.virsh("dumpxml survivor")?;
+
+    bed.kill9()?;
+    equal("QEMU without a daemon", bed.qemu_pid("survivor")?, qemu)?;
+    drop(console);
+    bed.start()?;
+    equal("QEMU under the next daemon", bed.qemu_pid("survivor")?, qemu)?;
+    wait_for("the guest to be running again", DEADLINE, || {
+        Ok(bed.virsh("domstate survivor")? == "running")
+    })?;
+    equal("id", bed.virsh("domid survivor")?, "1".to_owned())?;
+    equal("live XML", bed.virsh("dumpxml survivor")?, before)?;
+
+    let mut events = bed.python("events.py", &[])?;
+    events.expect("ready", DEADLINE)?;
+    let mut console = bed.terminal("console survivor")?;
+    console.expect("Connected to domain 'survivor'", DEADLINE)?;
+    console.ask("echo still-$((4 + 4))", "still-8", DEADLINE)?;
+    bed.virsh("suspend survivor")?;
+    next(&mut events, "survivor", "suspended 0")?;
+    bed.virsh("resume survivor")?;
+    next(&mut events, "survivor", "resumed 0")?;
+    console.keys("poweroff -f\n")?;
+    events.expect("lifecycle survivor stopped 0", DEADLINE)?;
+    equal("state", bed.virsh("domstate survivor")?, "shut off".to_owned())?;
+    // A guest that was adopted leaves as little behind as any other.
+    equal("status file", bed.path("run/libvirt/qemu/survivor.xml").exists(), false)
+}
+
+fn ended_meanwhile() -> Outcome {
+    let mut bed = Testbed::new()?;
+    bed.define(&Guest::firmware("gone"))?;
+    bed.virsh("start gone")?;
+    let qemu = bed.qemu_pid("gone")?;
+    bed.kill9()?;
+    bed.signal("KILL", qemu)?;
+    wait_for("QEMU's end", DEADLINE, || Ok(bed.qemu_pid("gone").is_err()))?;
+    bed.start()?;
+    wait_for("the guest to be shut off", DEADLINE, || {
+        Ok(bed.virsh("domstate gone")? == "shut off")
+    })?;
+    equal("status file", bed.path("run/libvirt/qemu/gone.xml").exists(), false)?;
+    bed.virsh("start gone")?;
+    equal("state", bed.virsh("domstate gone")?, "running".to_owned())
+}
+
+fn paused_stays_paused() -> Outcome {
+    let mut bed = Testbed::new()?;
+    bed.define(&Guest::firmware("first"))?;
+    bed.define(&Guest::firmware("second"))?;
+    bed.virsh("start first")?;
+    bed.virsh("start second")?;
+    bed.virsh("suspend second")?;
+    bed.restart()?;
+    wait_for("the guests to be known", DEADLINE, || {
+        Ok(bed.virsh("list --name")?.lines().count() == 2)
+    })?;
+    contains(&bed.virsh("domstate --reason second")?, "paused (user)")?;
+    equal("id", bed.virsh("domid second")?, "2".to_owned())?;
+    // Numbers are not given out twice.
+    bed.define(&Guest::firmware("third"))?;
+    bed.virsh("start third")?;
+    equal("next id", bed.virsh("domid third")?, "3".to_owned())?;
+    bed.virsh("resume second")?;
+    equal("state", bed.virsh("domstate second")?, "running".to_owned())
+}
+
+/// The daemon is killed at different moments of a start. Whatever it had reached, the next daemon must know the
+/// definition, and the guest either runs under it or is shut off and can be started; no QEMU may be left that it does not know.
+fn killed_during_starts() -> Outcome {
+    let mut bed = Testbed::new()?;
+    bed.define(&Guest::firmware("cut"))?;
+    for delay in [0, 20, 50, 90, 150, 300] {
+        let start = bed.virsh_lines("start cut")?;
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        bed.kill9()?;
+        drop(start);
+        bed.start()?;
+        equal("definition", bed.virsh("list --all --name")?, "cut".to_owned())?;
+        let settled = |bed: &Testbed| -> Outcome<bool> {
+            let known = bed.virsh("domstate cut")? == "running";
+            let there = bed.qemu_pid("cut").is_ok();
+            Ok(known == there)
+        };
+        wait_for(&format!("agreement on the guest, killed after {delay} ms"), DEADLINE, || {
+            settled(&bed)
+        })?;
+        if bed.virsh("domstate cut")? == "shut off" {
+            bed.virsh("start cut")?;
+        }
+        bed.virsh("destroy cut")?;
+    }
+    Ok(())
+}

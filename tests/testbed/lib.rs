@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The testbed: a daemon in a folder and namespaces of its own, and the stock clients that talk to it.
+//!
+//! A test makes a [`Testbed`], which starts `virtqemud` with every path moved into a folder, and drives it from outside:
+//! with `virsh`, with `python3-libvirt`, by signals. When the testbed is dropped, the kernel ends everything in its
+//! namespaces, so that no test can leave a process or a mount behind. `VIRTUS_TEST_BACKEND=stock` runs the same tests
+//! against an unpacked stock libvirtd, which proves the tests.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs and wait; no daemon's process table is near"
+)]
+
+mod backend;
+mod bed;
+mod guest;
+mod lines;
+mod run;
+mod space;
+mod terminal;
+mod wait;
+
+pub use backend::{Backend, daemon_program, target_folder};
+pub use bed::{Options, Testbed};
+pub use guest::{Guest, guest_folder};
+pub use lines::Lines;
+pub use run::Done;
+pub use space::{Process, Space, obstacle};
+pub use terminal::Terminal;
+pub use wait::{DEADLINE, wait_for};
+
+/// What a test and its helpers answer; the text of the error is what the person who runs the tests sees.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

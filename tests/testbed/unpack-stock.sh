@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+#
+# Unpacks Debian's libvirt daemons, of the release of the installed virsh, into a folder: `unpack-stock.sh FOLDER`.
+# Nothing is installed; the tests lay the folder over /usr in namespaces of their own.
+set -euo pipefail
+out=${1:?usage: unpack-stock.sh FOLDER}
+mkdir -p "$out"
+exec 9>"$out/.lock"
+flock 9
+version=$(dpkg-query -W -f '${Version}' libvirt-clients)
+[ "$(cat "$out/.stamp" 2>/dev/null)" != "$version" ] || exit 0
+
+work=$(mktemp -d "$out/.work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+# Only what runs QEMU guests: the other drivers want libraries that are not here.
+for package in libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-common libvirt-daemon-log libvirt-daemon-lock; do
+    # Which of them exist depends on how the release splits the daemon.
+    apt-get -qq download "$package=$version" 2>/dev/null || true
+done
+for package in *.deb; do dpkg -x "$package" x; done
+[ -x x/usr/sbin/libvirtd ] || { echo "unpack-stock.sh: no libvirtd $version in apt's sources" >&2; exit 1; }
+# Packages that still use /lib and /sbin.
+rm -rf "$out/usr"
+mv x/usr "$out/usr"
+# In some releases the one package holds all drivers.
+find "$out/usr" -name 'libvirt_driver_*.so' ! -name libvirt_driver_qemu.so -delete
+echo "$version" >"$out/.stamp"
