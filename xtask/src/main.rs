@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `cargo xtask`: the tasks that keep the repository true (code generation, tidiness, the test run).
+//! `cargo xtask`: the tasks that keep the repository true (code generation, tidiness, the test run, golden data).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,6 +11,7 @@
 )]
 
 mod codegen;
+mod corpus;
 mod test;
 mod tidy;
 mod workspace;
@@ -24,7 +25,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "usage: cargo xtask TASK
   codegen write the generated code from crates/api/table; --check only compares
   tidy    the rules of the house that a program can check
-  test    every check and every test, one summary line at the end";
+  test    every check and every test, one summary line at the end
+  corpus  DIR [--family F] [--case C] [--failing] [--json]: how much of a folder of golden data passes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true).map_err(Into::into),
         ["tidy"] => tidy::run(),
         ["test"] => test::run(),
+        ["corpus", options @ ..] => corpus::run(options),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result {
     check(&mut tally, "build", workspace::cargo().args(["build", "--workspace", "--quiet"]));
     tests(&mut tally)?;
 
-    corpus()?;
+    scores()?;
     println!();
     for reason in tally.reasons() {
         println!("skipped: {reason}");
@@ -107,14 +107,15 @@ fn tests(tally: &mut Tally) -> Result {
     Ok(())
 }
 
-/// How many cases of libvirt's own test data pass, a line for each kind; counted among the tests, shown here once more
-/// because a count below its floor fails and one above it is news. Without the data there are no lines.
-fn corpus() -> Result {
+/// How many cases of the golden data pass, a line for each kind; counted among the tests, shown here once more because a
+/// count below its floor fails and one above it is news. Without the data there are no lines.
+fn scores() -> Result {
     let output = workspace::cargo()
-        .args(["test", "--workspace", "--quiet", "--test", "corpus", "--", "--nocapture"])
+        .args(["test", "--quiet", "--package", "virtus-corpus", "--test", "corpus"])
+        .args(["--", "--nocapture"])
         .stdin(Stdio::null())
         .output()?;
-    println!("== corpus");
+    println!("== golden data");
     for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| is_score(line)) {
         println!("{line}");
     }

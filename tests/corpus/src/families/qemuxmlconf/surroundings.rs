@@ -2,10 +2,9 @@
 //! The surroundings that the corpus describes: capabilities by name, a fixed host, descriptors with known numbers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::Value;
-use virtus_qemu::caps::{Capabilities, Flag, GicVersion};
+use virtus_qemu::caps::{Capabilities, Flag, GicVersion, Machine};
 use virtus_qemu::complete::Defaults;
 use virtus_qemu::firmware::{Firmware, in_force};
 use virtus_qemu::plan::{
@@ -17,87 +16,54 @@ use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::domain::sound::AudioType;
 use virtus_xml::value::YesNo;
 
-/// What all cases share.
-pub(crate) struct Surroundings {
-    pub(crate) corpus: PathBuf,
-    known: BTreeMap<String, Capabilities>,
+use crate::{Case, Corpus};
+
+/// The capabilities of a case: aliases of machines are dropped, so that `pc` stays as it is written.
+pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Result<Capabilities, String> {
+    let name = case.param("qemu_caps").ok_or("the case names no capabilities")?;
+    let mut caps = Capabilities::clone(&*corpus.qemu(name)?);
+    for accelerator in &mut caps.accelerators {
+        let aliases: Vec<_> = accelerator
+            .machines
+            .iter()
+            .filter_map(|machine| {
+                let name = machine.alias.clone()?;
+                Some(Machine { name, alias: None, ..machine.clone() })
+            })
+            .collect();
+        accelerator.machines.iter_mut().for_each(|machine| machine.alias = None);
+        accelerator.machines.extend(aliases);
+    }
+    if let Some(word) = case.param("gic") {
+        let gic = |version| GicVersion { version, kernel: true, emulated: false };
+        caps.gic = match word {
+            "v2" => vec![gic(2)],
+            "v3" => vec![gic(3)],
+            "both" => vec![gic(2), gic(3)],
+            _ => Vec::new(),
+        };
+    }
+    let flags = |key| case.words(key).into_iter().filter_map(Flag::from_name);
+    flags("caps_add").for_each(|flag| caps.flags.insert(flag));
+    flags("caps_del").for_each(|flag| caps.flags.remove(flag));
+    Ok(caps)
 }
 
-impl Surroundings {
-    pub(crate) fn new(corpus: PathBuf) -> Self {
-        Self { corpus, known: BTreeMap::new() }
-    }
-
-    /// The firmware descriptors of the corpus.
-    pub(crate) fn firmwares(&self) -> Vec<Firmware> {
-        let data = self.corpus.join("data/qemufirmwaredata");
-        let folder = |name: &str| -> Vec<(String, String)> {
-            let entries = std::fs::read_dir(data.join(name)).unwrap();
-            entries
-                .map(|entry| {
-                    let path = entry.unwrap().path();
-                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                    (name, std::fs::read_to_string(path).unwrap())
-                })
-                .collect()
-        };
-        let folders = vec![folder("etc/qemu/firmware"), folder("usr/share/qemu/firmware")];
-        in_force(folders)
-            .into_iter()
-            .filter_map(|(name, text)| Firmware::parse(&name, &text).ok())
-            .collect()
-    }
-
-    pub(crate) fn read(&self, path: &str) -> String {
-        std::fs::read_to_string(self.corpus.join("data").join(path)).unwrap_or_default()
-    }
-
-    /// The capabilities of a case: aliases of machines are dropped, so that `pc` stays as it is written.
-    pub(crate) fn capabilities(&mut self, params: &Value) -> Capabilities {
-        let name = params["qemu_caps"].as_str().unwrap().to_owned();
-        if !self.known.contains_key(&name) {
-            let text = self.read(&format!("qemucapabilitiesdata/{name}.xml"));
-            let mut caps = Capabilities::from_cache_xml(&text).unwrap();
-            for accelerator in &mut caps.accelerators {
-                let aliases: Vec<_> = accelerator
-                    .machines
-                    .iter()
-                    .filter_map(|machine| {
-                        let name = machine.alias.clone()?;
-                        Some(virtus_qemu::caps::Machine { name, alias: None, ..machine.clone() })
-                    })
-                    .collect();
-                accelerator.machines.iter_mut().for_each(|machine| machine.alias = None);
-                accelerator.machines.extend(aliases);
-            }
-            self.known.insert(name.clone(), caps);
-        }
-        let mut caps = self.known[&name].clone();
-        if let Some(word) = params["gic"].as_str() {
-            let gic = |version| GicVersion { version, kernel: true, emulated: false };
-            caps.gic = match word {
-                "v2" => vec![gic(2)],
-                "v3" => vec![gic(3)],
-                "both" => vec![gic(2), gic(3)],
-                _ => Vec::new(),
-            };
-        }
-        let names = |key: &str| {
-            let list = params[key].as_array().cloned().unwrap_or_default();
-            list.into_iter().filter_map(|name| Flag::from_name(name.as_str()?)).collect::<Vec<_>>()
-        };
-        names("caps_add").into_iter().for_each(|flag| caps.flags.insert(flag));
-        names("caps_del").into_iter().for_each(|flag| caps.flags.remove(flag));
-        caps
-    }
+/// The firmware descriptors of the data.
+fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, String> {
+    let folders = ["etc/qemu/firmware", "usr/share/qemu/firmware"]
+        .map(|name| corpus.folder(&format!("qemufirmwaredata/{name}")));
+    let folders = folders.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let files = in_force(folders);
+    Ok(files.into_iter().filter_map(|(name, text)| Firmware::parse(&name, &text).ok()).collect())
 }
 
 /// The defaults of a case.
-pub(crate) fn defaults(run: &Surroundings, params: &Value) -> Defaults {
+pub(super) fn defaults(corpus: &Corpus, params: &Value) -> Result<Defaults, String> {
     let flags = params["parse_flags"].as_array().cloned().unwrap_or_default();
     let config = &params["driver_config"];
     let driver = params["env"]["QEMU_AUDIO_DRV"].as_str();
-    Defaults {
+    Ok(Defaults {
         abi_update: flags.iter().any(|flag| flag == "abi-update"),
         nvram_dir: "/var/lib/libvirt/qemu/nvram".to_owned(),
         host_audio: driver.and_then(|word| match word {
@@ -107,8 +73,8 @@ pub(crate) fn defaults(run: &Surroundings, params: &Value) -> Defaults {
         }),
         vnc_allow_host_audio: truth(&config["vnc_allow_host_audio"]).unwrap_or(false),
         nographics_allow_host_audio: truth(&config["nographics_allow_host_audio"]).unwrap_or(false),
-        firmwares: run.firmwares(),
-    }
+        firmwares: firmwares(corpus)?,
+    })
 }
 
 fn truth(value: &Value) -> Option<bool> {
@@ -154,7 +120,7 @@ fn config(params: &Value) -> Config {
 }
 
 /// What the driver puts into a definition before it starts.
-pub(crate) fn prepare(domain: &mut Domain, params: &Value) {
+pub(super) fn prepare(domain: &mut Domain, params: &Value) {
     let config = config(params);
     let dir = format!("/var/lib/libvirt/qemu/domain--1-{}", domain.name);
     for graphics in &mut domain.body.devices.graphics {
@@ -212,7 +178,7 @@ pub(crate) fn prepare(domain: &mut Domain, params: &Value) {
 }
 
 /// The context of a live definition.
-pub(crate) fn context(domain: &Domain, params: &Value) -> Context {
+pub(super) fn context(domain: &Domain, params: &Value) -> Context {
     let lib = "/var/lib/libvirt/qemu".to_owned();
     let mut secrets = BTreeMap::new();
     let sealed = Sealed {
@@ -306,7 +272,7 @@ fn fds(domain: &Domain) -> BTreeMap<FdKey, Vec<i32>> {
             (_, What::Listen(_) | What::Monitor | What::Renderer) => 1729,
             _ => 99,
         };
-        let count = i32::try_from(count).unwrap();
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
         out.insert(key, (first..first + count).collect());
     }
     out

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The table of checks: one row for each family and kind that can be run.
+
+mod documents;
+mod qemuxmlconf;
+mod status;
+
+use crate::{Case, Corpus, Verdict};
+
+/// One kind of check of one family.
+pub struct Row {
+    pub family: &'static str,
+    /// As the manifest names it, or a name of our own for what is checked besides.
+    pub kind: &'static str,
+    /// Which cases are checked although their manifest does not ask for this kind.
+    pub besides: fn(&Case) -> bool,
+    pub check: fn(&Corpus, &Case) -> Verdict,
+}
+
+/// A kind of check that manifests ask for.
+const fn asked(
+    family: &'static str,
+    kind: &'static str,
+    check: fn(&Corpus, &Case) -> Verdict,
+) -> Row {
+    Row { family, kind, besides: |_| false, check }
+}
+
+/// Something that is checked of each case for which `besides` holds.
+const fn besides(
+    family: &'static str,
+    kind: &'static str,
+    besides: fn(&Case) -> bool,
+    check: fn(&Corpus, &Case) -> Verdict,
+) -> Row {
+    Row { family, kind, besides, check }
+}
+
+/// All checks. What is not here counts as not passed.
+pub const TABLE: &[Row] = &[
+    besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
+    asked("genericxml2xml", "xml2xml", documents::generic),
+    asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
+    besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
+    besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
+    asked("qemustatus", "statusxml2statusxml", status::status),
+    asked("qemuxmlactive", "activexml2activexml", status::active),
+    asked("qemuxmlactive", "activexml2inactivexml", status::active_to_inactive),
+    besides("qemuxmlconf", "identity", expects_xml, documents::domain_identity),
+    asked("qemuxmlconf", "xml2xml", qemuxmlconf::document),
+    asked("qemuxmlconf", "xml-parse-error", qemuxmlconf::refused),
+    asked("qemuxmlconf", "xml2argv", qemuxmlconf::command_line),
+    asked("qemuxmlconf", "xml2argv-error", qemuxmlconf::not_planned),
+];
+
+fn expects_xml(case: &Case) -> bool {
+    case.expected("xml").is_some()
+}
