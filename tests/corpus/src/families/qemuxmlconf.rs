@@ -15,10 +15,10 @@ fn completed(
     corpus: &Corpus,
     case: &Case,
     caps: &Capabilities,
+    mut flags: ParseFlags,
 ) -> Result<Result<Domain, virtus_api::Error>, String> {
     let text = case.read_input(corpus, "file")?;
     let defaults = surroundings::defaults(corpus, &case.params)?;
-    let mut flags = ParseFlags::INACTIVE;
     if defaults.abi_update {
         flags |= ParseFlags::ABI_UPDATE;
     }
@@ -57,25 +57,44 @@ fn said(error: virtus_api::Error) -> String {
 
 pub(super) fn document(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps)?.map_err(said)?;
+    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
     let actual = domain.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
     compare::text(&case.read_expected(corpus, "xml")?, &actual)
 }
 
 pub(super) fn refused(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    compare::refused(&completed(corpus, case, &caps)?)
+    compare::refused(&completed(corpus, case, &caps, ParseFlags::INACTIVE)?)
 }
 
 pub(super) fn command_line(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps)?.map_err(said)?;
+    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
     let actual = planned(domain, &caps, case).map_err(said)?;
     compare::command_line(&case.read_expected(corpus, "argv")?, &actual)
 }
 
 pub(super) fn not_planned(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps)?.map_err(said)?;
+    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
     compare::refused(&planned(domain, &caps, case))
+}
+
+/// A running domain's document, in the form of `format`.
+fn live(corpus: &Corpus, case: &Case, format: FormatFlags) -> Result<String, String> {
+    let caps = surroundings::capabilities(corpus, case)?;
+    let mut domain = completed(corpus, case, &caps, ParseFlags::empty())?.map_err(said)?;
+    let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
+    domain.id = domain.id.or(id);
+    Ok(domain.format(format | FormatFlags::SECURE))
+}
+
+pub(super) fn active(corpus: &Corpus, case: &Case) -> Verdict {
+    let actual = live(corpus, case, FormatFlags::empty())?;
+    compare::text(&case.read_expected(corpus, "active")?, &actual)
+}
+
+pub(super) fn active_to_inactive(corpus: &Corpus, case: &Case) -> Verdict {
+    let actual = live(corpus, case, FormatFlags::INACTIVE)?;
+    compare::text(&case.read_expected(corpus, "inactive")?, &actual)
 }
