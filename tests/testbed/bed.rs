@@ -177,6 +177,19 @@ impl Testbed {
         if done.ok() { Ok(()) } else { Err(done.err.into()) }
     }
 
+    /// Ends every `virsh`: one whose [`Lines`] was dropped may have just begun.
+    pub fn end_clients(&self) -> Outcome {
+        wait_for("the clients' end", DEADLINE, || {
+            let mut clients = self.processes()?;
+            clients.retain(|process| process.words.iter().any(|word| word == "virsh"));
+            for client in &clients {
+                // It may have ended by itself.
+                let _ = self.signal("KILL", client.pid);
+            }
+            Ok(clients.is_empty())
+        })
+    }
+
     /// The number, in the namespaces, of the QEMU process of a guest.
     pub fn qemu_pid(&self, guest: &str) -> Outcome<u32> {
         let all = self.space.processes()?;

@@ -18,8 +18,8 @@
 //!      -> resume -> status file "running" -> Undo::keep
 //! ```
 //! A daemon that finds a status file that says "starting up" does not adopt the machine: nobody was
-//! told that it started. It calls `clean_up`, which ends a process that it may find (by its PID file)
-//! and removes the rest. A guest never runs before its status file names it.
+//! told that it started. It calls `clean_up`, which ends a process that it may find (by its PID file,
+//! which is written before the process becomes the VMM) and removes the rest. A guest never runs before its status file names it.
 
 use std::future::Future;
 use std::sync::Arc;

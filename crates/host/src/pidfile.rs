@@ -7,12 +7,19 @@
 //! behind locks nobody out.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use virtus_api::{Error, ErrorCode, Result};
+
+use crate::process::Stat;
+
+/// How long a lock may outlive its owner: a child that the owner had just forked holds it too, until it
+/// becomes another program.
+const INHERITED: Duration = Duration::from_secs(2);
 
 /// A locked PID file; removed when dropped.
 #[derive(Debug)]
@@ -30,6 +37,7 @@ impl PidFile {
         let failed = |what: &str, cause: &io::Error| {
             Error::system(format!("cannot {what} PID file '{}'", path.display()), cause)
         };
+        let begin = Instant::now();
         loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -40,10 +48,15 @@ impl PidFile {
                 .open(path)
                 .map_err(|cause| failed("open", &cause))?;
             if let Err(cause) = lock(&file) {
-                return Err(match cause.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied => held(path),
-                    _ => failed("lock", &cause),
-                });
+                if !matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::PermissionDenied) {
+                    return Err(failed("lock", &cause));
+                }
+                let owner_is_gone = Self::read(path).is_some_and(|pid| Stat::read(pid).is_none());
+                if owner_is_gone && begin.elapsed() < INHERITED {
+                    pause();
+                    continue;
+                }
+                return Err(held(path));
             }
             // Its owner may have removed it between our open and our lock: then we hold nothing.
             if !same_file(&file, path) {
@@ -85,6 +98,11 @@ fn lock(file: &File) -> io::Result<()> {
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+#[expect(clippy::disallowed_methods, reason = "no event tells that a lock becomes free")]
+fn pause() {
+    std::thread::sleep(INHERITED / 100);
+}
+
 fn same_file(file: &File, path: &Path) -> bool {
     let identity = |facts: fs::Metadata| (facts.dev(), facts.ino());
     let (here, there) = (file.metadata().map(identity), fs::metadata(path).map(identity));
@@ -93,7 +111,7 @@ fn same_file(file: &File, path: &Path) -> bool {
 
 fn held(path: &Path) -> Error {
     let holder = match PidFile::read(path) {
-        Some(pid) => match crate::process::Stat::read(pid) {
+        Some(pid) => match Stat::read(pid) {
             Some(stat) => format!("process {pid} ({})", stat.name),
             None => format!("process {pid}"),
         },
@@ -120,7 +138,7 @@ mod tests {
                           fcntl.lockf(f,fcntl.LOCK_EX|fcntl.LOCK_NB)\n print('got it')\n\
                           except OSError: print('refused')";
             let run = Run::new(python).args(["-c", script]).arg(&path);
-            let said = run.succeed(std::time::Duration::from_secs(20)).await.unwrap();
+            let said = run.succeed(Duration::from_secs(20)).await.unwrap();
             assert_eq!(String::from_utf8(said).unwrap(), "refused\n");
         }
         assert!(

@@ -13,7 +13,7 @@ use crate::{reattach, stop};
 pub(crate) async fn clean_up(qemu: &Qemu, def: &Domain) {
     let places = &qemu.places;
     let (name, id) = (def.name.as_str(), def.id.unwrap_or(-1));
-    match reattach::find(places, None, name) {
+    match reattach::find_left_over(places, name).await {
         Ok(Some(process)) => {
             tracing::warn!("QEMU of domain '{name}' is still there and is ended");
             if let Err(error) = stop::kill(&process).await {

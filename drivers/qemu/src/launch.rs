@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! ports -> folders, key, firmware variables -> images can be read? -> TPM -> descriptors
-//!   -> command line -> log -> QEMU (own session, cgroup) -> PID file -> monitor -> one batch of questions
+//!   -> command line -> log -> PID file -> QEMU (own session, cgroup) -> monitor -> one batch of questions
 //! ```
 //! Invariants: every step that leaves something behind has pushed its inverse before the next step begins;
 //! nothing is polled: the monitor's socket is made here and given to QEMU, so that it can be connected to
@@ -95,7 +95,6 @@ pub(crate) async fn launch(
         spawn(ground.places, &plan, &log_path, Launch { line, fds, groups }, undo).await?;
     let facts = Facts::new(&plan.def, id, ground.places.monitor(id, &name), log_path);
     let guest = Guest::new(facts, process, notices);
-    write_pid_file(ground.places, &guest, undo).await?;
 
     let identity = plan.config.identity.clone();
     let (monitor, events) = greet(&guest, &log)
@@ -180,6 +179,7 @@ async fn spawn(
         env.retain(|(known, _)| *known != name);
         env.extend(value.map(|value| (name, value)));
     }
+    let pid_file = places.pid_file(&plan.def.name);
     let mut log = GuestLog::open(log_path)?;
     let mut words = vec![plan.binary.to_string_lossy().into_owned()];
     words.extend(line.args.iter().cloned());
@@ -190,7 +190,8 @@ async fn spawn(
         .stdout(stdout)
         .stderr(stderr)
         .umask(0o002)
-        .identity(plan.config.identity.clone());
+        .identity(plan.config.identity.clone())
+        .pid_file(&pid_file);
     for (name, value) in env {
         spawn = spawn.env(name, value);
     }
@@ -203,6 +204,7 @@ async fn spawn(
     for (limit, value) in limits(&plan.config) {
         spawn = spawn.limit(limit, value);
     }
+    undo.push("PID file", async move { files::remove(vec![pid_file]).await });
     let process = spawn.start().await.map_err(|error| {
         error
             .in_domain(ErrorDomain::Qemu)
@@ -244,16 +246,6 @@ fn lead(caps: &Capabilities) -> String {
         host.release().to_string_lossy(),
         host.nodename().to_string_lossy()
     )
-}
-
-async fn write_pid_file(places: &Places, guest: &Guest, undo: &mut Undo) -> Result<()> {
-    let path = places.pid_file(&guest.facts.name);
-    let text = format!("{}\n", guest.process.pid());
-    let gone = path.clone();
-    undo.push("PID file", async move { files::remove(vec![gone]).await });
-    std::fs::File::create(&path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(|cause| Error::system(format!("cannot write '{}'", path.display()), &cause))
 }
 
 /// Connects to the monitor; a QEMU that ends instead says why in its log.

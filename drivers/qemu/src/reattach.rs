@@ -6,15 +6,16 @@
 //! calls to it fail at once with a clear text, and the monitor is connected as soon as it answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use virtus_api::{
     DomainCrashedReason, DomainPausedReason, DomainRunningReason, DomainShutdownReason, Error,
     ErrorCode, Result,
 };
 use virtus_core::events::Hub;
 use virtus_domain::{Launched, Notices, State, Status};
+use virtus_host::pidfile::PidFile;
 use virtus_host::process::Process;
 
 use crate::driver::Qemu;
@@ -28,6 +29,8 @@ use crate::qmp::{CallError, Events, Monitor};
 
 /// How long a monitor may take before the guest is shown without it.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a new process may take from its PID file to QEMU's first instruction, on a busy host.
+const BECOMES_QEMU: Duration = Duration::from_secs(2);
 
 /// Takes the guest of a status file over.
 pub(crate) async fn reattach(
@@ -68,34 +71,30 @@ pub(crate) async fn reattach(
 }
 
 /// The guest's process, if it is still there: by the number in the status file or in the PID file.
-pub(crate) fn find(places: &Places, pid: Option<u32>, name: &str) -> Result<Option<Process>> {
-    let in_file = || {
-        std::fs::read_to_string(places.pid_file(name))
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-    };
-    let pid = pid.or_else(in_file).or_else(|| {
-        // A daemon that died between the fork and the PID file has left no number.
-        if places.pid_file(name).exists() { None } else { pid_by_line(places, name) }
-    });
-    let Some(pid) = pid else { return Ok(None) };
-    let Some(process) = Process::open(pid, None)? else { return Ok(None) };
-    Ok(is_of_guest(pid, name).then_some(process))
+fn find(places: &Places, pid: Option<u32>, name: &str) -> Result<Option<Process>> {
+    let found = numbered(places, pid, name)?;
+    Ok(found.filter(|process| is_of_guest(process.pid(), name)))
 }
 
-/// The process whose command line names this guest and a folder of ours.
-fn pid_by_line(places: &Places, name: &str) -> Option<u32> {
-    let folder = places.lib.join("domain-");
-    let folder = folder.as_os_str().as_encoded_bytes();
-    let entries = std::fs::read_dir("/proc").ok()?;
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| is_of_guest(*pid, name))
-        .find(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.windows(folder.len()).any(|part| part == folder)
-        })
+/// The guest's process by its PID file, also where its daemon was killed while it started: then it is for
+/// a moment a copy of that daemon, which has not become QEMU yet.
+pub(crate) async fn find_left_over(places: &Places, name: &str) -> Result<Option<Process>> {
+    let Some(process) = numbered(places, None, name)? else { return Ok(None) };
+    let end = Instant::now() + BECOMES_QEMU;
+    while !is_of_guest(process.pid(), name) {
+        if process.try_exited().is_some() || Instant::now() > end {
+            return Ok(None);
+        }
+        sleep(BECOMES_QEMU / 100).await;
+    }
+    Ok(Some(process))
+}
+
+fn numbered(places: &Places, pid: Option<u32>, name: &str) -> Result<Option<Process>> {
+    match pid.or_else(|| PidFile::read(&places.pid_file(name))) {
+        Some(pid) => Process::open(pid, None),
+        None => Ok(None),
+    }
 }
 
 /// Whether the process was started for this guest: numbers are used again after a while.

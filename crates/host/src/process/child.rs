@@ -22,6 +22,7 @@ use crate::user::Identity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Step {
+    PidFile,
     Session,
     Signals,
     Cgroup,
@@ -36,7 +37,8 @@ pub(super) enum Step {
     Exec,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
+    Step::PidFile,
     Step::Session,
     Step::Signals,
     Step::Cgroup,
@@ -55,6 +57,7 @@ impl Step {
     /// What it was about to do.
     pub(super) fn text(self) -> &'static str {
         match self {
+            Self::PidFile => "wait for its PID file",
             Self::Session => "open a session of its own",
             Self::Signals => "reset its signals",
             Self::Cgroup => "join its cgroup",
@@ -90,6 +93,8 @@ pub(super) struct Facts {
     pub(super) cpus: Option<BTreeSet<usize>>,
     pub(super) drop_capabilities: bool,
     pub(super) dies_with_daemon: bool,
+    /// A pipe over which the daemon says that the PID file is written.
+    pub(super) gate: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// [`Facts`] in the form in which the kernel takes them.
@@ -121,6 +126,11 @@ impl Prepared {
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             facts,
         }
+    }
+
+    /// The daemon's end of the gate, for after the fork.
+    pub(super) fn take_gate(&mut self) -> Option<OwnedFd> {
+        self.facts.gate.take().map(|(_, write)| write)
     }
 }
 
@@ -178,6 +188,11 @@ unsafe fn try_exec(prepared: &mut Prepared, report: &mut RawFd) -> Step {
     // SAFETY: every call is a plain system call (or its thin wrapper) with pointers into `prepared` or
     // into this stack frame, which live until exec replaces the process.
     unsafe {
+        if let Some((read, write)) = &facts.gate
+            && !pass_gate(read.as_raw_fd(), write.as_raw_fd(), prepared.parent)
+        {
+            return Step::PidFile;
+        }
         if facts.own_session && libc::setsid() < 0 {
             return Step::Session;
         }
@@ -242,6 +257,29 @@ unsafe fn try_exec(prepared: &mut Prepared, report: &mut RawFd) -> Step {
         }
         libc::execve(facts.program.as_ptr(), prepared.argv.as_ptr(), prepared.envp.as_ptr());
         Step::Exec
+    }
+}
+
+/// Waits until the daemon opens the gate; false if it gives up or dies instead. Its death is seen by a
+/// descriptor of it: another child may hold the pipe open.
+///
+/// # Safety
+/// As [`exec`].
+unsafe fn pass_gate(read: RawFd, write: RawFd, parent: c_int) -> bool {
+    // SAFETY: system calls on descriptors and buffers of this stack frame. Every signal is blocked.
+    unsafe {
+        libc::close(write);
+        let daemon = libc::syscall(libc::SYS_pidfd_open, parent, 0) as c_int;
+        // A number that was given to somebody else meanwhile is not our parent's.
+        if daemon < 0 || libc::getppid() != parent {
+            return false;
+        }
+        let wait_for = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut either = [wait_for(read), wait_for(daemon)];
+        let mut word = 0_u8;
+        libc::poll(either.as_mut_ptr(), 2, -1) > 0
+            && either[0].revents & libc::POLLIN != 0
+            && libc::read(read, (&raw mut word).cast::<c_void>(), 1) == 1
     }
 }
 

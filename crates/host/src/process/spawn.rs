@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,7 @@ pub struct Spawn {
     cpus: Option<BTreeSet<usize>>,
     drop_capabilities: bool,
     dies_with_daemon: bool,
+    pid_file: Option<PathBuf>,
 }
 
 impl Spawn {
@@ -86,6 +87,7 @@ impl Spawn {
             cpus: None,
             drop_capabilities: false,
             dies_with_daemon: false,
+            pid_file: None,
         }
     }
 
@@ -229,6 +231,14 @@ impl Spawn {
         self
     }
 
+    /// Writes the process's number into this file before the program runs: it never runs without, not
+    /// even where the daemon is killed meanwhile.
+    #[must_use]
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pid_file = Some(path.into());
+        self
+    }
+
     /// The program and its arguments, for logs.
     #[must_use]
     pub fn command_line(&self) -> Vec<&OsStr> {
@@ -245,9 +255,14 @@ impl Spawn {
         let failed = |cause: &io::Error| cannot_run(&program, cause);
         let (report_read, report_write) = super::pipe().map_err(|e| failed(&e))?;
         let pid = child::fork_and_exec(&mut prepared, &report_write).map_err(|e| failed(&e))?;
+        let gate = prepared.take_gate();
         drop((report_write, prepared));
         let process = Process::of_child(pid)?;
         let mut unclaimed = Unclaimed { process: &process, claimed: false };
+        if let (Some(path), Some(gate)) = (&self.pid_file, gate) {
+            write_pid_file(path, process.pid())?;
+            rustix::io::write(gate, b"\n").map_err(|e| failed(&e.into()))?;
+        }
         let mut report = Vec::new();
         let mut reader = pipe::Receiver::from_owned_fd(report_read).map_err(|e| failed(&e))?;
         reader.read_to_end(&mut report).await.map_err(|e| failed(&e))?;
@@ -316,6 +331,10 @@ impl Spawn {
                 Error::system(format!("cannot open '{}'", procs.display()), &cause)
             })?);
         }
+        let gate = match &self.pid_file {
+            Some(_) => Some(super::pipe().map_err(|cause| cannot_run(program, &cause))?),
+            None => None,
+        };
         Ok(Prepared::new(child::Facts {
             program: c_string(program.as_os_str())?,
             argv,
@@ -332,6 +351,7 @@ impl Spawn {
             cpus: self.cpus.clone(),
             drop_capabilities: self.drop_capabilities,
             dies_with_daemon: self.dies_with_daemon,
+            gate,
         }))
     }
 
@@ -348,6 +368,12 @@ impl Spawn {
         };
         Error::system(format!("cannot run '{path}': the new process cannot {attempt}"), cause)
     }
+}
+
+fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
+    File::create(path)
+        .and_then(|mut file| writeln!(file, "{pid}"))
+        .map_err(|cause| Error::system(format!("cannot write '{}'", path.display()), &cause))
 }
 
 fn cannot_run(program: &Path, cause: &io::Error) -> Error {

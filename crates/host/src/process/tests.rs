@@ -110,6 +110,19 @@ async fn a_process_is_found_again_and_not_confused() {
 }
 
 #[tokio::test]
+async fn a_program_finds_its_pid_file() {
+    let file = std::env::temp_dir().join(format!("virtus-spawn-{}.pid", std::process::id()));
+    let script = format!("read pid <'{}' && [ $pid = $$ ]", file.display());
+    let spawn = || Spawn::new("sh").args(["-c", &script]);
+    assert_eq!(spawn().start().await.unwrap().exited().await, Exit::Code(2));
+    let process = spawn().pid_file(&file).start().await.unwrap();
+    assert_eq!(process.exited().await, Exit::Code(0));
+    std::fs::remove_file(&file).unwrap();
+    let error = spawn().pid_file("/no/such/folder/pid").start().await.unwrap_err();
+    assert!(error.text().contains("cannot write '/no/such/folder/pid'"), "{error}");
+}
+
+#[tokio::test]
 async fn a_dropped_child_leaves_no_zombie() {
     let child = Spawn::new("true").start().await.unwrap();
     let pid = child.pid();
