@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A document that a client or an editor wrote.
 //!
-//! What is read as a domain and written is read again as the same domain.
+//! What is read as a document and written is read again as the same document.
 
 use virtus_wire::sample::Random;
-use virtus_xml::{Domain, FormatFlags, ParseFlags, parse_any};
+use virtus_xml::document::{Document, root};
+use virtus_xml::{Domain, FormatFlags, ParseFlags, for_all_documents, parse_any};
 
 use super::Target;
 
 pub(crate) const TARGET: Target = Target { name: "document", run, seed };
 
 /// One document of each kind, as small as it can be while it has something of everything.
-const SEEDS: [&str; 5] = [
+const SEEDS: [&str; 6] = [
     "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
      <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
      <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
@@ -28,6 +29,7 @@ const SEEDS: [&str; 5] = [
     "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>hvm</os_type>\
      <arch name='x86_64'><wordsize>64</wordsize></arch></guest></capabilities>",
     "<disk type='file'><source file='/a'/><target dev='vda'/></disk>",
+    "<secret ephemeral='yes'><description>d</description><usage type='ceph'><name>n</name></usage></secret>",
 ];
 
 fn run(input: &[u8]) {
@@ -41,6 +43,26 @@ fn run(input: &[u8]) {
         let again = Domain::parse(&written, parse);
         let rewritten = again.map(|domain| domain.value.format(format | FormatFlags::SECURE));
         assert_eq!(rewritten.as_deref().ok(), Some(written.as_str()), "from {text}");
+    }
+    macro_rules! reread_each {
+        ($($document:ident),*) => {$(
+            if root(text) == virtus_xml::$document::ROOT {
+                reread::<virtus_xml::$document>(text);
+            }
+        )*};
+    }
+    for_all_documents!(reread_each);
+}
+
+/// A document that is no domain: read and written twice.
+fn reread<D: Document>(text: &str) {
+    for (parse, format) in
+        [(ParseFlags::INACTIVE, FormatFlags::INACTIVE), (ParseFlags::empty(), FormatFlags::empty())]
+    {
+        let Ok(first) = D::parse(text, parse) else { continue };
+        let written = first.value.format(format);
+        let again = D::parse(&written, parse).map(|document| document.value.format(format));
+        assert_eq!(again.as_deref().ok(), Some(written.as_str()), "from {text}");
     }
 }
 

@@ -9,7 +9,7 @@
 //!         attr bus: Option<Bus> = "bus",          // attribute; without Option: always written, default if absent
 //!         child source: Option<Source> = "source" // element; Vec: any number; bare: written unless default
 //!         leaf serial: Option<String> = "serial"  // element with only a text; Vec: any number
-//!         block kvm: Option<Kvm> = "kvm"          // like child, but never <kvm/>: always start and end tag
+//!         block kvm: Option<Kvm> = "kvm"          // like child (Option, Vec), but never <kvm/>: always start and end tag
 //!         frame devices: Devices = "devices"      // like block, and always there
 //!         custom consoles: Vec<C> = "console"     // read like child; a method of the same name writes it
 //!         flag readonly: bool = "readonly"        // <readonly/>
@@ -17,6 +17,7 @@
 //!         status private: Option<Tree> = "privateData" // like child, in status files only; status_attr: the same for attr
 //!         part device: Device                     // another declaration whose pieces stand in this element
 //!     }
+//!     then Self::check                            // optional: settles what was read, refuses what contradicts itself
 //! }
 //! ```
 //! The order of the fields is the order in which they are written.
@@ -69,6 +70,7 @@ macro_rules! element {
         pub struct $name:ident {
             $( $(#[$fmeta:meta])* $kind:ident $field:ident : $ty:ty $(= $tag:literal)? ),* $(,)?
         }
+        $(then $check:path)?
     ) => {
         part! {
             $(#[$meta])*
@@ -79,6 +81,7 @@ macro_rules! element {
             fn read(node: $crate::reader::Node<'_>) -> virtus_api::Result<Self> {
                 let mut value = Self::default();
                 node.fill(&mut value)?;
+                $( $check(&mut value, node)?; )?
                 Ok(value)
             }
             fn write(&self, tag: &str, out: &mut $crate::writer::Writer) {
@@ -287,7 +290,7 @@ macro_rules! field_write_body {
         $crate::slot::ChildSlot::write(&$self.$field, $tag, $out);
     };
     (block $self:ident . $field:ident, $out:ident, $tag:literal) => {
-        if let Some(value) = &$self.$field {
+        for value in $self.$field.iter() {
             $out.as_block();
             $crate::reader::Element::write(value, $tag, $out);
         }

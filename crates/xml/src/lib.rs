@@ -10,11 +10,14 @@
 #[macro_use]
 mod declare;
 pub mod capabilities;
+pub mod chance;
 pub mod cpuset;
+pub mod document;
 pub mod domain;
 pub mod domain_capabilities;
 pub mod limits;
 pub mod reader;
+pub mod secret;
 pub mod settle;
 pub mod slot;
 pub mod status;
@@ -25,9 +28,11 @@ pub mod value;
 pub mod writer;
 
 pub use capabilities::Capabilities;
+pub use document::Document;
 pub use domain::Domain;
 pub use domain::any_device::AnyDevice;
 pub use domain_capabilities::DomainCapabilities;
 pub use reader::{ParseFlags, Parsed, Warning, parse_any};
+pub use secret::Secret;
 pub use status::Status;
 pub use writer::FormatFlags;

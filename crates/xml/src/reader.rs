@@ -32,6 +32,8 @@ bitflags! {
         const RAW = 8;
         /// What contradicts itself is read all the same: definitions that were accepted before.
         const SKIP_VALIDATE = 32;
+        /// A pattern to look for: what must be there otherwise may be missing.
+        const PARTIAL = 64;
     }
 }
 
@@ -54,6 +56,8 @@ pub struct Parsed<T> {
 struct Context<'a> {
     tree: &'a roxmltree::Document<'a>,
     flags: ParseFlags,
+    /// Which part of the system speaks in errors.
+    domain: ErrorDomain,
     warnings: RefCell<Vec<Warning>>,
 }
 
@@ -91,6 +95,17 @@ pub fn parse<T>(
     flags: ParseFlags,
     read: impl FnOnce(Node<'_>) -> Result<T>,
 ) -> Result<Parsed<T>> {
+    parse_for(ErrorDomain::Domain, text, what, flags, read)
+}
+
+/// The same for a part of the system that is not about domains: errors are in its error domain.
+pub fn parse_for<T>(
+    domain: ErrorDomain,
+    text: &str,
+    what: &str,
+    flags: ParseFlags,
+    read: impl FnOnce(Node<'_>) -> Result<T>,
+) -> Result<Parsed<T>> {
     limits::check(text).map_err(|refused| {
         let line = 1 + text.as_bytes()[..refused.offset].iter().filter(|&&b| b == b'\n').count();
         malformed(what, line, refused.why)
@@ -102,7 +117,7 @@ pub fn parse<T>(
     };
     let tree = roxmltree::Document::parse_with_options(text, options)
         .map_err(|cause| malformed(what, cause.pos().row as usize, &cause.to_string()))?;
-    let context = Context { tree: &tree, flags, warnings: RefCell::default() };
+    let context = Context { tree: &tree, flags, domain, warnings: RefCell::default() };
     let value = read(Node { xml: tree.root_element(), context: &context })?;
     let warnings = context.warnings.take();
     if flags.contains(ParseFlags::VALIDATE)
@@ -120,17 +135,14 @@ pub fn parse<T>(
 pub fn parse_any(bytes: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(bytes)
         .map_err(|cause| malformed("(document)", 1, &format!("not UTF-8: {cause}")))?;
-    let root = text.trim_start().trim_start_matches('\u{feff}');
-    if root.starts_with("<domstatus") {
-        crate::Status::parse(text).map(|_| ())
-    } else if root.starts_with("<domainCapabilities") {
-        crate::DomainCapabilities::parse(text).map(|_| ())
-    } else if root.starts_with("<capabilities") {
-        crate::Capabilities::parse(text).map(|_| ())
-    } else if root.starts_with("<domain") {
-        crate::Domain::parse(text, ParseFlags::INACTIVE).map(|_| ())
-    } else {
-        crate::AnyDevice::parse(text, ParseFlags::INACTIVE, true).map(|_| ())
+    match crate::document::root(text) {
+        "domstatus" => crate::Status::parse(text).map(|_| ()),
+        "domainCapabilities" => crate::DomainCapabilities::parse(text).map(|_| ()),
+        "capabilities" => crate::Capabilities::parse(text).map(|_| ()),
+        "domain" => crate::Domain::parse(text, ParseFlags::INACTIVE).map(|_| ()),
+        root => crate::document::parse_any(root, text).unwrap_or_else(|| {
+            crate::AnyDevice::parse(text, ParseFlags::INACTIVE, true).map(|_| ())
+        }),
     }
 }
 
@@ -341,6 +353,11 @@ impl<'a> Node<'a> {
         self.warn(|| format!("a second <{}> is ignored", self.name()));
     }
 
+    /// Reports that the element has no effect, and `why`.
+    pub fn ignored(&self, why: impl std::fmt::Display) {
+        self.warn(|| format!("<{}> is ignored: {why}", self.name()));
+    }
+
     fn warn(&self, text: impl FnOnce() -> String) {
         let mut warnings = self.context.warnings.borrow_mut();
         if warnings.len() < MAX_WARNINGS {
@@ -361,7 +378,7 @@ impl<'a> Node<'a> {
             ErrorCode::XmlError,
             format!("{text} (element <{}>, line {line}, column {column})", self.name()),
         )
-        .in_domain(ErrorDomain::Domain)
+        .in_domain(self.context.domain)
     }
 
     /// Errs if the element is not called `name`.

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
+use crate::chance::Chance;
 use crate::domain::clock::Clock;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
@@ -71,28 +72,17 @@ impl Domain {
     /// Makes up what must be there and what only chance can choose: UUID, generation ID, MAC addresses.
     /// `random` fills its slice; a MAC takes three calls with one byte each.
     pub fn name_missing(&mut self, mac_prefix: [u8; 3], random: &mut dyn FnMut(&mut [u8])) {
-        let mut uuid = || {
-            let mut bytes = [0; 16];
-            random(&mut bytes);
-            bytes[6] = (bytes[6] & 0x0f) | 0x40;
-            bytes[8] = (bytes[8] & 0x3f) | 0x80;
-            uuid::Uuid::from_bytes(bytes)
-        };
+        let mut chance = Chance(random);
         if self.uuid.is_none() {
-            self.body.uuid = Some(uuid());
+            self.body.uuid = Some(chance.uuid());
         }
         if self.genid == Some(GenId(None)) {
-            self.body.genid = Some(GenId(Some(uuid())));
+            self.body.genid = Some(GenId(Some(chance.uuid())));
         }
         for interface in &mut self.body.devices.interfaces {
             if interface.mac_address().is_none() {
-                let [a, b, c] = mac_prefix;
-                let mut mac = [a, b, c, 0, 0, 0];
-                for byte in &mut mac[3..] {
-                    random(std::slice::from_mut(byte));
-                }
                 interface.mac = Some(crate::domain::interface::InterfaceMac {
-                    address: crate::value::Mac(mac),
+                    address: chance.mac(mac_prefix),
                     ..Default::default()
                 });
             }

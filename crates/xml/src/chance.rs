@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What only chance can choose: the UUIDs and MAC addresses of objects that were defined without.
+
+use uuid::Uuid;
+
+use crate::value::Mac;
+
+/// A source of random bytes. It is given, so that tests can foretell what it chooses.
+pub struct Chance<'a>(pub &'a mut dyn FnMut(&mut [u8]));
+
+impl Chance<'_> {
+    /// A random UUID (version 4).
+    pub fn uuid(&mut self) -> Uuid {
+        let mut bytes = [0; 16];
+        (self.0)(&mut bytes);
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Uuid::from_bytes(bytes)
+    }
+
+    /// A MAC address that begins with `prefix`; takes three calls with one byte each, as libvirt does.
+    pub fn mac(&mut self, prefix: [u8; 3]) -> Mac {
+        let [a, b, c] = prefix;
+        let mut mac = [a, b, c, 0, 0, 0];
+        for byte in &mut mac[3..] {
+            (self.0)(std::slice::from_mut(byte));
+        }
+        Mac(mac)
+    }
+}
