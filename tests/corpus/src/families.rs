@@ -47,6 +47,13 @@ pub const TABLE: &[Row] = &[
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
     asked("qemuxmlactive", "activexml2inactivexml", qemuxmlconf::active_to_inactive),
     besides("qemuxmlconf", "identity", expects_xml, documents::domain_identity),
+    besides("qemuxmlconf", "redefine", expects_xml, qemuxmlconf::document_again),
+    besides(
+        "qemuxmlconf",
+        "redefine-argv",
+        |case| case.expected("argv").is_some(),
+        qemuxmlconf::command_line_again,
+    ),
     asked("qemuxmlconf", "xml2xml", qemuxmlconf::document),
     asked("qemuxmlconf", "xml-parse-error", qemuxmlconf::refused),
     asked("qemuxmlconf", "xml2argv", qemuxmlconf::command_line),

@@ -15,19 +15,34 @@ fn completed(
     corpus: &Corpus,
     case: &Case,
     caps: &Capabilities,
+    text: &str,
     mut flags: ParseFlags,
 ) -> Result<Result<Domain, virtus_api::Error>, String> {
-    let text = case.read_input(corpus, "file")?;
     let defaults = surroundings::defaults(corpus, &case.params)?;
     if defaults.abi_update {
         flags |= ParseFlags::ABI_UPDATE;
     }
-    Ok(Domain::parse(&text, flags).and_then(|parsed| {
+    Ok(Domain::parse(text, flags).and_then(|parsed| {
         let mut domain = parsed.value;
         domain.name_missing([0x52, 0x54, 0], &mut chance);
         complete::complete(&mut domain, caps, &defaults)?;
         Ok(domain)
     }))
+}
+
+/// The case's definition as the driver would keep it.
+fn defined(
+    corpus: &Corpus,
+    case: &Case,
+    caps: &Capabilities,
+) -> Result<Result<Domain, virtus_api::Error>, String> {
+    completed(corpus, case, caps, &case.read_input(corpus, "file")?, ParseFlags::INACTIVE)
+}
+
+/// The case's result, defined once more: nothing is left to complete.
+fn redefined(corpus: &Corpus, case: &Case, caps: &Capabilities) -> Result<Domain, String> {
+    let text = case.read_expected(corpus, "xml")?;
+    completed(corpus, case, caps, &text, ParseFlags::INACTIVE)?.map_err(said)
 }
 
 fn planned(
@@ -57,33 +72,48 @@ fn said(error: virtus_api::Error) -> String {
 
 pub(super) fn document(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
+    let domain = defined(corpus, case, &caps)?.map_err(said)?;
     let actual = domain.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
     compare::text(&case.read_expected(corpus, "xml")?, &actual)
 }
 
+pub(super) fn document_again(corpus: &Corpus, case: &Case) -> Verdict {
+    let caps = surroundings::capabilities(corpus, case)?;
+    let actual =
+        redefined(corpus, case, &caps)?.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
+    compare::text(&case.read_expected(corpus, "xml")?, &actual)
+}
+
+pub(super) fn command_line_again(corpus: &Corpus, case: &Case) -> Verdict {
+    let caps = surroundings::capabilities(corpus, case)?;
+    let actual = planned(redefined(corpus, case, &caps)?, &caps, case).map_err(said)?;
+    compare::command_line(&case.read_expected(corpus, "argv")?, &actual)
+}
+
 pub(super) fn refused(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    compare::refused(&completed(corpus, case, &caps, ParseFlags::INACTIVE)?)
+    compare::refused(&defined(corpus, case, &caps)?)
 }
 
 pub(super) fn command_line(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
+    let domain = defined(corpus, case, &caps)?.map_err(said)?;
     let actual = planned(domain, &caps, case).map_err(said)?;
     compare::command_line(&case.read_expected(corpus, "argv")?, &actual)
 }
 
 pub(super) fn not_planned(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let domain = completed(corpus, case, &caps, ParseFlags::INACTIVE)?.map_err(said)?;
+    let domain = defined(corpus, case, &caps)?.map_err(said)?;
     compare::refused(&planned(domain, &caps, case))
 }
 
 /// A running domain's document, in the form of `format`.
 fn live(corpus: &Corpus, case: &Case, format: FormatFlags) -> Result<String, String> {
     let caps = surroundings::capabilities(corpus, case)?;
-    let mut domain = completed(corpus, case, &caps, ParseFlags::empty())?.map_err(said)?;
+    let text = case.read_input(corpus, "file")?;
+    let flags = ParseFlags::empty();
+    let mut domain = completed(corpus, case, &caps, &text, flags)?.map_err(said)?;
     let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
     domain.id = domain.id.or(id);
     Ok(domain.format(format | FormatFlags::SECURE))
