@@ -140,6 +140,13 @@ pub fn parse_any(bytes: &[u8]) -> Result<()> {
         "domainCapabilities" => crate::DomainCapabilities::parse(text).map(|_| ()),
         "capabilities" => crate::Capabilities::parse(text).map(|_| ()),
         "domain" => crate::Domain::parse(text, ParseFlags::INACTIVE).map(|_| ()),
+        "pool" => crate::StoragePool::parse(text, ParseFlags::empty()).map(|_| ()),
+        "volume" => {
+            let flags = crate::VolumeFlags::empty();
+            crate::Volume::parse(text, crate::pool::PoolType::Dir, flags).map(|_| ())
+        }
+        "storagepoolCapabilities" => crate::PoolCapabilities::parse(text).map(|_| ()),
+        "sources" => crate::PoolSources::parse(text).map(|_| ()),
         root => crate::document::parse_any(root, text).unwrap_or_else(|| {
             crate::AnyDevice::parse(text, ParseFlags::INACTIVE, true).map(|_| ())
         }),
@@ -162,6 +169,19 @@ impl<T: Element> Element for Box<T> {
     }
     fn write(&self, tag: &str, out: &mut crate::writer::Writer) {
         T::write(self, tag, out);
+    }
+}
+
+/// What a host reports of an object: written, but nothing that a definition can say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reported<T>(pub T);
+
+impl<T: Element + Default> Element for Reported<T> {
+    fn read(_: Node<'_>) -> Result<Self> {
+        Ok(Self::default())
+    }
+    fn write(&self, tag: &str, out: &mut crate::writer::Writer) {
+        self.0.write(tag, out);
     }
 }
 

@@ -4,6 +4,7 @@
 mod documents;
 mod qemuxmlconf;
 mod status;
+mod storage;
 
 use crate::{Case, Corpus, Verdict};
 
@@ -58,6 +59,10 @@ pub const TABLE: &[Row] = &[
     asked("qemuxmlconf", "xml-parse-error", qemuxmlconf::refused),
     asked("qemuxmlconf", "xml2argv", qemuxmlconf::command_line),
     asked("qemuxmlconf", "xml2argv-error", qemuxmlconf::not_planned),
+    asked("storagepoolcaps", "call2xml", storage::capabilities),
+    asked("storagepoolxml2xml", "xml2xml", storage::pool),
+    asked("storageutil", "xml2xml", storage::gluster),
+    asked("storagevolxml2xml", "xml2xml", storage::volume),
 ];
 
 fn expects_xml(case: &Case) -> bool {

@@ -4,9 +4,11 @@
 //! The parent's `type` decides which attributes count; [`StorageSource::keep_only`] drops the others.
 
 use uuid::Uuid;
+use virtus_api::Result;
 
 use super::address::PciAddress;
 use super::seclabel::DeviceSeclabel;
+use crate::settle::{unsupported, xml_error};
 use crate::tree::Tree;
 use crate::units::Bytes;
 use crate::value::YesNo;
@@ -124,7 +126,7 @@ pub struct SourcePciAddress {
 }
 
 impl crate::reader::Element for SourcePciAddress {
-    fn read(node: crate::reader::Node<'_>) -> virtus_api::Result<Self> {
+    fn read(node: crate::reader::Node<'_>) -> Result<Self> {
         Ok(Self { typed: node.attr("type").is_some(), pci: PciAddress::read(node)? })
     }
     fn write(&self, tag: &str, out: &mut crate::writer::Writer) {
@@ -201,11 +203,17 @@ element! {
 }
 
 element! {
-    /// `<auth>`: who opens the image.
+    /// `<auth>`: who opens the image or the pool. Only a pool has a type.
     pub struct Auth {
+        attr kind: Option<AuthType> = "type",
         required username: String = "username",
         child secret: Option<Secret> = "secret"
     }
+}
+
+spellings! {
+    /// How a storage pool authenticates.
+    pub enum AuthType { None = "none", Chap = "chap", Ceph = "ceph" }
 }
 
 element! {
@@ -332,6 +340,41 @@ element! {
         child format: Option<Format> = "format",
         child source: Option<StorageSource> = "source",
         child backing_store: Option<Box<BackingStore>> = "backingStore"
+    }
+}
+
+impl Secret {
+    /// Refuses a secret that is named in no way, or in two.
+    pub fn check(&self) -> Result<()> {
+        match (&self.uuid, &self.usage) {
+            (None, None) => Err(xml_error("missing auth secret uuid or usage attribute")),
+            (Some(_), Some(_)) => Err(xml_error("either auth secret uuid or usage expected")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Encryption {
+    /// Refuses what is encrypted in no way that could be undone.
+    pub fn check(&self) -> Result<()> {
+        for secret in &self.secrets {
+            match secret.kind.as_deref() {
+                Some("passphrase") => secret.check()?,
+                None => return Err(xml_error("unknown volume encryption secret type")),
+                Some(kind) => {
+                    return Err(unsupported(format!(
+                        "unknown volume encryption secret type {kind}: only 'passphrase' is known"
+                    )));
+                }
+            }
+        }
+        if self.cipher.as_ref().is_some_and(|cipher| cipher.size.is_none()) {
+            return Err(xml_error("Missing required attribute 'size' in element 'cipher'"));
+        }
+        if self.ivgen.is_some() && self.cipher.is_none() {
+            return Err(xml_error("ivgen element found, but cipher is missing"));
+        }
+        Ok(())
     }
 }
 
