@@ -14,6 +14,7 @@ mod connection;
 mod driver;
 pub mod events;
 mod identity;
+pub mod json;
 pub mod log;
 mod paths;
 mod routes;

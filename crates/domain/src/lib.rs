@@ -13,6 +13,7 @@ mod define;
 mod definitions;
 mod devices;
 mod handle;
+pub mod image;
 mod ink;
 pub mod jobs;
 mod machine;

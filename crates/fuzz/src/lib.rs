@@ -7,6 +7,7 @@
 
 mod document;
 mod frame;
+mod image;
 mod reply;
 mod request;
 
@@ -23,7 +24,8 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[frame::TARGET, request::TARGET, reply::TARGET, document::TARGET];
+pub const TARGETS: &[Target] =
+    &[frame::TARGET, request::TARGET, reply::TARGET, document::TARGET, image::TARGET];
 
 /// Runs the target of this name on a fuzzer's bytes.
 pub fn run(name: &str, input: &[u8]) {

@@ -87,7 +87,7 @@ element! {
         child readahead: Option<Readahead> = "readahead",
         child timeout: Option<Timeout> = "timeout",
         child known_hosts: Option<KnownHosts> = "knownHosts",
-        child identity: Option<Identity> = "identity",
+        custom identity: Option<Identity> = "identity",
         child reconnect: Option<Reconnect> = "reconnect",
         child address: Option<NvmeAddress> = "address",
         child slices: Option<Slices> = "slices",
@@ -379,6 +379,13 @@ impl Encryption {
 }
 
 impl StorageSource {
+    /// A user name alone is not written, as libvirt does not: it came out of an image's backing string.
+    fn identity(&self, tag: &str, out: &mut crate::writer::Writer) {
+        let named = |identity: &&Identity| Identity { username: None, ..(*identity).clone() };
+        let told = self.identity.as_ref().filter(|all| named(all) != Identity::default());
+        crate::slot::ChildSlot::write(&told.cloned(), tag, out);
+    }
+
     /// Whether nothing says where the image is: an empty drive.
     #[must_use]
     pub fn is_empty(&self) -> bool {
