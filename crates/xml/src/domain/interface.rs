@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::device::{Device, VirtioOptions};
 use super::storage::{Named, Reconnect, SourcePciAddress};
+use crate::netdev::{Bandwidth, Mtu, PortOptions, Route, VirtualPort, Vlan};
 use crate::tree::Tree;
 use crate::value::{Mac, OnOff, YesNo};
 
@@ -118,91 +119,12 @@ element! {
 }
 
 element! {
-    /// `<vlan>`.
-    pub struct Vlan {
-        attr trunk: Option<YesNo> = "trunk",
-        child tags: Vec<VlanTag> = "tag"
-    }
-}
-
-element! {
-    /// `<tag>` of a VLAN.
-    pub struct VlanTag {
-        required id: u32 = "id",
-        attr native_mode: Option<NativeMode> = "nativeMode"
-    }
-}
-
-spellings! {
-    /// How the native VLAN is sent.
-    pub enum NativeMode { Tagged = "tagged", Untagged = "untagged" }
-}
-
-element! {
-    /// `<virtualport>`.
-    pub struct VirtualPort {
-        attr kind: Option<VirtualPortType> = "type",
-        child parameters: Option<VirtualPortParameters> = "parameters"
-    }
-}
-
-spellings! {
-    /// Which kind of switch a port is on.
-    pub enum VirtualPortType {
-        None = "none", Qbg = "802.1Qbg", Qbh = "802.1Qbh", Openvswitch = "openvswitch", Midonet = "midonet",
-    }
-}
-
-element! {
-    /// `<parameters>` of a virtual port.
-    pub struct VirtualPortParameters {
-        attr managerid: Option<u32> = "managerid",
-        attr typeid: Option<u32> = "typeid",
-        attr typeidversion: Option<u32> = "typeidversion",
-        attr instanceid: Option<Uuid> = "instanceid",
-        attr interfaceid: Option<Uuid> = "interfaceid",
-        attr profileid: Option<String> = "profileid"
-    }
-}
-
-element! {
-    /// `<bandwidth>`.
-    pub struct Bandwidth {
-        attr class_id: Option<u32> = "classID",
-        child inbound: Option<Rate> = "inbound",
-        child outbound: Option<Rate> = "outbound"
-    }
-}
-
-element! {
-    /// Limits of one direction, in KiB per second and KiB.
-    pub struct Rate {
-        attr average: Option<u64> = "average",
-        attr peak: Option<u64> = "peak",
-        attr floor: Option<u64> = "floor",
-        attr burst: Option<u64> = "burst"
-    }
-}
-
-element! {
     /// `<ip>`: an address of the guest's side.
     pub struct Ip {
         required address: String = "address",
         attr family: Option<String> = "family",
         attr prefix: Option<u32> = "prefix",
         attr peer: Option<String> = "peer"
-    }
-}
-
-element! {
-    /// `<route>`.
-    pub struct Route {
-        attr family: Option<String> = "family",
-        attr address: Option<String> = "address",
-        attr netmask: Option<String> = "netmask",
-        attr prefix: Option<u32> = "prefix",
-        attr gateway: Option<String> = "gateway",
-        attr metric: Option<u32> = "metric"
     }
 }
 
@@ -342,11 +264,6 @@ spellings! {
 }
 
 element! {
-    /// `<mtu size='…'/>`.
-    pub struct Mtu { required size: u32 = "size" }
-}
-
-element! {
     /// `<coalesce>`: how interrupts are gathered.
     pub struct Coalesce { child rx: Option<CoalesceRx> = "rx" }
 }
@@ -359,11 +276,6 @@ element! {
 element! {
     /// At most so many frames.
     pub struct CoalesceFrames { attr max: Option<u32> = "max" }
-}
-
-element! {
-    /// `<port isolated='yes'/>`.
-    pub struct PortOptions { attr isolated: Option<YesNo> = "isolated" }
 }
 
 element! {
