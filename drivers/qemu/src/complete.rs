@@ -49,6 +49,9 @@ pub struct Defaults {
 pub fn complete(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -> Result<()> {
     let caps = &effective(caps, domain);
     machine_type::settle(domain, caps)?;
+    if !defaults.abi_update {
+        machine_type::drop_acpi(domain, caps);
+    }
     firmware::settle(domain, defaults)?;
     builtin::add(domain, caps, defaults)?;
     cpu::settle(domain, caps)?;

@@ -20,7 +20,8 @@ use crate::launch::{self, Ground, Plan, cgroup};
 use crate::live;
 use crate::machine::arch;
 use crate::plan::{self, Context};
-use crate::{clean_up, complete, reattach, stop, vcpus};
+use crate::routes::domain_capabilities::tpm_versions;
+use crate::{clean_up, complete, reattach, stop, validate, vcpus};
 
 impl Machine for Qemu {
     type Plan = Plan;
@@ -36,12 +37,17 @@ impl Machine for Qemu {
         let defaults = self.defaults(def, origin);
         // Idempotent all the same: what has a name keeps it.
         def.name_missing(MAC_PREFIX, &mut random);
-        complete::complete(def, &caps, &defaults)
+        complete::complete(def, &caps, &defaults)?;
+        match origin {
+            Origin::User => validate::validate(def, &caps, &host(def)),
+            Origin::Disk => Ok(()),
+        }
     }
 
     fn plan(&self, def: &Domain, start: &Start) -> Result<Plan> {
         let binary = self.emulator(def)?;
         let caps = self.known_capabilities(&binary)?;
+        validate::validate(def, &plan::effective(&caps, def), &host(def))?;
         let config = self.config();
         let mut def = def.clone();
         def.id = Some(start.id);
@@ -134,6 +140,12 @@ impl Machine for Qemu {
         let time = running.process.stat().map(|stat| stat.cpu_time()).unwrap_or_default();
         Usage { cpu_time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
     }
+}
+
+/// What the rules for definitions ask of the host, as far as this one depends on it.
+fn host(def: &Domain) -> validate::Host {
+    let asks = !def.devices.tpms.is_empty();
+    validate::Host { tpm_versions: asks.then(tpm_versions) }
 }
 
 /// The first bytes of addresses of cards that have none: QEMU's own number.

@@ -35,6 +35,7 @@ mod readings;
 mod reattach;
 mod routes;
 mod stop;
+pub mod validate;
 mod vcpus;
 
 pub use driver::DRIVER;

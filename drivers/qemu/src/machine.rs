@@ -78,6 +78,29 @@ pub(crate) fn has_builtin_ide(domain: &Domain) -> bool {
     is_i440fx(domain) || matches!(machine(domain), "malta" | "sun4u" | "g3beige" | "mac99")
 }
 
+/// Whether the board brings its own SCSI controller.
+pub(crate) fn has_builtin_esp(domain: &Domain) -> bool {
+    let machine = machine(domain);
+    match arch(domain) {
+        "sparc" => {
+            machine.starts_with("SS-")
+                || matches!(machine, "LX" | "SPARCbook" | "SPARCClassic" | "Voyager")
+        }
+        "mips64" | "mips64el" => matches!(machine, "magnum" | "pica61"),
+        "m68k" => matches!(machine, "next-cube" | "q800"),
+        _ => false,
+    }
+}
+
+/// Whether the board has a PCI bus; on many architectures that is not known, and so believed.
+pub(crate) fn has_pci(domain: &Domain) -> bool {
+    let embedded = is_arm(domain) || is_riscv(domain) || arch(domain) == "loongarch64";
+    !embedded
+        || is_virt(domain)
+        || machine(domain) == "versatilepb"
+        || machine(domain).starts_with("realview-eb")
+}
+
 /// How many processors there may be.
 pub(crate) fn max_vcpus(domain: &Domain) -> u32 {
     domain.vcpu.as_ref().map_or(1, |vcpu| vcpu.max)

@@ -52,6 +52,7 @@ use virtus_xml::Domain;
 pub use argv::Props;
 pub use context::{Config, Context, Dirs, FdKey, HostCpu, HugePages, Sealed, short_name};
 pub use descriptors::{Descriptor, What, descriptors};
+pub(crate) use head::no_accelerator;
 use line::Line;
 pub(crate) use net::is_virtio as is_virtio_net;
 

@@ -14,7 +14,7 @@ pub(crate) mod console;
 mod device;
 mod dirty_rate;
 mod disks;
-mod domain_capabilities;
+pub(crate) mod domain_capabilities;
 mod guest_info;
 mod guest_vcpus;
 mod interface_stats;

@@ -18,7 +18,8 @@ use virtus_xml::value::{OnOff, YesNo};
 use super::Defaults;
 use crate::caps::{Capabilities, Flag};
 use crate::machine::{
-    arch, has_ps2, is_arm_virt, is_i440fx, is_pseries, is_q35, is_riscv_virt, machine, max_vcpus,
+    arch, has_ps2, is_arm_virt, is_i440fx, is_pseries, is_q35, is_riscv_virt, is_s390, is_x86,
+    machine, max_vcpus,
 };
 
 /// More processors than this need interrupt remapping.
@@ -129,7 +130,7 @@ pub(super) fn add(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults)
     if wants.panic {
         let model = default_panic(domain);
         let panics = &mut domain.body.devices.panics;
-        if !panics.iter().any(|panic| panic.model.is_none() || panic.model == Some(model)) {
+        if !panics.iter().any(|panic| panic.model.is_none() || panic.model == model) {
             panics.push(Panic::default());
         }
     }
@@ -150,16 +151,21 @@ pub(super) fn add(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults)
             Some(Iommu { model: IommuModel::Intel, driver: Some(driver), ..Iommu::default() });
     }
     audio(domain, defaults);
-    features(domain, caps);
+    features(domain, caps, defaults);
     video(domain);
     Ok(())
 }
 
-pub(super) fn default_panic(domain: &Domain) -> PanicModel {
-    match arch(domain) {
-        _ if is_pseries(domain) => PanicModel::Pseries,
-        "s390" | "s390x" => PanicModel::S390,
-        _ => PanicModel::Isa,
+/// The usual panic device; some machines have none.
+pub(super) fn default_panic(domain: &Domain) -> Option<PanicModel> {
+    if is_pseries(domain) {
+        Some(PanicModel::Pseries)
+    } else if is_s390(domain) {
+        Some(PanicModel::S390)
+    } else if is_x86(domain) {
+        Some(PanicModel::Isa)
+    } else {
+        is_arm_virt(domain).then_some(PanicModel::Pvpanic)
     }
 }
 
@@ -239,7 +245,10 @@ fn audio(domain: &mut Domain, defaults: &Defaults) {
     }
 }
 
-fn features(domain: &mut Domain, caps: &Capabilities) {
+fn features(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) {
+    // A new guest with so many processors would not see all its interrupts.
+    let x2apic =
+        defaults.abi_update && is_q35(domain) && max_vcpus(domain) > MAX_VCPUS_WITHOUT_X2APIC;
     if is_arm_virt(domain) {
         let gic = domain.body.features.gic.get_or_insert_with(Gic::default);
         if gic.version.is_none() {
@@ -251,6 +260,17 @@ fn features(domain: &mut Domain, caps: &Capabilities) {
                 .map(|gic| gic.version)
                 .max();
             domain.body.features.gic = Some(Gic { version: Some(best.unwrap_or(2).to_string()) });
+        }
+    }
+    if let Some(iommu) = domain.body.devices.iommu.as_mut().filter(|_| x2apic)
+        && iommu.model == IommuModel::Intel
+    {
+        let driver = iommu.driver.get_or_insert_with(IommuDriver::default);
+        if caps.has(Flag::IntelIommuIntremap) {
+            driver.intremap.get_or_insert(OnOff::On);
+        }
+        if caps.has(Flag::IntelIommuEim) {
+            driver.eim.get_or_insert(OnOff::On);
         }
     }
     let remaps = domain

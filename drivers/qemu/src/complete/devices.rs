@@ -64,7 +64,7 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
         settle_video(model);
     }
     for panic in &mut devices.panics {
-        panic.model.get_or_insert(panic_model);
+        panic.model = panic.model.or(panic_model);
     }
     for serial_port in &mut devices.serials {
         settle_serial(serial_port, serial, x86);
@@ -391,8 +391,7 @@ fn default_scsi(domain: &Domain, caps: &Capabilities) -> Option<&'static str> {
     if is_pseries(domain) {
         return Some("ibmvscsi");
     }
-    if is_s390(domain) || is_loongarch_virt(domain) || is_riscv_virt(domain) || is_arm_virt(domain)
-    {
+    if is_s390(domain) || is_loongarch_virt(domain) || is_arm_virt(domain) {
         return Some("virtio-scsi");
     }
     if caps.has(Flag::Lsi) {

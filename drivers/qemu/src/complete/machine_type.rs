@@ -5,6 +5,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 
 use crate::caps::{Accel, Accelerator, Capabilities};
+use crate::machine::{is_s390, machine};
 
 /// Fills in the emulator, the architecture and the machine; replaces an alias by the machine that it stands for.
 pub(super) fn settle(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
@@ -44,6 +45,15 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
         },
     }
     Ok(())
+}
+
+/// Old definitions for s390x say that they have ACPI, which nobody heeded: it is dropped, so that they can go on.
+pub(super) fn drop_acpi(domain: &mut Domain, caps: &Capabilities) {
+    let known = Accel::of_domain_type(domain.kind.as_str())
+        .and_then(|accel| caps.machine(accel, machine(domain)));
+    if is_s390(domain) && known.and_then(|known| known.acpi) == Some(false) {
+        domain.features.acpi = false;
+    }
 }
 
 /// Whether a binary for one architecture runs guests of another: the 32-bit or other-endian half of its own.

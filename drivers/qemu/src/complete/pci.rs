@@ -18,7 +18,7 @@ use self::bus_set::{Bus, BusModel, BusSet, Connect, Place};
 pub(crate) use self::slots::{Slot, slots};
 use super::builtin::{add_controller, has_controller};
 use crate::caps::{Capabilities, Flag};
-use crate::machine::{is_i440fx, is_pseries, is_q35};
+use crate::machine::{has_pci, is_i440fx, is_pseries, is_q35, machine};
 
 /// Whether the machine's root bus is PCI Express.
 pub(crate) fn has_pcie_root(domain: &Domain) -> bool {
@@ -98,6 +98,9 @@ impl Pass {
 
 /// Assigns all PCI addresses.
 pub(super) fn assign(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
+    if !has_pci(domain) {
+        return Ok(());
+    }
     let last = domain
         .devices
         .controllers
@@ -105,7 +108,7 @@ pub(super) fn assign(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
         .filter(|controller| controller.kind == ControllerType::Pci)
         .filter_map(|controller| controller.index)
         .max();
-    let Some(last) = last else { return Ok(()) };
+    let Some(last) = last else { return no_bus(domain, caps) };
     if last > 255 {
         return Err(Error::new(
             ErrorCode::XmlError,
@@ -118,6 +121,24 @@ pub(super) fn assign(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
     devices(domain, caps, &mut pass)?;
     multifunction(&mut domain.body.devices);
     controllers(domain, caps)
+}
+
+/// Without a bus there must be nothing to plug.
+fn no_bus(domain: &Domain, caps: &Capabilities) -> Result<()> {
+    let homeless = slots::in_order(domain).into_iter().any(|slot| {
+        !connect::of(domain, caps, slot).is_empty()
+            && slot.info(&domain.devices).is_some_and(wanted)
+    });
+    if homeless {
+        return Err(Error::new(
+            ErrorCode::XmlError,
+            format!(
+                "No PCI buses available on machine '{}', but a device needs one",
+                machine(domain)
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Adds the PCI controllers that are missing; the number of buses.

@@ -184,7 +184,8 @@ pub(crate) fn accel(line: &mut Line<'_>) -> Result<()> {
     Ok(())
 }
 
-fn no_accelerator(caps: &Capabilities, kind: &str) -> Error {
+/// The refusal of a `<domain type='…'>` that does not run here.
+pub(crate) fn no_accelerator(caps: &Capabilities, kind: &str) -> Error {
     let binary = caps.binary.display();
     let text = format!("Emulator '{binary}' does not support virt type '{kind}'");
     let error = Error::new(ErrorCode::ConfigUnsupported, text);

@@ -73,10 +73,15 @@ fn invalid(text: String) -> Error {
 fn host() -> Host {
     let groups = std::fs::read_dir("/sys/kernel/iommu_groups");
     let groups = groups.is_ok_and(|mut entries| entries.next().is_some());
-    let swtpm = find_program(Path::new("swtpm")).is_some();
     Host {
         vfio: groups && Path::new("/dev/vfio/vfio").exists(),
-        tpm_versions: if swtpm { vec!["1.2".to_owned(), "2.0".to_owned()] } else { Vec::new() },
+        tpm_versions: tpm_versions(),
         ..Host::default()
     }
+}
+
+/// The versions of TPM that this host can emulate.
+pub(crate) fn tpm_versions() -> Vec<String> {
+    let swtpm = find_program(Path::new("swtpm")).is_some();
+    if swtpm { vec!["1.2".to_owned(), "2.0".to_owned()] } else { Vec::new() }
 }

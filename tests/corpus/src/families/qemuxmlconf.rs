@@ -4,7 +4,7 @@
 mod surroundings;
 
 use virtus_qemu::caps::Capabilities;
-use virtus_qemu::{complete, plan};
+use virtus_qemu::{complete, plan, validate};
 use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
 use super::documents::chance;
@@ -26,6 +26,7 @@ fn completed(
         let mut domain = parsed.value;
         domain.name_missing([0x52, 0x54, 0], &mut chance);
         complete::complete(&mut domain, caps, &defaults)?;
+        validate::validate(&domain, caps, &surroundings::host(&case.params))?;
         Ok(domain)
     }))
 }

@@ -10,6 +10,7 @@ use virtus_qemu::firmware::{Firmware, in_force};
 use virtus_qemu::plan::{
     Config, Context, Descriptor, Dirs, FdKey, HugePages, Sealed, What, descriptors,
 };
+use virtus_qemu::validate::Host;
 use virtus_xml::Domain;
 use virtus_xml::domain::graphics::GraphicsType;
 use virtus_xml::domain::interface::InterfaceType;
@@ -34,14 +35,10 @@ pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Result<Capabilities,
         accelerator.machines.iter_mut().for_each(|machine| machine.alias = None);
         accelerator.machines.extend(aliases);
     }
-    if let Some(word) = case.param("gic") {
-        let gic = |version| GicVersion { version, kernel: true, emulated: false };
-        caps.gic = match word {
-            "v2" => vec![gic(2)],
-            "v3" => vec![gic(3)],
-            "both" => vec![gic(2), gic(3)],
-            _ => Vec::new(),
-        };
+    if let Some(versions) = case.params["gic"].as_array().filter(|list| !list.is_empty()) {
+        let versions = versions.iter().filter_map(|version| version.as_u64()?.try_into().ok());
+        caps.gic =
+            versions.map(|version| GicVersion { version, kernel: true, emulated: true }).collect();
     }
     let flags = |key| case.words(key).into_iter().filter_map(Flag::from_name);
     flags("caps_add").for_each(|flag| caps.flags.insert(flag));
@@ -75,6 +72,13 @@ pub(super) fn defaults(corpus: &Corpus, params: &Value) -> Result<Defaults, Stri
         nographics_allow_host_audio: truth(&config["nographics_allow_host_audio"]).unwrap_or(false),
         firmwares: firmwares(corpus)?,
     })
+}
+
+/// What the host has to offer.
+pub(super) fn host(params: &Value) -> Host {
+    let only = params["env"]["VIR_TEST_MOCK_FAKE_TPM_VERSION"].as_str();
+    let versions = only.map_or(vec!["1.2", "2.0"], |version| vec![version]);
+    Host { tpm_versions: Some(versions.into_iter().map(str::to_owned).collect()) }
 }
 
 fn truth(value: &Value) -> Option<bool> {
