@@ -12,7 +12,7 @@ use super::Target;
 pub(crate) const TARGET: Target = Target { name: "document", run, seed };
 
 /// One document of each kind, as small as it can be while it has something of everything.
-const SEEDS: [&str; 6] = [
+const SEEDS: [&str; 9] = [
     "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
      <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
      <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
@@ -29,6 +29,15 @@ const SEEDS: [&str; 6] = [
     "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>hvm</os_type>\
      <arch name='x86_64'><wordsize>64</wordsize></arch></guest></capabilities>",
     "<disk type='file'><source file='/a'/><target dev='vda'/></disk>",
+    "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>p</name>\
+     <source><host name='h'/><dir path='//a'/><format type='nfs'/><protocol ver='4'/></source><target><path>/t</path>\
+     <permissions><mode>0700</mode><owner>-1</owner></permissions></target>\
+     <fs:mount_opts><fs:option name='sync'/></fs:mount_opts></pool>",
+    "<pool type='scsi'><name>p</name><source><adapter type='scsi_host'><parentaddr unique_id='5'><address slot='0x1f'/>\
+     </parentaddr></adapter></source><target><path>/dev</path></target></pool>",
+    "<volume type='file'><name>v</name><capacity unit='G'>1</capacity><target><format type='qcow2'/>\
+     <encryption format='luks'><secret type='passphrase' usage='u'/></encryption><features><extended_l2/></features>\
+     </target><backingStore><path>/b</path></backingStore></volume>",
     "<secret ephemeral='yes'><description>d</description><usage type='ceph'><name>n</name></usage></secret>",
 ];
 

@@ -21,10 +21,12 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use self::permissions::Permissions;
 use self::source::PoolSource;
 use self::types::{SourceParts, TargetRule};
-use crate::reader::{self, Element, Node, ParseFlags, Parsed, Part, Reported};
+use crate::chance::Chance;
+use crate::document::Document;
+use crate::reader::{Element, Node, ParseFlags, Part, Reported};
 use crate::units::Bytes;
 use crate::value::YesNo;
-use crate::writer::{FormatFlags, Writer};
+use crate::writer::Writer;
 
 /// `<pool>`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -125,32 +127,37 @@ impl std::ops::DerefMut for StoragePool {
 }
 
 impl StoragePool {
-    /// Reads a `<pool>` document. A pool without a UUID needs [`Self::name_missing`].
-    pub fn parse(text: &str, flags: ParseFlags) -> Result<Parsed<Self>> {
-        let domain = ErrorDomain::Storage;
-        reader::parse_for(domain, text, "(storage_pool_definition)", flags, |root| {
-            root.expect("pool")?;
-            let mut pool = Self::read(root)?;
-            pool.settle()?;
-            Ok(pool)
-        })
+    /// Gives a pool without a UUID a random one.
+    pub fn name_missing(&mut self, chance: &mut Chance<'_>) {
+        self.uuid.get_or_insert_with(|| chance.uuid());
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn format(&self) -> String {
-        let mut out = Writer::new(FormatFlags::empty());
-        self.write("pool", &mut out);
-        out.finish()
+    fn settle_target(&mut self, rule: TargetRule) -> Result<()> {
+        let named = self.target.take();
+        let (path, mut permissions) =
+            named.map_or_else(Default::default, |target| (target.path, target.permissions));
+        let path = match rule {
+            TargetRule::Nowhere => return Ok(()),
+            TargetRule::Under(folder) => {
+                format!("{folder}{}", self.source.name.as_deref().unwrap_or_default())
+            }
+            TargetRule::Named => path
+                .filter(|path| !path.is_empty())
+                .ok_or_else(|| xml_error("missing storage pool target path"))?,
+        };
+        permissions.settle();
+        self.target = Some(PoolTarget { path: Some(sanitize_path(&path)), permissions });
+        Ok(())
     }
+}
 
-    /// Gives a pool without a UUID a random one; `random` fills its slice.
-    pub fn name_missing(&mut self, random: &mut dyn FnMut(&mut [u8])) {
-        self.uuid.get_or_insert_with(|| crate::chance::Chance(random).uuid());
-    }
+impl Document for StoragePool {
+    const ROOT: &'static str = "pool";
+    const WHAT: &'static str = "(storage_pool_definition)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 
-    /// Fills in what is not said and refuses what is no pool.
-    fn settle(&mut self) -> Result<()> {
+    /// Fills in what is not said, drops what such a pool has no use for and refuses what is no pool.
+    fn settle(&mut self, _: ParseFlags) -> Result<()> {
         let (kind, rules) = (self.kind, self.kind.rules());
         let has_name = rules.source.contains(SourceParts::NAME);
         self.body.source.settle(kind)?;
@@ -177,24 +184,6 @@ impl StoragePool {
             return Err(unsupported("missing initiator IQN"));
         }
         self.refresh.take_if(|refresh| refresh.volume.allocation.is_none());
-        Ok(())
-    }
-
-    fn settle_target(&mut self, rule: TargetRule) -> Result<()> {
-        let named = self.target.take();
-        let (path, mut permissions) =
-            named.map_or_else(Default::default, |target| (target.path, target.permissions));
-        let path = match rule {
-            TargetRule::Nowhere => return Ok(()),
-            TargetRule::Under(folder) => {
-                format!("{folder}{}", self.source.name.as_deref().unwrap_or_default())
-            }
-            TargetRule::Named => path
-                .filter(|path| !path.is_empty())
-                .ok_or_else(|| xml_error("missing storage pool target path"))?,
-        };
-        permissions.settle();
-        self.target = Some(PoolTarget { path: Some(sanitize_path(&path)), permissions });
         Ok(())
     }
 }

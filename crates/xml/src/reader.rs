@@ -140,13 +140,6 @@ pub fn parse_any(bytes: &[u8]) -> Result<()> {
         "domainCapabilities" => crate::DomainCapabilities::parse(text).map(|_| ()),
         "capabilities" => crate::Capabilities::parse(text).map(|_| ()),
         "domain" => crate::Domain::parse(text, ParseFlags::INACTIVE).map(|_| ()),
-        "pool" => crate::StoragePool::parse(text, ParseFlags::empty()).map(|_| ()),
-        "volume" => {
-            let flags = crate::VolumeFlags::empty();
-            crate::Volume::parse(text, crate::pool::PoolType::Dir, flags).map(|_| ())
-        }
-        "storagepoolCapabilities" => crate::PoolCapabilities::parse(text).map(|_| ()),
-        "sources" => crate::PoolSources::parse(text).map(|_| ()),
         root => crate::document::parse_any(root, text).unwrap_or_else(|| {
             crate::AnyDevice::parse(text, ParseFlags::INACTIVE, true).map(|_| ())
         }),

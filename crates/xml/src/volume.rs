@@ -10,11 +10,12 @@ pub use target::{BackingImage, ImageFeature, ImageFeatures, Timestamp, Timestamp
 use bitflags::bitflags;
 use virtus_api::{ErrorDomain, Result};
 
+use crate::document::Document;
 use crate::pool::source::Extent;
 use crate::pool::{PoolType, xml_error};
-use crate::reader::{self, Element, ParseFlags, Parsed, Part, Reported};
+use crate::reader::{Element, ParseFlags, Parsed, Reported};
 use crate::units::Bytes;
-use crate::writer::{FormatFlags, Writer};
+use crate::writer::Writer;
 
 spellings! {
     /// What a volume is.
@@ -34,8 +35,8 @@ bitflags! {
     }
 }
 
-part! {
-    /// `<volume>`.
+element! {
+    /// `<volume>`. [`Self::settle_in`] completes it.
     pub struct Volume {
         attr kind: VolumeType = "type",
         leaf name: String = "name",
@@ -72,31 +73,15 @@ impl Volume {
         self.allocation.or(self.capacity).unwrap_or_default().write(tag, out);
     }
 
-    /// Reads a `<volume>` document of a pool of type `pool`.
-    pub fn parse(text: &str, pool: PoolType, flags: VolumeFlags) -> Result<Parsed<Self>> {
-        let domain = ErrorDomain::Storage;
-        let reading = ParseFlags::empty();
-        reader::parse_for(domain, text, "(storage_volume_definition)", reading, |root| {
-            root.expect("volume")?;
-            let mut volume = Self::default();
-            root.fill(&mut volume)?;
-            volume.settle(pool, flags)?;
-            Ok(volume)
-        })
+    /// Reads the document of a volume in a pool of type `pool`.
+    pub fn parse_in(pool: PoolType, text: &str, flags: VolumeFlags) -> Result<Parsed<Self>> {
+        let mut parsed = Self::parse(text, ParseFlags::empty())?;
+        parsed.value.settle_in(pool, flags)?;
+        Ok(parsed)
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn format(&self) -> String {
-        let mut out = Writer::new(FormatFlags::empty());
-        out.start("volume");
-        self.write_attrs(&mut out);
-        self.write_body(&mut out);
-        out.end("volume");
-        out.finish()
-    }
-
-    fn settle(&mut self, pool: PoolType, flags: VolumeFlags) -> Result<()> {
+    /// Fills in what is not said and refuses what a pool of type `pool` cannot hold.
+    pub fn settle_in(&mut self, pool: PoolType, flags: VolumeFlags) -> Result<()> {
         if self.name.is_empty() {
             return Err(xml_error("missing volume name element"));
         }
@@ -119,4 +104,10 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+impl Document for Volume {
+    const ROOT: &'static str = "volume";
+    const WHAT: &'static str = "(storage_volume_definition)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 }

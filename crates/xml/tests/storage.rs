@@ -2,7 +2,9 @@
 //! Storage pools and volumes as people write them: what is filled in, what is refused and in which words.
 
 use virtus_xml::pool::PoolType;
-use virtus_xml::{ParseFlags, PoolSources, StoragePool, Volume, VolumeFlags};
+use virtus_xml::{
+    Document, FormatFlags, ParseFlags, PoolSources, StoragePool, Volume, VolumeFlags,
+};
 
 const UUID: &str = "<uuid>5d1c6a6e-3d0b-4e43-8f53-4f1f1a4c2a10</uuid>";
 
@@ -10,7 +12,7 @@ fn pool(text: &str) -> Result<String, String> {
     let text = text.replacen("<name>", &format!("{UUID}<name>"), 1);
     let parsed = StoragePool::parse(&text, ParseFlags::empty()).map_err(|e| e.to_string())?;
     assert_eq!(parsed.warnings, [], "{text}");
-    Ok(parsed.value.format())
+    Ok(parsed.value.format(FormatFlags::empty()))
 }
 
 fn refusal(text: &str) -> String {
@@ -120,10 +122,10 @@ fn a_volume_is_written_with_all_that_counts() {
                 <target><format type='qcow2'/><nocow/><features><extended_l2/><lazy_refcounts/></features>\
                 <clusterSize unit='KiB'>64</clusterSize></target>\
                 <backingStore><path>/base</path></backingStore></volume>";
-    let volume = Volume::parse(text, PoolType::Dir, VolumeFlags::empty()).unwrap().value;
+    let volume = Volume::parse_in(PoolType::Dir, text, VolumeFlags::empty()).unwrap().value;
     assert!(volume.target.nocow.0);
     assert_eq!(
-        volume.format(),
+        volume.format(FormatFlags::empty()),
         "<volume type='file'>
   <name>disk</name>
   <capacity unit='bytes'>1000000000</capacity>
@@ -150,13 +152,13 @@ fn a_volume_is_written_with_all_that_counts() {
 fn a_volume_must_fit_its_pool() {
     let text = "<volume><name>part</name><capacity>1</capacity><target><format type='qcow2'/></target></volume>";
     let parse = |text: &str, pool| {
-        Volume::parse(text, pool, VolumeFlags::empty()).map_err(|e| e.to_string())
+        Volume::parse_in(pool, text, VolumeFlags::empty()).map_err(|e| e.to_string())
     };
     assert!(parse(text, PoolType::Dir).is_ok());
     let refused = parse(text, PoolType::Disk).err().unwrap_or_default();
     assert!(refused.contains("unknown volume format type qcow2"), "{refused}");
     let logical = parse(text, PoolType::Logical).unwrap().value;
-    assert!(!logical.format().contains("format type"));
+    assert!(!logical.format(FormatFlags::empty()).contains("format type"));
     for (from, to) in [
         ("<capacity>1</capacity>", ""),
         (">1<", ">9223372036854775808<"),
@@ -176,6 +178,10 @@ fn sources_are_read_as_they_are_written() {
     let listing = "<cliOutput><opRet>0</opRet><volInfo><volumes><volume><name>v&amp;w</name></volume>\
                    </volumes></volInfo></cliOutput>";
     let sources = PoolSources::of_gluster(listing, "h", PoolType::Gluster).unwrap();
-    assert_eq!(PoolSources::parse(&sources.format()).unwrap().value, sources);
+    let written = sources.format(FormatFlags::empty());
+    let again = PoolSources::parse(&written, ParseFlags::empty()).unwrap().value;
+    assert_eq!(again, sources, "{written}");
+    let none = PoolSources::default().format(FormatFlags::empty());
+    assert_eq!(none, "<sources>\n</sources>\n");
     assert!(PoolSources::of_gluster(listing, "h", PoolType::Dir).is_err());
 }

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<storagepoolCapabilities>`: which kinds of pools a daemon can run, and the formats that each knows.
 
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::ErrorDomain;
 
 use super::source::FormatName;
 use super::types::{Formats, PoolType};
+use crate::document::Document;
 use crate::domain_capabilities::Choices;
-use crate::reader::{self, Element, ParseFlags, Parsed};
 use crate::value::YesNo;
-use crate::writer::{FormatFlags, Writer};
 
-part! {
+element! {
     /// `<storagepoolCapabilities>`.
-    pub struct PoolCapabilities { child pools: Vec<PoolFacility> = "pool" }
+    pub struct PoolCapabilities { block pools: Vec<PoolFacility> = "pool" }
 }
 
 element! {
@@ -63,35 +62,10 @@ impl PoolCapabilities {
         };
         Self { pools: PoolType::ALL.iter().map(facility).collect() }
     }
+}
 
-    /// Reads the document.
-    pub fn parse(text: &str) -> Result<Parsed<Self>> {
-        let flags = ParseFlags::empty();
-        reader::parse_for(
-            ErrorDomain::Storage,
-            text,
-            "(storage_pool_capabilities)",
-            flags,
-            |root| {
-                root.expect("storagepoolCapabilities")?;
-                let mut capabilities = Self::default();
-                root.fill(&mut capabilities)?;
-                Ok(capabilities)
-            },
-        )
-    }
-
-    /// Writes the document.
-    #[must_use]
-    pub fn format(&self) -> String {
-        let mut out = Writer::new(FormatFlags::empty());
-        out.start("storagepoolCapabilities");
-        out.content();
-        for pool in &self.pools {
-            out.as_block();
-            pool.write("pool", &mut out);
-        }
-        out.end("storagepoolCapabilities");
-        out.finish()
-    }
+impl Document for PoolCapabilities {
+    const ROOT: &'static str = "storagepoolCapabilities";
+    const WHAT: &'static str = "(storage_pool_capabilities)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 }

@@ -5,26 +5,16 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::source::{Dir, FormatName, PoolHost, PoolSource};
 use super::types::PoolType;
-use crate::reader::{self, Element, Node, ParseFlags, Parsed};
+use crate::document::Document;
+use crate::reader::{self, Element, Node, ParseFlags};
 use crate::writer::{FormatFlags, Writer};
 
-part! {
+element! {
     /// `<sources>`.
-    pub struct PoolSources { child sources: Vec<PoolSource> = "source" }
+    pub struct PoolSources { block sources: Vec<PoolSource> = "source" }
 }
 
 impl PoolSources {
-    /// Reads a `<sources>` document.
-    pub fn parse(text: &str) -> Result<Parsed<Self>> {
-        let flags = ParseFlags::empty();
-        reader::parse_for(ErrorDomain::Storage, text, "(storage_sources)", flags, |root| {
-            root.expect("sources")?;
-            let mut sources = Self::default();
-            root.fill(&mut sources)?;
-            Ok(sources)
-        })
-    }
-
     /// The pools of type `kind` that could be made of the volumes of a gluster server, from what
     /// `gluster --xml volume info all` prints about `host`.
     pub fn of_gluster(text: &str, host: &str, kind: PoolType) -> Result<Self> {
@@ -60,18 +50,18 @@ impl PoolSources {
         };
         Ok(Self { sources: names.value.into_iter().map(source).collect::<Result<_>>()? })
     }
+}
 
-    /// Writes the document.
-    #[must_use]
-    pub fn format(&self) -> String {
-        let mut out = Writer::new(FormatFlags::empty());
-        out.start("sources");
-        out.content();
-        for source in &self.sources {
-            out.as_block();
-            source.write("source", &mut out);
-        }
-        out.end("sources");
+impl Document for PoolSources {
+    const ROOT: &'static str = "sources";
+    const WHAT: &'static str = "(storage_sources)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
+
+    fn format(&self, flags: FormatFlags) -> String {
+        let mut out = Writer::new(flags);
+        // Nothing found is a list, too.
+        out.as_block();
+        self.write(Self::ROOT, &mut out);
         out.finish()
     }
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Storage pools and volumes: documents, capabilities, sources that were found.
 
+use virtus_xml::chance::Chance;
 use virtus_xml::pool::PoolType;
-use virtus_xml::{ParseFlags, PoolCapabilities, PoolSources, StoragePool, Volume, VolumeFlags};
+use virtus_xml::{
+    Document, FormatFlags, ParseFlags, PoolCapabilities, PoolSources, StoragePool, Volume,
+    VolumeFlags,
+};
 
 use super::documents::chance;
 use crate::{Case, Corpus, Verdict, compare};
@@ -13,13 +17,13 @@ fn said(error: virtus_api::Error) -> String {
 
 fn read_pool(text: &str) -> Result<StoragePool, String> {
     let mut pool = StoragePool::parse(text, ParseFlags::empty()).map_err(said)?.value;
-    pool.name_missing(&mut chance);
+    pool.name_missing(&mut Chance(&mut chance));
     Ok(pool)
 }
 
 pub(super) fn pool(corpus: &Corpus, case: &Case) -> Verdict {
     let pool = read_pool(&case.read(corpus)?)?;
-    compare::text(&case.read_expected(corpus, "xml")?, &pool.format())
+    compare::text(&case.read_expected(corpus, "xml")?, &pool.format(FormatFlags::empty()))
 }
 
 pub(super) fn volume(corpus: &Corpus, case: &Case) -> Verdict {
@@ -33,8 +37,8 @@ pub(super) fn volume(corpus: &Corpus, case: &Case) -> Verdict {
             _ => return Err(format!("no such flag: {flag}")),
         };
     }
-    let volume = Volume::parse(&case.read(corpus)?, pool.kind, flags).map_err(said)?.value;
-    compare::text(&case.read_expected(corpus, "xml")?, &volume.format())
+    let volume = Volume::parse_in(pool.kind, &case.read(corpus)?, flags).map_err(said)?.value;
+    compare::text(&case.read_expected(corpus, "xml")?, &volume.format(FormatFlags::empty()))
 }
 
 fn pool_type(name: &str) -> Result<PoolType, String> {
@@ -46,15 +50,15 @@ pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Verdict {
     let named = case.words("pool_types");
     let all = case.param("pool_types").is_some();
     let supported = |kind: PoolType| all || named.contains(&kind.as_str());
-    let written = PoolCapabilities::new(supported).format();
+    let written = PoolCapabilities::new(supported).format(FormatFlags::empty());
     compare::text(&case.read_expected(corpus, "xml")?, &written)?;
-    let again = PoolCapabilities::parse(&written).map_err(said)?.value;
-    compare::text(&written, &again.format())
+    let again = PoolCapabilities::parse(&written, ParseFlags::empty()).map_err(said)?.value;
+    compare::text(&written, &again.format(FormatFlags::empty()))
 }
 
 pub(super) fn gluster(corpus: &Corpus, case: &Case) -> Verdict {
     let kind = pool_type(case.param("pool_type").unwrap_or_default())?;
     let host = case.param("host").ok_or("no host is named")?;
     let sources = PoolSources::of_gluster(&case.read(corpus)?, host, kind).map_err(said)?;
-    compare::text(&case.read_expected(corpus, "xml")?, &sources.format())
+    compare::text(&case.read_expected(corpus, "xml")?, &sources.format(FormatFlags::empty()))
 }
