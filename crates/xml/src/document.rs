@@ -56,7 +56,7 @@ pub trait Document: Element {
 #[macro_export]
 macro_rules! for_all_documents {
     ($call:ident) => {
-        $call!(PoolCapabilities, PoolSources, Secret, StoragePool, Volume)
+        $call!(Network, PoolCapabilities, PoolSources, Secret, StoragePool, Volume)
     };
 }
 

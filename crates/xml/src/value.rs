@@ -96,6 +96,14 @@ impl Value for Uuid {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// Whether it names a group of cards, not one.
+    #[must_use]
+    pub fn is_multicast(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+}
+
 impl std::str::FromStr for Mac {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {

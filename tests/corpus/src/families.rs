@@ -2,9 +2,12 @@
 //! The table of checks: one row for each family and kind that can be run.
 
 mod documents;
+mod networks;
 mod qemuxmlconf;
 mod status;
 mod storage;
+
+use virtus_xml::{Network, Secret};
 
 use crate::{Case, Corpus, Verdict};
 
@@ -44,6 +47,8 @@ pub const TABLE: &[Row] = &[
     asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
+    asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
+    asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
     asked("qemuxmlactive", "activexml2inactivexml", qemuxmlconf::active_to_inactive),
@@ -63,6 +68,7 @@ pub const TABLE: &[Row] = &[
     asked("storagepoolxml2xml", "xml2xml", storage::pool),
     asked("storageutil", "xml2xml", storage::gluster),
     asked("storagevolxml2xml", "xml2xml", storage::volume),
+    asked("secretxml2xml", "xml2xml", networks::xml2xml::<Secret>),
 ];
 
 fn expects_xml(case: &Case) -> bool {

@@ -36,6 +36,13 @@ part! {
     }
 }
 
+impl std::fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { domain, bus, slot, function, .. } = self;
+        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", domain.0, bus.0, slot.0, function.0)
+    }
+}
+
 element! {
     /// `<zpci>`: the identifiers that s390x gives a PCI device.
     #[derive(Eq, Copy)]
