@@ -12,12 +12,14 @@ mod video;
 
 pub use disk::{assign_drive_address, disk_index};
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::chance::Chance;
 use crate::domain::clock::Clock;
+use crate::domain::controller::Controller;
+use crate::domain::device::Master;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
 use crate::domain::tuning::Vcpu;
@@ -195,6 +197,7 @@ impl Domain {
             body.cpu = None;
         }
         crate::domain::cpu::settle(body.cpu.as_mut());
+        body.features.settle();
         body.sysinfos.iter_mut().for_each(crate::domain::sysinfo::Sysinfo::settle);
     }
 
@@ -311,20 +314,35 @@ impl Domain {
         }
     }
 
-    /// Gives each controller without an index the lowest that is free among its kind.
+    /// Gives each controller without an index the lowest that is free among its kind. USB 2 controllers that
+    /// follow each other are one set and share an index, until a model comes for the second time.
     fn number_controllers(&mut self) {
         let controllers = &mut self.body.devices.controllers;
-        let taken: HashSet<_> =
+        let mut taken: HashSet<_> =
             controllers.iter().filter_map(|one| one.index.map(|index| (one.kind, index))).collect();
-        let mut next = HashMap::new();
-        for controller in controllers.iter_mut().filter(|one| one.index.is_none()) {
-            let kind = controller.kind;
-            let from: &mut u32 = next.entry(kind).or_default();
-            while taken.contains(&(kind, *from)) {
-                *from += 1;
+        for at in 0..controllers.len() {
+            if controllers[at].index.is_some() {
+                continue;
             }
-            controller.index = Some(*from);
-            *from += 1;
+            let kind = controllers[at].kind;
+            let set = controllers[..at].iter().rfind(|one| one.kind == kind).filter(|before| {
+                let twin = |one: &&Controller| {
+                    one.kind == kind
+                        && one.index == before.index
+                        && one.model == controllers[at].model
+                };
+                controllers[at].is_usb2() && before.is_usb2() && !controllers.iter().any(|one| twin(&one))
+            });
+            let index = set.and_then(|before| before.index).or_else(|| {
+                (0..u32::MAX).find(|index| !taken.contains(&(kind, *index)))
+            });
+            controllers[at].index = index;
+            taken.extend(index.map(|index| (kind, index)));
+        }
+        for controller in controllers.iter_mut() {
+            if let Some(startport) = controller.companion_port() {
+                controller.info.master.get_or_insert(Master { startport });
+            }
         }
     }
 }

@@ -64,6 +64,8 @@ impl Machine for Qemu {
             peers: Default::default(),
             host_cpu: None,
             auto_nodes: Vec::new(),
+            cpu_nodes: Default::default(),
+            incoming: None,
             host_address_bits: 0,
             now: unix_now(),
             zone_seconds: 0,

@@ -83,10 +83,10 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     firmware::blockdevs(&mut line)?;
     head::machine_options(&mut line)?;
     head::accel(&mut line)?;
+    passthrough::tseg(&mut line);
     cpu::write(&mut line)?;
     head::rom_firmware(&mut line);
     firmware::secure(&mut line);
-    passthrough::tseg(&mut line);
     memory::write(&mut line)?;
     memory::overcommit(&mut line);
     head::smp(&mut line);
@@ -103,6 +103,7 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     head::clock(&mut line)?;
     head::power(&mut line);
     head::boot(&mut line);
+    passthrough::acpi_tables(&mut line);
     misc::iommu(&mut line)?;
     controller::write(&mut line)?;
     controller::hubs(&mut line)?;
@@ -125,6 +126,7 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     misc::watchdogs(&mut line)?;
     serial::redirections(&mut line)?;
     hostdev::write(&mut line)?;
+    passthrough::incoming(&mut line);
     misc::balloon(&mut line)?;
     misc::rngs(&mut line)?;
     passthrough::nvram(&mut line);

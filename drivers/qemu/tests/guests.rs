@@ -50,6 +50,8 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
         peers: BTreeMap::new(),
         host_cpu: None,
         auto_nodes: Vec::new(),
+            cpu_nodes: BTreeMap::new(),
+            incoming: None,
         host_address_bits: 48,
         now: 1_700_000_000,
         zone_seconds: 0,

@@ -165,7 +165,7 @@ element! {
         attr class: Option<UsbWild<2>> = "class",
         attr vendor: Option<UsbWild<4>> = "vendor",
         attr product: Option<UsbWild<4>> = "product",
-        attr version: Option<String> = "version",
+        attr version: Option<UsbVersion> = "version",
         required allow: YesNo = "allow"
     }
 }
@@ -187,6 +187,34 @@ impl<const WIDTH: usize> crate::value::Value for UsbWild<WIDTH> {
     fn write(&self, out: &mut crate::writer::Escaped<'_>) {
         match self.0 {
             Some(id) => out.put(format_args!("0x{id:0WIDTH$X}")),
+            None => out.put("-1"),
+        }
+    }
+}
+
+/// The version that a USB device states, in binary coded decimals: 0x0940 is `9.40`; none for `-1`, any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsbVersion(pub Option<u64>);
+
+impl crate::value::Value for UsbVersion {
+    const ALLOWED: crate::value::Allowed =
+        crate::value::Allowed::A("a version such as 1.10, or -1 for any");
+    fn parse(text: &str) -> Option<Self> {
+        if text == "-1" {
+            return Some(Self(None));
+        }
+        let (major, minor) = text.split_once('.').unwrap_or((text, "00"));
+        let digits = |text: &str| match text.len() {
+            1 | 2 => u64::from_str_radix(text, 16).ok(),
+            _ => None,
+        };
+        // `1.1` is `1.10`.
+        let minor = digits(minor)? << if minor.len() == 1 { 4 } else { 0 };
+        Some(Self(Some((digits(major)? << 8) | minor)))
+    }
+    fn write(&self, out: &mut crate::writer::Escaped<'_>) {
+        match self.0 {
+            Some(version) => out.put(format_args!("{:x}.{:02x}", version >> 8, version & 0xff)),
             None => out.put("-1"),
         }
     }

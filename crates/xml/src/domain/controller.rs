@@ -63,3 +63,23 @@ element! {
         child iothreads: Option<IothreadMap> = "iothreads"
     }
 }
+
+impl Controller {
+    /// Whether it is one of the USB controllers that share a slot and, as a set, an index.
+    #[must_use]
+    pub fn is_usb2(&self) -> bool {
+        self.kind == ControllerType::Usb
+            && (self.model.as_deref() == Some("ich9-ehci1") || self.companion_port().is_some())
+    }
+
+    /// The first port of a companion controller on its master.
+    #[must_use]
+    pub fn companion_port(&self) -> Option<u32> {
+        match (self.kind, self.model.as_deref()) {
+            (ControllerType::Usb, Some("ich9-uhci1")) => Some(0),
+            (ControllerType::Usb, Some("ich9-uhci2")) => Some(2),
+            (ControllerType::Usb, Some("ich9-uhci3")) => Some(4),
+            _ => None,
+        }
+    }
+}

@@ -45,6 +45,36 @@ element! {
     pub struct State { attr state: Option<OnOff> = "state" }
 }
 
+impl Features {
+    /// A feature that is named without a state is on; the set for Windows is chosen by hand.
+    pub(crate) fn settle(&mut self) {
+        let states = [
+            &mut self.hap,
+            &mut self.pvspinlock,
+            &mut self.pmu,
+            &mut self.vmport,
+            &mut self.vmcoreinfo,
+            &mut self.htm,
+            &mut self.nested_hv,
+            &mut self.ccf_assist,
+            &mut self.ras,
+            &mut self.ps2,
+        ];
+        for state in states.into_iter().flatten() {
+            state.state.get_or_insert(OnOff::On);
+        }
+        if let Some(smm) = &mut self.smm {
+            smm.state.get_or_insert(OnOff::On);
+        }
+        if let Some(hyperv) = &mut self.hyperv {
+            hyperv.mode.get_or_insert(super::hyperv::HypervMode::Custom);
+        }
+        if let Some(teardown) = &mut self.async_teardown {
+            teardown.enabled.get_or_insert(YesNo::Yes);
+        }
+    }
+}
+
 element! {
     /// `<apic>`.
     pub struct Apic { attr eoi: Option<OnOff> = "eoi" }

@@ -159,7 +159,6 @@ element! {
 element! {
     /// `<msi>`.
     pub struct ShmemMsi {
-        attr enabled: Option<YesNo> = "enabled",
         attr vectors: Option<u32> = "vectors",
         attr ioeventfd: Option<OnOff> = "ioeventfd"
     }

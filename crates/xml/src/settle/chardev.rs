@@ -167,13 +167,16 @@ fn need_path(kind: ChardevType, backend: &ChardevBackend) -> Result<()> {
     }
 }
 
-/// Gives each device that has no port the one after the highest so far.
+/// Gives each device that has no port the one after the highest that is taken.
 fn number_ports(list: &mut [Chardev]) {
-    let mut next = 0;
+    let highest = list.iter().filter_map(Chardev::target_port).max();
+    let mut next = highest.map_or(0, |port| port.saturating_add(1));
     for chardev in list.iter_mut() {
         let port = &mut chardev.target.get_or_insert_with(ChardevTarget::default).port;
-        let number = *port.get_or_insert(next);
-        next = next.max(number.saturating_add(1));
+        if port.is_none() {
+            *port = Some(next);
+            next = next.saturating_add(1);
+        }
     }
 }
 

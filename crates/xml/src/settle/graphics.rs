@@ -50,11 +50,7 @@ fn settle_spice(graphics: &mut Graphics, inactive: bool) {
         }
     }
     let silent = !auto && graphics.port.is_none() && graphics.tls_port.is_none();
-    if silent
-        && graphics.autoport.is_none()
-        && graphics.listens.is_empty()
-        && graphics.listen.is_none()
-    {
+    if silent && graphics.listens.is_empty() && graphics.listen.is_none() {
         graphics.listens.push(Listen { kind: ListenType::None, ..Listen::default() });
     }
     graphics.autoport = Some(YesNo::from(auto));

@@ -7,7 +7,6 @@ use virtus_xml::domain::chardev::{
     Chardev, ChardevModel, ChardevTarget, ChardevTargetType as Target, ChardevType, SocketMode,
 };
 use virtus_xml::domain::controller::{Controller, ControllerType};
-use virtus_xml::domain::device::Master;
 use virtus_xml::domain::disk::{CacheMode, Disk, DiskDriver, VirtioModel};
 use virtus_xml::domain::filesystem::AccessMode;
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
@@ -142,7 +141,6 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
         }
         if kind != Some(ShmemModelType::Ivshmem) && shmem.server.is_some() {
             let msi = shmem.msi.get_or_insert_with(ShmemMsi::default);
-            msi.enabled = Some(YesNo::Yes);
             msi.ioeventfd.get_or_insert(OnOff::On);
         }
     }
@@ -361,15 +359,6 @@ fn settle_controller(
                 controller.model = usb.map(str::to_owned);
             }
             let model = controller.model.as_deref();
-            let first_port = match model {
-                Some("ich9-uhci1") => Some(0),
-                Some("ich9-uhci2") => Some(2),
-                Some("ich9-uhci3") => Some(4),
-                _ => None,
-            };
-            if let Some(startport) = first_port {
-                controller.info.master.get_or_insert(Master { startport });
-            }
             if model == Some("none") {
                 controller.info.address = None;
             }

@@ -9,7 +9,7 @@ mod slots;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::address::{Address, PciAddress};
-use virtus_xml::domain::controller::{Controller, ControllerType, PciModel, PciTarget};
+use virtus_xml::domain::controller::{ControllerType, PciModel, PciTarget};
 use virtus_xml::domain::device::Device;
 use virtus_xml::domain::devices::Devices;
 use virtus_xml::value::{Hex, OnOff};
@@ -231,7 +231,7 @@ fn devices(domain: &mut Domain, caps: &Capabilities, pass: &mut Pass) -> Result<
             continue;
         }
         if let Slot::Controller(at) = slot
-            && is_usb2(&domain.devices.controllers[at])
+            && domain.devices.controllers[at].is_usb2()
         {
             companion(domain, at, connect, pass)?;
             continue;
@@ -244,15 +244,6 @@ fn devices(domain: &mut Domain, caps: &Capabilities, pass: &mut Pass) -> Result<
     Ok(())
 }
 
-/// Whether a USB controller is one of the four that share a slot.
-fn is_usb2(controller: &Controller) -> bool {
-    controller.kind == ControllerType::Usb
-        && matches!(
-            controller.model.as_deref(),
-            Some("ich9-ehci1" | "ich9-uhci1" | "ich9-uhci2" | "ich9-uhci3")
-        )
-}
-
 fn companion(domain: &mut Domain, at: usize, connect: Connect, pass: &mut Pass) -> Result<()> {
     let controllers = &mut domain.body.devices.controllers;
     if !wanted(&controllers[at].info) {
@@ -261,7 +252,7 @@ fn companion(domain: &mut Domain, at: usize, connect: Connect, pass: &mut Pass) 
     let index = controllers[at].index;
     let twin = controllers
         .iter()
-        .filter(|other| is_usb2(other) && other.index == index)
+        .filter(|other| other.is_usb2() && other.index == index)
         .find_map(|other| present(&other.info));
     let (function, first) = match controllers[at].model.as_deref() {
         Some("ich9-ehci1") => (7, false),

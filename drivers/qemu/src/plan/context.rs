@@ -32,6 +32,10 @@ pub struct Context {
     pub host_cpu: Option<HostCpu>,
     /// Host nodes for `placement='auto'`.
     pub auto_nodes: Vec<u32>,
+    /// The node of each processor of the host; empty where it is unknown.
+    pub cpu_nodes: BTreeMap<u32, u32>,
+    /// From where the guest comes when it does not begin here, as `-incoming` takes it: `fd:7`, `defer`.
+    pub incoming: Option<String>,
     /// The address bits of the host's processor; 0 when unknown.
     pub host_address_bits: u32,
     /// Seconds since 1970.

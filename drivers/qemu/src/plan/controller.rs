@@ -5,7 +5,7 @@ use virtus_api::Result;
 use virtus_xml::domain::controller::{Controller, ControllerDriver, ControllerType, PciTarget};
 
 use super::argv::Props;
-use super::device::{alias, place, virtio, virtio_model};
+use super::device::{alias, find, place, virtio, virtio_model};
 use super::disk::iothread_map;
 use super::line::Line;
 use super::storage::unsupported;
@@ -102,7 +102,7 @@ pub(crate) fn device(line: &Line<'_>, controller: &Controller) -> Result<Option<
             Some(props) => props,
             None => return Ok(None),
         },
-        ControllerType::Usb => match usb(controller)? {
+        ControllerType::Usb => match usb(line, controller)? {
             Some(props) => props,
             None => return Ok(None),
         },
@@ -184,7 +184,7 @@ fn scsi(controller: &Controller) -> Result<Option<Props>> {
     Ok(Some(Props::device(name).with("id", id)))
 }
 
-fn usb(controller: &Controller) -> Result<Option<Props>> {
+fn usb(line: &Line<'_>, controller: &Controller) -> Result<Option<Props>> {
     let driver = match controller.model.as_deref() {
         Some("none") => return Ok(None),
         Some("piix3-uhci") | None => "piix3-usb-uhci",
@@ -202,13 +202,14 @@ fn usb(controller: &Controller) -> Result<Option<Props>> {
     };
     let mut props =
         Props::device(driver).maybe("p2", controller.ports).maybe("p3", controller.ports);
-    let id = alias(&controller.info)?;
     match &controller.info.master {
-        Some(master) => {
-            props.set("masterbus", format!("{id}.0"));
-            props.set("firstport", master.startport);
+        Some(companion) => {
+            let index = controller.index.unwrap_or(0);
+            let master = find(line.domain, ControllerType::Usb, index)?;
+            props.set("masterbus", format!("{}.0", alias(&master.info)?));
+            props.set("firstport", companion.startport);
         }
-        None => props.set("id", id.to_owned()),
+        None => props.set("id", alias(&controller.info)?.to_owned()),
     }
     Ok(Some(props))
 }

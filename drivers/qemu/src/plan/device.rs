@@ -95,7 +95,7 @@ fn pci_bus(domain: &Domain, pci: &PciAddress) -> Result<String> {
     Ok(if phb { format!("{name}.0") } else { name.to_owned() })
 }
 
-/// The controller of a kind with this index.
+/// The controller of a kind with this index; of a set of USB controllers the master, which stands first.
 pub(crate) fn find(domain: &Domain, kind: ControllerType, index: u32) -> Result<&Controller> {
     domain
         .devices

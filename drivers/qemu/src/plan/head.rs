@@ -12,7 +12,7 @@ use super::line::Line;
 use super::storage::unsupported;
 use super::{clock_time, memory};
 use crate::caps::{Accel, Capabilities, Flag};
-use crate::machine::{arch, is_arm_virt, is_i440fx, is_q35, is_x86, machine, max_vcpus};
+use crate::machine::{is_arm_virt, is_i440fx, is_q35, is_x86, machine, max_vcpus};
 
 /// `-name`.
 pub(crate) fn name(line: &mut Line<'_>) {
@@ -113,7 +113,7 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
             opts.set("hpet", on_off(present.is_yes()));
         }
     }
-    if supports_acpi(line) {
+    if machine_acpi(line) == Some(true) {
         opts.set("acpi", on_off(domain.features.acpi));
     }
     line.argv.pair("-machine", opts);
@@ -148,15 +148,10 @@ fn ppc_features(line: &Line<'_>, opts: &mut Opts) {
     }
 }
 
-fn supports_acpi(line: &Line<'_>) -> bool {
-    let accel = Accel::of_domain_type(line.domain.kind.as_str());
-    let known = accel
-        .and_then(|accel| line.caps.machine(accel, machine(line.domain)))
-        .and_then(|machine| machine.acpi);
-    known.unwrap_or_else(|| {
-        is_x86(line.domain)
-            || matches!(arch(line.domain), "aarch64" | "armv7l" | "loongarch64" | "riscv64")
-    })
+/// Whether the machine has ACPI as an option; older QEMUs do not tell.
+fn machine_acpi(line: &Line<'_>) -> Option<bool> {
+    let accel = Accel::of_domain_type(line.domain.kind.as_str())?;
+    line.caps.machine(accel, machine(line.domain))?.acpi
 }
 
 /// `-accel`.
@@ -286,9 +281,7 @@ pub(crate) fn clock(line: &mut Line<'_>) -> Result<()> {
                 }
             }
             (TimerName::Hpet, _)
-                if timer.present == Some(YesNo::No)
-                    && !line.has(Flag::MachineHpet)
-                    && line.has(Flag::NoHpet) =>
+                if timer.present == Some(YesNo::No) && !line.has(Flag::MachineHpet) =>
             {
                 line.argv.flag("-no-hpet");
             }
@@ -301,6 +294,10 @@ pub(crate) fn clock(line: &mut Line<'_>) -> Result<()> {
 /// What happens on a shutdown, and which sleep states there are.
 pub(crate) fn power(line: &mut Line<'_>) {
     line.argv.flag("-no-shutdown");
+    let had_acpi = is_x86(line.domain) || is_arm_virt(line.domain);
+    if had_acpi && machine_acpi(line).is_none() && !line.domain.features.acpi {
+        line.argv.flag("-no-acpi");
+    }
     let Some(pm) = &line.domain.pm else { return };
     let chip = if is_q35(line.domain) {
         "ICH9-LPC"

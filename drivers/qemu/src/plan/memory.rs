@@ -11,6 +11,7 @@ use super::argv::{Opts, Props};
 use super::context::{Context, short_name};
 use super::line::Line;
 use super::storage::unsupported;
+use virtus_xml::value::YesNo;
 use crate::caps::{Accel, Flag};
 use crate::machine::{is_ppc64, machine};
 
@@ -35,7 +36,6 @@ pub(crate) struct Piece<'a> {
     pub(crate) sparse: bool,
     pub(crate) align_kib: Option<u64>,
     pub(crate) pmem: bool,
-    pub(crate) readonly: bool,
 }
 
 /// The size of the pages of the host that need no huge page file system.
@@ -56,8 +56,15 @@ pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> 
         return Err(unsupported("huge pages on a host where none are mounted"));
     }
     let source = backing.source.as_ref().map(|source| source.kind);
-    let access = piece.access.or(backing.access.as_ref().map(|access| access.mode));
-    let discard = piece.discard.or(backing.discard.then_some(true));
+    let cell = piece.node.and_then(|node| cell(domain, node));
+    let access = piece
+        .access
+        .or(cell.and_then(|cell| cell.mem_access))
+        .or(backing.access.as_ref().map(|access| access.mode));
+    let discard = piece
+        .discard
+        .or(cell.and_then(|cell| cell.discard).map(YesNo::is_yes))
+        .or(backing.discard.then_some(true));
     let allocation = backing.allocation.as_ref();
     let immediate = allocation.and_then(|a| a.mode) == Some(AllocationMode::Immediate);
     // A file that is the memory is touched before the guest is; persistent memory must not be.
@@ -68,7 +75,7 @@ pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> 
     if let Some(file) = piece.file {
         props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", file);
         is_file = true;
-    } else if source == Some(BackingType::Memfd) && piece.page_kib.is_none() {
+    } else if source == Some(BackingType::Memfd) {
         props = Props::object("memory-backend-memfd", piece.id.clone());
         if let Some(kib) = page_kib {
             props = props.with("hugetlb", true).with("hugetlbsize", kib << 10);
@@ -116,14 +123,9 @@ pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> 
     if piece.pmem {
         props.set("pmem", true);
     }
-    if piece.readonly {
-        props.set("readonly", true);
-    }
     let (nodes, mode) = host_nodes(line, piece);
-    let mut out = Vec::new();
     if !nodes.is_empty() && mode != NumaMode::Restrictive {
-        let list: Vec<u32> = nodes.iter().collect();
-        props.set("host-nodes", list.clone());
+        props.set("host-nodes", nodes.iter().collect::<Vec<u32>>());
         props.set(
             "policy",
             match mode {
@@ -132,14 +134,32 @@ pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> 
                 NumaMode::Interleave => "interleave",
             },
         );
-        if prealloc && line.has(Flag::ThreadContext) && (immediate || backing.hugepages.is_some()) {
+    }
+    let mut out = Vec::new();
+    if prealloc && line.has(Flag::ThreadContext) {
+        let near = thread_nodes(line, &nodes);
+        if !near.is_empty() {
             let id = format!("tc-{}", piece.id);
-            out.push(Props::object("thread-context", id.clone()).with("node-affinity", list));
+            out.push(Props::object("thread-context", id.clone()).with("node-affinity", near));
             props.set("prealloc-context", id);
         }
     }
     out.push(props);
     Ok(out)
+}
+
+/// The nodes on which threads may make pages: those of the memory on which QEMU itself may run.
+fn thread_nodes(line: &Line<'_>, nodes: &CpuSet) -> Vec<u32> {
+    let domain = line.domain;
+    let cpus = match (&domain.cputune.emulatorpin, &domain.vcpu) {
+        (Some(pin), _) => Some(&pin.cpuset),
+        (None, Some(vcpu)) if vcpu.placement == Placement::Static => vcpu.cpuset.as_ref(),
+        _ => None,
+    };
+    let allowed = cpus.map(|cpus| {
+        cpus.iter().filter_map(|cpu| line.cx.cpu_nodes.get(&cpu).copied()).collect::<Vec<_>>()
+    });
+    nodes.iter().filter(|node| allowed.as_ref().is_none_or(|list| list.contains(node))).collect()
 }
 
 /// What a file in the folder of shared memory is called.
@@ -202,6 +222,10 @@ pub(crate) fn default_backend(line: &Line<'_>) -> Option<String> {
         .and_then(|machine| machine.default_ram_id.clone())
 }
 
+fn cell(domain: &Domain, node: u32) -> Option<&NumaCell> {
+    cells(domain).iter().find(|cell| cell.id == Some(node))
+}
+
 fn cells(domain: &Domain) -> &[NumaCell] {
     domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()).map_or(&[], |numa| &numa.cells)
 }
@@ -218,39 +242,45 @@ fn block_kib(domain: &Domain) -> u64 {
     if is_ppc64(domain) { 256 << 10 } else { 1 << 10 }
 }
 
-fn round(domain: &Domain, kib: u64) -> u64 {
-    kib.next_multiple_of(block_kib(domain))
+/// The size in whole blocks. A guest that comes from elsewhere keeps the sizes that it has there.
+fn round(line: &Line<'_>, kib: u64) -> u64 {
+    match line.cx.incoming {
+        None => kib.next_multiple_of(block_kib(line.domain)),
+        Some(_) => kib,
+    }
 }
 
 /// The size of a module, in whole blocks of hot-pluggable memory.
-pub(crate) fn module_kib(domain: &Domain, kib: u64) -> u64 {
-    kib.next_multiple_of(block_kib(domain).max(2 << 10))
+pub(crate) fn module_kib(line: &Line<'_>, kib: u64) -> u64 {
+    match line.cx.incoming {
+        None => kib.next_multiple_of(block_kib(line.domain).max(2 << 10)),
+        Some(_) => kib,
+    }
 }
 
 /// The memory that is there at the start.
-pub(crate) fn initial_kib(domain: &Domain) -> u64 {
-    let cells = cells(domain);
-    if !cells.is_empty() {
-        return cells.iter().map(|cell| round(domain, cell.memory_kib)).sum();
+fn initial_kib(line: &Line<'_>) -> u64 {
+    let cells = cells(line.domain);
+    if !cells.is_empty() && line.cx.incoming.is_none() {
+        return cells.iter().map(|cell| round(line, cell.memory_kib)).sum();
     }
-    let plugged: u64 =
-        domain.devices.memories.iter().filter_map(|m| m.target.as_ref()).map(|t| t.size.0).sum();
-    round(domain, domain.memory.kib.saturating_sub(plugged))
+    let plugged = line.domain.plugged_memory_kib();
+    round(line, line.domain.memory.kib.saturating_sub(plugged))
 }
 
 /// `-m` and, where the machine says which object its memory is, that object.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
-    let mut opts = Opts::default().with("size", format!("{}k", initial_kib(domain)));
+    let mut opts = Opts::default().with("size", format!("{}k", initial_kib(line)));
     if let Some(max) = &domain.max_memory {
         if max.slots > 0 {
             opts.set("slots", max.slots);
         }
-        opts.set("maxmem", format!("{}k", round(domain, max.kib)));
+        opts.set("maxmem", format!("{}k", round(line, max.kib)));
     }
     line.argv.pair("-m", opts);
     if let Some(id) = default_backend(line) {
-        let piece = Piece { id, kib: initial_kib(domain), default_ram: true, ..Piece::default() };
+        let piece = Piece { id, kib: initial_kib(line), default_ram: true, ..Piece::default() };
         for object in backend(line, &piece)? {
             line.object(object);
         }
@@ -271,7 +301,7 @@ pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
     let by_size = line.legacy_numa();
     for (at, cell) in cells(domain).iter().enumerate() {
         let id = cell.id.unwrap_or(u32::try_from(at).unwrap_or(u32::MAX));
-        let kib = round(domain, cell.memory_kib);
+        let kib = round(line, cell.memory_kib);
         let name = format!("ram-node{id}");
         let mut opts = Opts::new("node").with("nodeid", id);
         if let Some(cpus) = &cell.cpus {
@@ -291,8 +321,6 @@ pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
             id: name.clone(),
             kib,
             node: Some(id),
-            access: cell.mem_access,
-            discard: cell.discard.map(|yes| yes.is_yes()),
             ..Piece::default()
         };
         let objects = backend(line, &piece)?;

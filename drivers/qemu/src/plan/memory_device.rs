@@ -32,7 +32,7 @@ pub(crate) fn objects(line: &Line<'_>, memory: &MemoryDevice) -> Result<Vec<Prop
     let virtio_mem = memory.model == MemoryModel::VirtioMem;
     let piece = Piece {
         id: format!("mem{}", alias(&memory.info)?),
-        kib: super::memory::module_kib(line.domain, target.size.0),
+        kib: super::memory::module_kib(line, target.size.0),
         node: target.node,
         access: memory.access,
         discard: memory.discard.map(|yes| yes.is_yes()),
@@ -43,7 +43,6 @@ pub(crate) fn objects(line: &Line<'_>, memory: &MemoryDevice) -> Result<Vec<Prop
         sparse: virtio_mem,
         align_kib: source.and_then(|source| source.alignsize).map(|size| size.0),
         pmem: source.is_some_and(|source| source.pmem),
-        readonly: target.readonly,
     };
     backend(line, &piece)
 }

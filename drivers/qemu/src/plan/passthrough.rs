@@ -180,6 +180,13 @@ pub(crate) fn tail(line: &mut Line<'_>) {
     }
 }
 
+/// `-incoming`: the guest comes from elsewhere.
+pub(crate) fn incoming(line: &mut Line<'_>) {
+    if let Some(from) = &line.cx.incoming {
+        line.argv.pair("-incoming", from.clone());
+    }
+}
+
 /// `-acpitable`.
 pub(crate) fn acpi_tables(line: &mut Line<'_>) {
     let Some(tables) = &line.domain.os.acpi else { return };

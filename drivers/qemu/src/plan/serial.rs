@@ -203,19 +203,12 @@ fn usb_rule(rule: &virtus_xml::domain::chardev::UsbRule) -> String {
         Some(id) => format!("0x{id:0width$X}"),
         None => "-1".to_owned(),
     };
-    // `1.09` is binary coded decimal: 0x0109.
-    let version = rule.version.as_deref().and_then(|version| {
-        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
-        let minor = if minor.len() == 1 { format!("{minor}0") } else { minor.to_owned() };
-        let digits = |text: &str| u64::from_str_radix(text, 16).ok();
-        Some((digits(major)? << 8) | digits(&minor)?)
-    });
     format!(
         "{}:{}:{}:{}:{}",
         part(rule.class.and_then(|class| class.0), 2),
         part(rule.vendor.and_then(|vendor| vendor.0), 4),
         part(rule.product.and_then(|product| product.0), 4),
-        part(version, 4),
+        part(rule.version.and_then(|version| version.0), 4),
         u8::from(rule.allow.is_yes())
     )
 }

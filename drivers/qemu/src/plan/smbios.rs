@@ -49,7 +49,6 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
         Some(SmbiosMode::Host) => return Err(unsupported("<smbios mode='host'/>")),
         Some(SmbiosMode::Emulate) | None => {}
     }
-    super::passthrough::acpi_tables(line);
     for sysinfo in &line.domain.sysinfos {
         if sysinfo.kind == SysinfoType::Fwcfg {
             for entry in &sysinfo.entries {

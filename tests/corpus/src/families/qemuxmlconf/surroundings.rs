@@ -24,16 +24,12 @@ pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Result<Capabilities,
     let name = case.param("qemu_caps").ok_or("the case names no capabilities")?;
     let mut caps = Capabilities::clone(&*corpus.qemu(name)?);
     for accelerator in &mut caps.accelerators {
-        let aliases: Vec<_> = accelerator
-            .machines
-            .iter()
-            .filter_map(|machine| {
-                let name = machine.alias.clone()?;
-                Some(Machine { name, alias: None, ..machine.clone() })
-            })
-            .collect();
-        accelerator.machines.iter_mut().for_each(|machine| machine.alias = None);
-        accelerator.machines.extend(aliases);
+        let machines = std::mem::take(&mut accelerator.machines);
+        for machine in machines {
+            let plain = Machine { alias: None, ..machine };
+            let alias = machine.alias.map(|name| Machine { name, ..plain.clone() });
+            accelerator.machines.extend(alias.into_iter().chain([plain]));
+        }
     }
     if let Some(versions) = case.params["gic"].as_array().filter(|list| !list.is_empty()) {
         let versions = versions.iter().filter_map(|version| version.as_u64()?.try_into().ok());
@@ -222,6 +218,8 @@ pub(super) fn context(domain: &Domain, params: &Value) -> Context {
         peers,
         host_cpu: None,
         auto_nodes: vec![0, 1, 2, 3],
+        cpu_nodes: (0..64).map(|cpu| (cpu, cpu / 4)).collect(),
+        incoming: params["migrate_fd"].as_i64().map(|fd| format!("fd:{fd}")),
         host_address_bits: 64,
         now: 1_234_567_890,
         zone_seconds: -1800,
