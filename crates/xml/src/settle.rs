@@ -12,13 +12,13 @@ mod video;
 
 pub use disk::{assign_drive_address, disk_index};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::chance::Chance;
 use crate::domain::clock::Clock;
-use crate::domain::controller::Controller;
+use crate::domain::controller::ControllerType;
 use crate::domain::device::Master;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
@@ -247,6 +247,9 @@ impl Domain {
             if interface.mac_address() == Some(crate::value::Mac::default()) {
                 interface.mac = None;
             }
+            if let Some(model) = &mut interface.model {
+                model.settle();
+            }
         }
     }
 
@@ -318,26 +321,28 @@ impl Domain {
     /// follow each other are one set and share an index, until a model comes for the second time.
     fn number_controllers(&mut self) {
         let controllers = &mut self.body.devices.controllers;
-        let mut taken: HashSet<_> =
-            controllers.iter().filter_map(|one| one.index.map(|index| (one.kind, index))).collect();
-        for at in 0..controllers.len() {
-            if controllers[at].index.is_some() {
-                continue;
+        let stated = || controllers.iter().filter_map(|one| Some((one, one.index?)));
+        let taken: HashSet<_> = stated().map(|(one, index)| (one.kind, index)).collect();
+        let usb2 = stated().filter(|(one, _)| one.is_usb2());
+        let mut sets: HashSet<_> = usb2.map(|(one, index)| (index, one.companion_port())).collect();
+        let mut next = HashMap::new();
+        let mut before = None;
+        for controller in controllers.iter_mut() {
+            let member = |index: u32| (index, controller.companion_port());
+            let set = before.filter(|set| controller.is_usb2() && !sets.contains(&member(*set)));
+            let index = controller.index.or(set).unwrap_or_else(|| {
+                let from: &mut u32 = next.entry(controller.kind).or_default();
+                while taken.contains(&(controller.kind, *from)) {
+                    *from += 1;
+                }
+                *from += 1;
+                *from - 1
+            });
+            if controller.kind == ControllerType::Usb {
+                before = controller.is_usb2().then_some(index);
+                sets.extend(before.map(member));
             }
-            let kind = controllers[at].kind;
-            let set = controllers[..at].iter().rfind(|one| one.kind == kind).filter(|before| {
-                let twin = |one: &&Controller| {
-                    one.kind == kind
-                        && one.index == before.index
-                        && one.model == controllers[at].model
-                };
-                controllers[at].is_usb2() && before.is_usb2() && !controllers.iter().any(|one| twin(&one))
-            });
-            let index = set.and_then(|before| before.index).or_else(|| {
-                (0..u32::MAX).find(|index| !taken.contains(&(kind, *index)))
-            });
-            controllers[at].index = index;
-            taken.extend(index.map(|index| (kind, index)));
+            controller.index = Some(index);
         }
         for controller in controllers.iter_mut() {
             if let Some(startport) = controller.companion_port() {

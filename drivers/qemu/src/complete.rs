@@ -9,6 +9,7 @@
 //! but for aliases of machine types, which are replaced by what they stand for.
 
 mod addresses;
+mod audio;
 mod builtin;
 mod controllers;
 mod cpu;
@@ -20,12 +21,12 @@ mod usb;
 
 use virtus_api::Result;
 use virtus_xml::Domain;
-use virtus_xml::domain::sound::AudioType;
 
 use crate::caps::Capabilities;
 use crate::firmware::Firmware;
-use crate::plan::effective;
+use crate::plan::{Dirs, effective};
 
+pub use audio::HostAudio;
 pub(crate) use machine_type::{emulates, unknown_machine};
 
 /// What the driver knows beyond the binary.
@@ -33,10 +34,10 @@ pub(crate) use machine_type::{emulates, unknown_machine};
 pub struct Defaults {
     /// Whether the definition is new, so that defaults which a guest can see may be the newest.
     pub abi_update: bool,
-    /// Where `<pstore>` files and firmware variables lie.
-    pub nvram_dir: String,
-    /// What the environment says about audio, where the configuration allows to ask it.
-    pub host_audio: Option<AudioType>,
+    /// The driver's folders.
+    pub dirs: Dirs,
+    /// What the environment says about audio, for where the configuration allows to ask it.
+    pub host_audio: Option<HostAudio>,
     /// `vnc_allow_host_audio`.
     pub vnc_allow_host_audio: bool,
     /// `nographics_allow_host_audio`.
@@ -54,6 +55,7 @@ pub fn complete(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -
     }
     firmware::settle(domain, defaults)?;
     builtin::add(domain, caps, defaults)?;
+    audio::add(domain, defaults);
     cpu::settle(domain, caps)?;
     devices::settle(domain, caps, defaults)?;
     controllers::add(domain)?;

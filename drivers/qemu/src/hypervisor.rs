@@ -12,7 +12,7 @@ use virtus_domain::{
 };
 use virtus_xml::Domain;
 
-use crate::complete::Defaults;
+use crate::complete::{Defaults, HostAudio};
 use crate::driver::{Qemu, no_emulator};
 use crate::firmware::installed;
 use crate::guest::{AGENT, Guest, QUERY, WORK};
@@ -66,6 +66,7 @@ impl Machine for Qemu {
             auto_nodes: Vec::new(),
             cpu_nodes: Default::default(),
             incoming: None,
+            pipewire_dir: std::env::var("PIPEWIRE_RUNTIME_DIR").ok(),
             host_address_bits: 0,
             now: unix_now(),
             zone_seconds: 0,
@@ -173,8 +174,11 @@ impl Qemu {
         let wants_firmware = def.os.firmware.is_some() || def.os.loader.is_some();
         Defaults {
             abi_update: origin == Origin::User,
-            nvram_dir: self.places.lib.join("nvram").to_string_lossy().into_owned(),
-            host_audio: None,
+            dirs: self.places.dirs(),
+            host_audio: HostAudio::of_variables(
+                std::env::var("QEMU_AUDIO_DRV").ok().as_deref(),
+                std::env::var("SDL_AUDIODRIVER").ok().as_deref(),
+            ),
             vnc_allow_host_audio: config.plan.vnc_allow_host_audio,
             nographics_allow_host_audio: config.plan.nographics_allow_host_audio,
             firmwares: if wants_firmware { installed() } else { Vec::new() },

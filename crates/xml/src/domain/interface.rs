@@ -179,6 +179,38 @@ element! {
     pub struct InterfaceModel { required kind: String = "type" }
 }
 
+impl InterfaceModel {
+    /// A name that libvirt knows may be written in any case; what it does not know is kept as it is.
+    pub(crate) fn settle(&mut self) {
+        const KNOWN: [&str; 21] = [
+            "netfront",
+            "rtl8139",
+            "virtio",
+            "e1000",
+            "e1000e",
+            "igb",
+            "virtio-transitional",
+            "virtio-non-transitional",
+            "usb-net",
+            "spapr-vlan",
+            "lan9118",
+            "smc91c111",
+            "vlance",
+            "vmxnet",
+            "vmxnet2",
+            "vmxnet3",
+            "Am79C970A",
+            "Am79C973",
+            "82540EM",
+            "82545EM",
+            "82543GC",
+        ];
+        if let Some(known) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(&self.kind)) {
+            self.kind = (*known).to_owned();
+        }
+    }
+}
+
 element! {
     /// `<driver>` of a card.
     pub struct InterfaceDriver {

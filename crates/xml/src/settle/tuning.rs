@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
-use crate::cpuset::CpuSet;
 use super::xml_error;
+use crate::cpuset::CpuSet;
 use crate::domain::Domain;
 use crate::domain::memory::{NumaMemory, Numatune, Placement};
 use crate::domain::tuning::{IothreadSched, VcpuSched};
@@ -51,23 +51,22 @@ fn settle_placement(domain: &mut Domain) -> Result<()> {
     let Some(memory) = body.numatune.as_mut().and_then(|tune| tune.memory.as_mut()) else {
         return Ok(());
     };
-    let placement = *memory.placement.get_or_insert(
-        if cpus_chosen && memory.nodeset.is_none() { Placement::Auto } else { Placement::Static },
-    );
+    let placement = *memory.placement.get_or_insert(if cpus_chosen && memory.nodeset.is_none() {
+        Placement::Auto
+    } else {
+        Placement::Static
+    });
     if placement == Placement::Static {
         return if memory.nodeset.is_some() {
             Ok(())
         } else {
-            Err(xml_error(
-                "nodeset for NUMA memory tuning must be set if 'placement' is 'static'",
-            ))
+            Err(xml_error("nodeset for NUMA memory tuning must be set if 'placement' is 'static'"))
         };
     }
     memory.nodeset = None;
     let tune = &body.cputune;
-    let pinned = !tune.vcpupins.is_empty()
-        || tune.emulatorpin.is_some()
-        || !tune.iothreadpins.is_empty();
+    let pinned =
+        !tune.vcpupins.is_empty() || tune.emulatorpin.is_some() || !tune.iothreadpins.is_empty();
     if let Some(vcpu) = body.vcpu.as_mut().filter(|vcpu| vcpu.cpuset.is_none() && !pinned) {
         vcpu.placement = Placement::Auto;
     }

@@ -5,13 +5,11 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::controller::{Controller, ControllerType};
 use virtus_xml::domain::features::{Gic, Ioapic, IoapicDriver};
-use virtus_xml::domain::graphics::GraphicsType;
 use virtus_xml::domain::input::{Input, InputBus, InputType};
 use virtus_xml::domain::misc::{
     BalloonModel, Iommu, IommuDriver, IommuModel, Memballoon, Panic, PanicModel, Watchdog,
     WatchdogAction, WatchdogModel,
 };
-use virtus_xml::domain::sound::{Audio, AudioType};
 use virtus_xml::domain::video::{Video, VideoModel, VideoType};
 use virtus_xml::value::{OnOff, YesNo};
 
@@ -150,7 +148,6 @@ pub(super) fn add(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults)
         domain.body.devices.iommu =
             Some(Iommu { model: IommuModel::Intel, driver: Some(driver), ..Iommu::default() });
     }
-    audio(domain, defaults);
     features(domain, caps, defaults);
     video(domain);
     Ok(())
@@ -219,30 +216,6 @@ fn root(domain: &mut Domain, wanted: bool, model: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn audio(domain: &mut Domain, defaults: &Defaults) {
-    if !domain.devices.audios.is_empty() {
-        return;
-    }
-    let graphics = &domain.devices.graphics;
-    let has = |kind: GraphicsType| graphics.iter().any(|graphics| graphics.kind == kind);
-    let kind = if has(GraphicsType::Spice) {
-        Some(AudioType::Spice)
-    } else if has(GraphicsType::Vnc) {
-        let host = defaults.host_audio.filter(|_| defaults.vnc_allow_host_audio);
-        Some(host.unwrap_or(AudioType::None))
-    } else if graphics.is_empty() {
-        let host = defaults.host_audio.filter(|_| defaults.nographics_allow_host_audio);
-        Some(host.unwrap_or(AudioType::None))
-    } else if has(GraphicsType::Sdl) {
-        defaults.host_audio
-    } else {
-        None
-    };
-    if let Some(kind) = kind {
-        domain.body.devices.audios.push(Audio { id: 1, kind, ..Audio::default() });
-    }
 }
 
 fn features(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) {

@@ -4,11 +4,12 @@
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::{
-    Chardev, ChardevModel, ChardevTarget, ChardevTargetType as Target, ChardevType, SocketMode,
+    Chardev, ChardevModel, ChardevTarget, ChardevTargetType as Target, ChardevType,
 };
 use virtus_xml::domain::controller::{Controller, ControllerType};
 use virtus_xml::domain::disk::{CacheMode, Disk, DiskDriver, VirtioModel};
 use virtus_xml::domain::filesystem::AccessMode;
+use virtus_xml::domain::graphics::{Graphics, GraphicsType, Listen, ListenType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::input::{InputBus, InputType};
 use virtus_xml::domain::interface::{InterfaceModel, InterfaceType};
@@ -30,6 +31,7 @@ use crate::machine::{
     arch, is_arm, is_arm_virt, is_i440fx, is_loongarch_virt, is_ppc64, is_pseries, is_q35,
     is_riscv_virt, is_s390, is_x86, machine,
 };
+use crate::plan::Dirs;
 
 /// The default memory of a graphics card.
 const VIDEO_KIB: u32 = 16 << 10;
@@ -43,6 +45,8 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
     let serial = default_serial(domain);
     let name = domain.name.clone();
     let hvm = domain.is_hvm();
+    // What has no number does not run.
+    let inactive = domain.id.is_none();
     let devices = &mut domain.body.devices;
     devices.disks.iter_mut().for_each(settle_disk);
     for net in &mut devices.interfaces {
@@ -69,12 +73,12 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
         settle_serial(serial_port, serial, x86);
     }
     for channel in &mut devices.channels {
-        if channel.kind == ChardevType::Unix {
-            let source = channel.backend.sources.first_mut();
-            if source.is_some_and(|source| source.path.is_none()) {
-                channel.source_mut().mode = Some(SocketMode::Bind);
-            }
+        if inactive && is_made_up(channel, &defaults.dirs) {
+            channel.backend.sources.clear();
         }
+    }
+    for graphics in devices.graphics.iter_mut().filter(|_| inactive) {
+        forget_socket(graphics, &defaults.dirs);
     }
     for rng in &mut devices.rngs {
         if let Some(backend) = &mut rng.backend
@@ -145,9 +149,45 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
         }
     }
     if let Some(pstore) = &mut devices.pstore {
-        pstore.path.get_or_insert_with(|| format!("{}/{name}_PSTORE.raw", defaults.nvram_dir));
+        pstore.path.get_or_insert_with(|| format!("{}/{name}_PSTORE.raw", defaults.dirs.nvram));
     }
     Ok(())
+}
+
+/// Whether the path of a channel's socket was made up for an earlier run, by this version or by an older one.
+fn is_made_up(channel: &Chardev, dirs: &Dirs) -> bool {
+    let target = channel.target.as_ref().filter(|target| target.kind == Some(Target::Virtio));
+    let name = target.and_then(|target| target.name.as_deref());
+    let path = channel.source().and_then(|source| source.path.as_deref());
+    let (Some(name), Some(path), ChardevType::Unix) = (name, path, channel.kind) else {
+        return false;
+    };
+    let older = format!("{}/channel/target", dirs.lib);
+    let old = format!("{}/channel", dirs.lib);
+    let rest = [older.as_str(), &old, &dirs.channel]
+        .into_iter()
+        .find_map(|dir| path.strip_prefix(dir)?.strip_prefix('/'));
+    let Some(guest) = rest.and_then(|rest| rest.strip_suffix(name)) else { return false };
+    // `domain-1-guest/`, `1-guest/`, or, long ago, `guest.`
+    match guest.strip_suffix('/') {
+        Some(folder) => {
+            let digits = folder.trim_start_matches(|c: char| c.is_ascii_digit());
+            let numbered = digits.len() < folder.len() && digits.starts_with('-');
+            !folder.contains('/') && (numbered || folder.starts_with("domain-"))
+        }
+        None => guest.len() > 1 && guest.ends_with('.') && !guest.contains('/'),
+    }
+}
+
+/// A VNC socket in the driver's folder was made for an earlier run: what was asked for is any port.
+fn forget_socket(graphics: &mut Graphics, dirs: &Dirs) {
+    let Some(listen) = graphics.listens.first_mut() else { return };
+    let made_up =
+        |path: &String| path.strip_prefix(&dirs.lib).is_some_and(|rest| rest.starts_with('/'));
+    if graphics.kind == GraphicsType::Vnc && listen.socket.as_ref().is_some_and(made_up) {
+        *listen = Listen { kind: ListenType::Address, ..Listen::default() };
+        graphics.autoport = Some(YesNo::Yes);
+    }
 }
 
 fn settle_disk(disk: &mut Disk) {

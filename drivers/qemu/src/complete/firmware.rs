@@ -113,7 +113,7 @@ fn forget_empty_paths(domain: &mut Domain) {
 
 fn nvram_path(domain: &Domain, defaults: &Defaults, format: &str) -> String {
     let tail = if format == "raw" { "fd" } else { format };
-    format!("{}/{}_VARS.{tail}", defaults.nvram_dir, domain.name)
+    format!("{}/{}_VARS.{tail}", defaults.dirs.nvram, domain.name)
 }
 
 fn wanted(domain: &Domain, name: FirmwareFeatureName) -> Option<bool> {

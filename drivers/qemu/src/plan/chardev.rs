@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The host's end of character devices: what stands after `-chardev`.
+//! The host's end of character devices: what a definition says of it becomes a [`Backend`].
+
+mod backend;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::chardev::{
     ChardevBackend, ChardevSource, ChardevType, MouseOwner, SocketMode, WireProtocol,
 };
 use virtus_xml::domain::storage::Reconnect;
+use virtus_xml::value::YesNo;
 
-use super::argv::{Opts, Props, on_off};
+use super::argv::Props;
 use super::context::FdKey;
 use super::line::Line;
-use super::storage::secret;
-use crate::caps::Flag;
+use super::storage::{secret, unsupported};
+pub(crate) use backend::{Backend, Socket, reconnect_key};
+use backend::{Kind, SocketEnd};
 
 /// A back end and the device that it belongs to.
 pub(crate) struct End<'a> {
@@ -24,10 +28,6 @@ pub(crate) struct End<'a> {
 }
 
 impl End<'_> {
-    pub(crate) fn id(&self) -> String {
-        format!("char{}", self.alias)
-    }
-
     fn source(&self) -> Result<&ChardevSource> {
         self.backend.sources.first().ok_or_else(|| self.lacks("<source>"))
     }
@@ -39,8 +39,8 @@ impl End<'_> {
         )
     }
 
-    fn path(&self) -> Result<&str> {
-        self.source()?.path.as_deref().ok_or_else(|| self.lacks("a path"))
+    fn path(&self) -> Result<String> {
+        self.source()?.path.clone().ok_or_else(|| self.lacks("a path"))
     }
 
     /// Whether QEMU waits for somebody to connect. A Unix socket without a path is the driver's own.
@@ -53,154 +53,131 @@ impl End<'_> {
 
     /// Writes what must stand before the device.
     pub(crate) fn write(&self, line: &mut Line<'_>) -> Result<()> {
-        let mut opts = match self.kind {
-            ChardevType::Pty | ChardevType::Null | ChardevType::Vc | ChardevType::Stdio => {
-                Opts::new(self.kind.as_str()).with("id", self.id())
-            }
-            ChardevType::Dev => {
-                let name = if self.alias.starts_with("parallel") { "parallel" } else { "serial" };
-                Opts::new(name).with("id", self.id()).with("path", self.path()?)
-            }
-            ChardevType::Pipe => Opts::new("pipe").with("id", self.id()).with("path", self.path()?),
-            ChardevType::File => {
-                let fd = line.cx.fd(&FdKey::File(self.alias.to_owned()))?;
-                let path = line.fd_set(fd, &format!("{}-source", self.alias));
-                let log = self.log(line)?;
-                let opts =
-                    Opts::new("file").with("id", self.id()).with("path", path).with("append", "on");
-                return self.finish(line, opts, log);
-            }
-            ChardevType::Udp => self.udp()?,
-            ChardevType::Tcp => self.tcp(line)?,
-            ChardevType::Unix => self.unix(line)?,
-            ChardevType::Spicevmc => {
-                Opts::new("spicevmc").with("id", self.id()).with("name", self.spice)
-            }
-            ChardevType::Spiceport | ChardevType::Dbus => Opts::new(self.kind.as_str())
-                .with("id", self.id())
-                .with("name", self.source()?.channel.as_deref().unwrap_or_default()),
-            ChardevType::Vdagent => self.vdagent(),
-            ChardevType::Nmdm => {
-                return Err(super::storage::unsupported("character device type 'nmdm'"));
-            }
-        };
-        let log = self.log(line)?;
-        if self.kind == ChardevType::Vdagent {
-            opts = self.agent_settings(opts);
+        let mut backend = Backend::new(format!("char{}", self.alias), self.kind(line)?);
+        if self.backend.log.is_some() {
+            let fd = line.cx.fd(&FdKey::Log(self.alias.to_owned()))?;
+            backend.log = Some(line.fd_set(fd, &format!("{}-log", self.alias)));
         }
-        self.finish(line, opts, log)
-    }
-
-    /// The path of the log, if there is one.
-    fn log(&self, line: &mut Line<'_>) -> Result<Option<String>> {
-        if self.backend.log.is_none() {
-            return Ok(None);
-        }
-        let fd = line.cx.fd(&FdKey::Log(self.alias.to_owned()))?;
-        Ok(Some(line.fd_set(fd, &format!("{}-log", self.alias))))
-    }
-
-    fn finish(&self, line: &mut Line<'_>, mut opts: Opts, log: Option<String>) -> Result<()> {
-        if let Some(log) = log {
-            opts.set("logfile", log);
-            opts.set("logappend", "on");
-        }
-        line.argv.pair("-chardev", opts);
+        backend.write(line);
         Ok(())
     }
 
-    fn udp(&self) -> Result<Opts> {
+    fn kind(&self, line: &mut Line<'_>) -> Result<Kind> {
+        Ok(match self.kind {
+            ChardevType::Pty => Kind::Plain("pty"),
+            ChardevType::Null => Kind::Plain("null"),
+            ChardevType::Vc => Kind::Plain("vc"),
+            ChardevType::Stdio => Kind::Plain("stdio"),
+            ChardevType::Dev if self.alias.starts_with("parallel") => {
+                Kind::Path("parallel", self.path()?)
+            }
+            ChardevType::Dev => Kind::Path("serial", self.path()?),
+            ChardevType::Pipe => Kind::Path("pipe", self.path()?),
+            ChardevType::File => {
+                let fd = line.cx.fd(&FdKey::File(self.alias.to_owned()))?;
+                Kind::File(line.fd_set(fd, &format!("{}-source", self.alias)))
+            }
+            ChardevType::Udp => self.udp()?,
+            ChardevType::Tcp => Kind::Socket(self.tcp(line)?),
+            ChardevType::Unix => Kind::Socket(self.unix(line)?),
+            ChardevType::Spicevmc => Kind::Spicevmc(self.spice.to_owned()),
+            ChardevType::Spiceport => Kind::Named("spiceport", self.channel()?),
+            ChardevType::Dbus => Kind::Named("dbus", self.channel()?),
+            ChardevType::Vdagent => self.vdagent(),
+            ChardevType::Nmdm => return Err(unsupported("character device type 'nmdm'")),
+        })
+    }
+
+    fn channel(&self) -> Result<String> {
+        Ok(self.source()?.channel.clone().unwrap_or_default())
+    }
+
+    fn udp(&self) -> Result<Kind> {
         let find = |mode| self.backend.sources.iter().find(|source| source.mode == mode);
         let remote = find(Some(SocketMode::Connect)).or_else(|| find(None));
-        let local = find(Some(SocketMode::Bind));
-        let port = remote.and_then(|source| source.service.as_deref());
-        Ok(Opts::new("udp")
-            .with("id", self.id())
-            .with("host", remote.and_then(|source| source.host.as_deref()).unwrap_or_default())
-            .with("port", port.ok_or_else(|| self.lacks("a service to send to"))?)
-            .with("localaddr", local.and_then(|source| source.host.as_deref()).unwrap_or_default())
-            .with("localport", local.and_then(|source| source.service.as_deref()).unwrap_or("0")))
+        let port = remote.and_then(|source| source.service.clone());
+        let local = find(Some(SocketMode::Bind)).map(|source| {
+            let port = source.service.clone().unwrap_or_else(|| "0".to_owned());
+            (source.host.clone().unwrap_or_default(), port)
+        });
+        Ok(Kind::Udp {
+            remote: (
+                remote.and_then(|source| source.host.clone()).unwrap_or_default(),
+                port.ok_or_else(|| self.lacks("a service to send to"))?,
+            ),
+            local,
+        })
     }
 
-    fn tcp(&self, line: &mut Line<'_>) -> Result<Opts> {
+    fn tcp(&self, line: &mut Line<'_>) -> Result<Socket> {
         let source = self.source()?;
         let protocol = self.backend.protocol.as_ref().and_then(|protocol| protocol.kind);
-        let host = source.host.as_deref().ok_or_else(|| self.lacks("a host"))?;
-        let port = source.service.as_deref().ok_or_else(|| self.lacks("a service"))?;
+        let end = SocketEnd::Inet {
+            host: source.host.clone().ok_or_else(|| self.lacks("a host"))?,
+            port: source.service.clone().ok_or_else(|| self.lacks("a service"))?,
+            telnet: protocol == Some(WireProtocol::Telnet),
+        };
+        let tls = match source.tls.map_or(line.cx.config.chardev_tls, YesNo::is_yes) {
+            true => Some(self.credentials(line)?),
+            false => None,
+        };
+        Ok(Socket { tls, ..self.stream(end) })
+    }
+
+    /// Writes the credentials for TLS; their id.
+    fn credentials(&self, line: &mut Line<'_>) -> Result<String> {
         let config = &line.cx.config;
-        let tls = source.tls.map_or(config.chardev_tls, |tls| tls.is_yes());
-        let creds = format!("objchar{}_tls0", self.alias);
-        if tls {
-            let mut props = Props::object("tls-creds-x509", creds.clone())
-                .with("dir", config.chardev_tls_x509_cert_dir.clone())
-                .with("endpoint", if self.listens() { "server" } else { "client" })
-                .with("verify-peer", !self.listens() || config.chardev_tls_x509_verify);
-            if config.chardev_tls_x509_secret_uuid.is_some() {
-                let id = format!("char{}-secret0", self.alias);
-                let sealed = secret(line.cx, &id)?;
-                line.object(sealed);
-                props.set("passwordid", id);
-            }
-            line.object(props);
+        let id = format!("objchar{}_tls0", self.alias);
+        let mut props = Props::object("tls-creds-x509", id.clone())
+            .with("dir", config.chardev_tls_x509_cert_dir.clone())
+            .with("endpoint", if self.listens() { "server" } else { "client" })
+            .with("verify-peer", !self.listens() || config.chardev_tls_x509_verify);
+        if config.chardev_tls_x509_secret_uuid.is_some() {
+            let key = format!("char{}-secret0", self.alias);
+            let sealed = secret(line.cx, &key)?;
+            line.object(sealed);
+            props.set("passwordid", key);
         }
-        let mut opts =
-            Opts::new("socket").with("id", self.id()).with("host", host).with("port", port);
-        if protocol == Some(WireProtocol::Telnet) {
-            opts.set("telnet", "on");
-        }
-        self.direction(line, &mut opts, source.reconnect.as_ref());
-        if tls {
-            opts.set("tls-creds", creds);
-        }
-        Ok(opts)
+        line.object(props);
+        Ok(id)
     }
 
-    fn direction(&self, line: &Line<'_>, opts: &mut Opts, reconnect: Option<&Reconnect>) {
-        if self.listens() {
-            opts.set("server", "on");
-            opts.set("wait", "off");
+    fn unix(&self, line: &Line<'_>) -> Result<Socket> {
+        let end = if self.listens() {
+            SocketEnd::Fd(line.cx.fd(&FdKey::Listen(self.alias.to_owned()))?)
         } else {
-            set_reconnect(line, opts, reconnect);
-        }
+            SocketEnd::Unix(self.path()?)
+        };
+        Ok(self.stream(end))
     }
 
-    fn unix(&self, line: &Line<'_>) -> Result<Opts> {
-        let mut opts = Opts::new("socket").with("id", self.id());
-        if self.listens() {
-            opts.set("fd", line.cx.fd(&FdKey::Listen(self.alias.to_owned()))?);
-        } else {
-            opts.set("path", self.path()?);
-        }
-        let source = self.backend.sources.first();
+    fn stream(&self, end: SocketEnd) -> Socket {
+        let listens = self.listens();
+        let source = self.backend.sources.first().filter(|_| !listens);
         let reconnect = source.and_then(|source| source.reconnect.as_ref());
-        self.direction(line, &mut opts, reconnect);
-        Ok(opts)
+        Socket {
+            end,
+            listens,
+            wait: listens.then_some(false),
+            reconnect_seconds: reconnect_seconds(reconnect),
+            tls: None,
+        }
     }
 
-    fn vdagent(&self) -> Opts {
-        Opts::new("qemu-vdagent").with("id", self.id()).with("name", "vdagent")
-    }
-
-    fn agent_settings(&self, mut opts: Opts) -> Opts {
-        let Some(source) = self.backend.sources.first() else { return opts };
-        if let Some(copies) = source.clipboard.as_ref().and_then(|clipboard| clipboard.copypaste) {
-            opts.set("clipboard", on_off(copies.is_yes()));
+    fn vdagent(&self) -> Kind {
+        let source = self.backend.sources.first();
+        let clipboard = source.and_then(|source| source.clipboard.as_ref());
+        let mouse = source.and_then(|source| source.mouse.as_ref());
+        Kind::Vdagent {
+            clipboard: clipboard.and_then(|clipboard| clipboard.copypaste).map(YesNo::is_yes),
+            mouse: mouse.and_then(|mouse| mouse.mode).map(|mode| mode == MouseOwner::Client),
         }
-        if let Some(mode) = source.mouse.as_ref().and_then(|mouse| mouse.mode) {
-            opts.set("mouse", on_off(mode == MouseOwner::Client));
-        }
-        opts
     }
 }
 
-/// How long QEMU waits before it connects again.
-pub(crate) fn set_reconnect(line: &Line<'_>, opts: &mut Opts, reconnect: Option<&Reconnect>) {
-    let Some(reconnect) = reconnect else { return };
-    let Some(enabled) = reconnect.enabled else { return };
-    let seconds = if enabled.is_yes() { reconnect.timeout.unwrap_or(0) } else { 0 };
-    if line.has(Flag::ChardevReconnectMiliseconds) {
-        opts.set("reconnect-ms", u64::from(seconds) * 1000);
-    } else {
-        opts.set("reconnect", seconds);
-    }
+/// How long QEMU waits before it calls again; 0 never.
+pub(crate) fn reconnect_seconds(reconnect: Option<&Reconnect>) -> Option<u32> {
+    let reconnect = reconnect?;
+    let enabled = reconnect.enabled?;
+    Some(if enabled.is_yes() { reconnect.timeout.unwrap_or(0) } else { 0 })
 }

@@ -36,6 +36,8 @@ pub struct Context {
     pub cpu_nodes: BTreeMap<u32, u32>,
     /// From where the guest comes when it does not begin here, as `-incoming` takes it: `fd:7`, `defer`.
     pub incoming: Option<String>,
+    /// `PIPEWIRE_RUNTIME_DIR` of the daemon, for audio back ends that do not say where PipeWire is.
+    pub pipewire_dir: Option<String>,
     /// The address bits of the host's processor; 0 when unknown.
     pub host_address_bits: u32,
     /// Seconds since 1970.

@@ -7,6 +7,7 @@ use virtus_xml::domain::filesystem::{
 };
 
 use super::argv::{Opts, Props};
+use super::chardev::{Backend, Socket};
 use super::device::{alias, place, virtio};
 use super::line::Line;
 use super::storage::unsupported;
@@ -78,8 +79,7 @@ fn virtiofs(line: &mut Line<'_>, fs: &Filesystem) -> Result<()> {
     let path =
         stated.unwrap_or_else(|| format!("{}/{id}-fs.sock", line.cx.domain_dir(&line.domain.name)));
     let chardev = format!("chr-vu-{id}");
-    let opts = Opts::new("socket").with("id", chardev.clone()).with("path", path);
-    line.argv.pair("-chardev", opts);
+    Backend::socket(chardev.clone(), Socket::call(path)).write(line);
     let driver = fs.driver.as_ref();
     let mut props = virtio("vhost-user-fs", &fs.info, None, driver.map(|driver| &driver.virtio))?
         .with("id", id)

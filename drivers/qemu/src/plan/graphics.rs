@@ -27,7 +27,9 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
             GraphicsType::Sdl => sdl(line, graphics),
             GraphicsType::EglHeadless => egl(line, graphics),
             GraphicsType::Dbus => dbus(line, graphics)?,
-            other => return Err(unsupported(format!("graphics type '{other}'"))),
+            // A server beside QEMU shows the D-Bus display.
+            GraphicsType::Rdp => {}
+            GraphicsType::Desktop => return Err(unsupported("graphics type 'desktop'")),
         }
     }
     Ok(())

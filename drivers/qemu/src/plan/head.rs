@@ -8,6 +8,7 @@ use virtus_xml::domain::sound::SoundModel;
 use virtus_xml::value::{OnOff, YesNo};
 
 use super::argv::{Opts, Props, on_off};
+use super::chardev::{Backend, Socket};
 use super::line::Line;
 use super::storage::unsupported;
 use super::{clock_time, memory};
@@ -364,12 +365,7 @@ pub(crate) fn rom_firmware(line: &mut Line<'_>) {
 /// The monitor's back end.
 pub(crate) fn monitor(line: &mut Line<'_>) -> Result<()> {
     let fd = line.cx.fd(&super::context::FdKey::Monitor)?;
-    let chardev = Opts::new("socket")
-        .with("id", "charmonitor")
-        .with("fd", fd)
-        .with("server", "on")
-        .with("wait", "off");
-    line.argv.pair("-chardev", chardev);
+    Backend::socket("charmonitor", Socket::listening(fd)).write(line);
     line.argv.pair("-mon", "chardev=charmonitor,id=monitor,mode=control");
     Ok(())
 }

@@ -11,9 +11,9 @@ use super::argv::{Opts, Props};
 use super::context::{Context, short_name};
 use super::line::Line;
 use super::storage::unsupported;
-use virtus_xml::value::YesNo;
 use crate::caps::{Accel, Flag};
 use crate::machine::{is_ppc64, machine};
+use virtus_xml::value::YesNo;
 
 /// What is asked of one piece of memory.
 #[derive(Debug, Default)]
@@ -271,7 +271,10 @@ fn initial_kib(line: &Line<'_>) -> u64 {
 /// `-m` and, where the machine says which object its memory is, that object.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
-    let mut opts = Opts::default().with("size", format!("{}k", initial_kib(line)));
+    let initial = initial_kib(line);
+    // Only a guest that can grow may have a size that is no whole number of MiB.
+    let size = if domain.max_memory.is_some() { initial } else { initial & !0x3ff };
+    let mut opts = Opts::default().with("size", format!("{size}k"));
     if let Some(max) = &domain.max_memory {
         if max.slots > 0 {
             opts.set("slots", max.slots);
@@ -280,7 +283,7 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     }
     line.argv.pair("-m", opts);
     if let Some(id) = default_backend(line) {
-        let piece = Piece { id, kib: initial_kib(line), default_ram: true, ..Piece::default() };
+        let piece = Piece { id, kib: initial, default_ram: true, ..Piece::default() };
         for object in backend(line, &piece)? {
             line.object(object);
         }
@@ -317,12 +320,7 @@ pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
             line.argv.pair("-numa", opts);
             continue;
         }
-        let piece = Piece {
-            id: name.clone(),
-            kib,
-            node: Some(id),
-            ..Piece::default()
-        };
+        let piece = Piece { id: name.clone(), kib, node: Some(id), ..Piece::default() };
         let objects = backend(line, &piece)?;
         let plain = objects.len() == 1
             && objects[0].get("qom-type").and_then(|kind| kind.as_str())

@@ -10,8 +10,8 @@ use virtus_xml::domain::misc::{
 };
 use virtus_xml::value::OnOff;
 
-use super::argv::{Opts, Props};
-use super::chardev::End;
+use super::argv::Props;
+use super::chardev::{Backend, End, Socket};
 use super::context::FdKey;
 use super::device::{alias, place, virtio, virtio_model};
 use super::line::Line;
@@ -222,8 +222,7 @@ fn doorbell_shmem(line: &mut Line<'_>, shmem: &Shmem, id: &str) -> Result<()> {
         .as_ref()
         .and_then(|server| server.path.clone())
         .unwrap_or_else(|| format!("/var/lib/libvirt/shmem-{}-sock", shmem.name));
-    let opts = Opts::new("socket").with("id", format!("char{id}")).with("path", path);
-    line.argv.pair("-chardev", opts);
+    Backend::socket(format!("char{id}"), Socket::call(path)).write(line);
     Ok(())
 }
 

@@ -6,13 +6,16 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::address::Address;
 use virtus_xml::domain::interface::{Interface, InterfaceSource, InterfaceType, TeamingType};
 
-use super::argv::{Opts, Props};
-use super::chardev::set_reconnect;
+use super::argv::Props;
+use super::chardev::{Backend, Socket, reconnect_key, reconnect_seconds};
 use super::context::FdKey;
 use super::device::{alias, place, rom, virtio, virtio_model};
 use super::line::Line;
 use super::storage::unsupported;
 use crate::caps::Flag;
+
+/// How long QEMU waits before it calls a passt that has gone away.
+const PASST_RECONNECT_SECONDS: u32 = 5;
 
 /// Writes all interfaces.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -135,23 +138,13 @@ fn tap(line: &Line<'_>, net: &Interface, id: &str) -> Result<Props> {
 }
 
 fn user(line: &Line<'_>, net: &Interface, id: &str) -> Result<Props> {
-    let backend = net.backend.as_ref().and_then(|backend| backend.kind.as_deref());
-    if backend == Some("passt") {
-        let socket = format!(
-            "{}/{}-{id}.socket",
-            line.cx.dirs.passt,
-            super::context::short_name(line.cx.id, &line.domain.name)
-        );
-        let mut props = Props::new()
+    if is_passt(net) {
+        let (key, unit) = reconnect_key(line.has(Flag::NetdevStreamReconnectMiliseconds));
+        return Ok(Props::new()
             .with("type", "stream")
-            .with("addr", json!({ "type": "unix", "path": socket }))
-            .with("server", false);
-        if line.has(Flag::NetdevStreamReconnectMiliseconds) {
-            props.set("reconnect-ms", 5000);
-        } else {
-            props.set("reconnect", 5);
-        }
-        return Ok(props);
+            .with("addr", json!({ "type": "unix", "path": passt_socket(line, id) }))
+            .with("server", false)
+            .with(key, u64::from(PASST_RECONNECT_SECONDS) * unit));
     }
     let mut props = Props::new().with("type", "user");
     for ip in &net.ips {
@@ -169,17 +162,30 @@ fn user(line: &Line<'_>, net: &Interface, id: &str) -> Result<Props> {
     Ok(props)
 }
 
+/// Whether passt carries the packets, in user space and without privileges.
+pub(crate) fn is_passt(net: &Interface) -> bool {
+    net.backend.as_ref().and_then(|backend| backend.kind.as_deref()) == Some("passt")
+}
+
+fn passt_socket(line: &Line<'_>, id: &str) -> String {
+    let name = super::context::short_name(line.cx.id, &line.domain.name);
+    format!("{}/{name}-{id}.socket", line.cx.dirs.passt)
+}
+
 fn vhost_user_chardev(line: &mut Line<'_>, net: &Interface) -> Result<()> {
     let id = alias(&net.info)?;
-    let source = net.source.as_ref().ok_or_else(|| lacks(net, "a <source>"))?;
-    let path = source.path.as_deref().ok_or_else(|| lacks(net, "a socket path"))?;
-    let mut opts = Opts::new("socket").with("id", format!("char{id}")).with("path", path);
-    if source.mode.as_deref() == Some("server") {
-        opts.set("server", "on");
+    let socket = if is_passt(net) {
+        let reconnect_seconds = Some(PASST_RECONNECT_SECONDS);
+        Socket { reconnect_seconds, ..Socket::call(passt_socket(line, id)) }
     } else {
-        set_reconnect(line, &mut opts, source.reconnect.as_ref());
-    }
-    line.argv.pair("-chardev", opts);
+        let source = net.source.as_ref().ok_or_else(|| lacks(net, "a <source>"))?;
+        let path = source.path.as_deref().ok_or_else(|| lacks(net, "a socket path"))?;
+        let listens = source.mode.as_deref() == Some("server");
+        let reconnect = source.reconnect.as_ref().filter(|_| !listens);
+        let reconnect_seconds = reconnect_seconds(reconnect);
+        Socket { listens, reconnect_seconds, ..Socket::call(path) }
+    };
+    Backend::socket(format!("char{id}"), socket).write(line);
     Ok(())
 }
 
@@ -211,7 +217,6 @@ pub(crate) fn device(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Res
             .maybe("failover", is_persistent(net).then_some(true))
     } else {
         let model = match model(net) {
-            "netfront" => return Err(unsupported("interface model 'netfront'")),
             "" => return Err(unsupported("an interface without a model")),
             other => other,
         };

@@ -217,7 +217,8 @@ pub(crate) fn environment(line: &Line<'_>) -> Vec<(String, Option<String>)> {
     for audio in &line.domain.devices.audios {
         let variable = match audio.kind {
             AudioType::Pipewire => {
-                audio.runtime_dir.clone().map(|dir| ("PIPEWIRE_RUNTIME_DIR", dir))
+                let dir = audio.runtime_dir.as_ref().or(line.cx.pipewire_dir.as_ref());
+                dir.map(|dir| ("PIPEWIRE_RUNTIME_DIR", dir.clone()))
             }
             AudioType::Sdl => audio.driver.clone().map(|driver| ("SDL_AUDIODRIVER", driver)),
             _ => None,

@@ -5,6 +5,7 @@ use virtus_api::Result;
 use virtus_xml::domain::tpm::{Tpm, TpmBackendType, TpmModel};
 
 use super::argv::{Opts, Props};
+use super::chardev::{Backend, Socket};
 use super::context::FdKey;
 use super::device::{alias, place};
 use super::line::Line;
@@ -52,8 +53,7 @@ fn backend(line: &mut Line<'_>, tpm: &Tpm, id: &str) -> Result<()> {
             };
             let path =
                 path.ok_or_else(|| unsupported("a TPM without the socket of its emulator"))?;
-            let chardev = Opts::new("socket").with("id", "chrtpm").with("path", path);
-            line.argv.pair("-chardev", chardev);
+            Backend::socket("chrtpm", Socket::call(path)).write(line);
             Opts::new("emulator").with("id", format!("tpm-{id}")).with("chardev", "chrtpm")
         }
     };

@@ -5,7 +5,8 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::device::Device;
 use virtus_xml::domain::video::{Video, VideoBackend, VideoType};
 
-use super::argv::{Opts, Props};
+use super::argv::Props;
+use super::chardev::{Backend, Socket};
 use super::context::FdKey;
 use super::device::{alias, place, virtio};
 use super::line::Line;
@@ -22,8 +23,7 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
         if is_vhost_user(video) {
             let id = alias(&video.info)?;
             let fd = line.cx.fd(&FdKey::VhostUserVideo(id.to_owned()))?;
-            let opts = Opts::new("socket").with("id", format!("chr-vu-{id}")).with("fd", fd);
-            line.argv.pair("-chardev", opts);
+            Backend::socket(format!("chr-vu-{id}"), Socket::open(fd)).write(line);
         }
         let card = device(line, video, at == 0)?;
         line.device(card);

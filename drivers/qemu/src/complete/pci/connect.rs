@@ -60,7 +60,7 @@ pub(super) fn of(domain: &Domain, caps: &Capabilities, slot: Slot) -> Connect {
                 return kinds.pcie;
             }
             match net.model.as_ref().map(|model| model.kind.as_str()) {
-                Some("usb-net" | "spapr-vlan" | "lan9118" | "smc91c111" | "netfront") => none,
+                Some("usb-net" | "spapr-vlan" | "lan9118" | "smc91c111") => none,
                 Some("virtio" | "virtio-non-transitional") => kinds.virtio,
                 Some("e1000e" | "igb") | None => kinds.pcie,
                 Some(_) => kinds.pci,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use virtus_qemu::caps::{Capabilities, Flag, GicVersion, Machine};
-use virtus_qemu::complete::Defaults;
+use virtus_qemu::complete::{Defaults, HostAudio};
 use virtus_qemu::firmware::{Firmware, in_force};
 use virtus_qemu::plan::{
     Config, Context, Descriptor, Dirs, FdKey, HugePages, Sealed, What, descriptors,
@@ -14,7 +14,6 @@ use virtus_qemu::validate::Host;
 use virtus_xml::Domain;
 use virtus_xml::domain::graphics::GraphicsType;
 use virtus_xml::domain::interface::InterfaceType;
-use virtus_xml::domain::sound::AudioType;
 use virtus_xml::value::YesNo;
 
 use crate::{Case, Corpus};
@@ -55,15 +54,11 @@ fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, String> {
 pub(super) fn defaults(corpus: &Corpus, params: &Value) -> Result<Defaults, String> {
     let flags = params["parse_flags"].as_array().cloned().unwrap_or_default();
     let config = &params["driver_config"];
-    let driver = params["env"]["QEMU_AUDIO_DRV"].as_str();
+    let env = |name: &str| params["env"][name].as_str();
     Ok(Defaults {
         abi_update: flags.iter().any(|flag| flag == "abi-update"),
-        nvram_dir: "/var/lib/libvirt/qemu/nvram".to_owned(),
-        host_audio: driver.and_then(|word| match word {
-            "sdl" => Some(AudioType::Sdl),
-            "alsa" => Some(AudioType::Alsa),
-            _ => None,
-        }),
+        dirs: dirs(),
+        host_audio: HostAudio::of_variables(env("QEMU_AUDIO_DRV"), env("SDL_AUDIODRIVER")),
         vnc_allow_host_audio: truth(&config["vnc_allow_host_audio"]).unwrap_or(false),
         nographics_allow_host_audio: truth(&config["nographics_allow_host_audio"]).unwrap_or(false),
         firmwares: firmwares(corpus)?,
@@ -179,7 +174,6 @@ pub(super) fn prepare(domain: &mut Domain, params: &Value) {
 
 /// The context of a live definition.
 pub(super) fn context(domain: &Domain, params: &Value) -> Context {
-    let lib = "/var/lib/libvirt/qemu".to_owned();
     let mut secrets = BTreeMap::new();
     let sealed = Sealed {
         data: "9eao5F8qtkGt+seB1HYivWIxbtwUu6MQtg1zpj/oDtUsPr1q8wBYM91uEHCn6j/1".to_owned(),
@@ -195,18 +189,11 @@ pub(super) fn context(domain: &Domain, params: &Value) -> Context {
     for hostdev in &domain.devices.hostdevs {
         peers.insert(hostdev.info.alias.clone().unwrap_or_default(), "/dev/sg0".to_owned());
     }
-    let dir = format!("{lib}/domain--1-{}", domain.name);
+    let dir = format!("{}/domain--1-{}", dirs().lib, domain.name);
     peers.insert("pr-helper0".to_owned(), format!("{dir}/pr-helper0.sock"));
     Context {
         id: -1,
-        dirs: Dirs {
-            channel: "/var/run/libvirt/qemu/channel".to_owned(),
-            ram: format!("{lib}/ram"),
-            nvram: format!("{lib}/nvram"),
-            dbus: "/var/run/libvirt/qemu/dbus".to_owned(),
-            passt: "/var/run/libvirt/qemu/passt".to_owned(),
-            lib,
-        },
+        dirs: dirs(),
         config: config(params),
         hugetlbfs: vec![
             HugePages { mount: "/dev/hugepages2M".to_owned(), size_kib: 2048, default: true },
@@ -219,10 +206,24 @@ pub(super) fn context(domain: &Domain, params: &Value) -> Context {
         host_cpu: None,
         auto_nodes: vec![0, 1, 2, 3],
         cpu_nodes: (0..64).map(|cpu| (cpu, cpu / 4)).collect(),
+        pipewire_dir: params["env"]["PIPEWIRE_RUNTIME_DIR"].as_str().map(str::to_owned),
         incoming: params["migrate_fd"].as_i64().map(|fd| format!("fd:{fd}")),
         host_address_bits: 64,
         now: 1_234_567_890,
         zone_seconds: -1800,
+    }
+}
+
+/// The driver's folders.
+fn dirs() -> Dirs {
+    let lib = "/var/lib/libvirt/qemu".to_owned();
+    Dirs {
+        channel: "/var/run/libvirt/qemu/channel".to_owned(),
+        ram: format!("{lib}/ram"),
+        nvram: format!("{lib}/nvram"),
+        dbus: "/var/run/libvirt/qemu/dbus".to_owned(),
+        passt: "/var/run/libvirt/qemu/passt".to_owned(),
+        lib,
     }
 }
 
