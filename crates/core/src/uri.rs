@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Connection URIs: `driver[+transport]://[user@][host][:port]/[path][?parameters]`.
+//! Connection URIs: `driver[+transport]://[user@][host][:port]/[path][?parameters][#fragment]`.
 
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub struct Uri {
     pub path: String,
     /// Query parameters in their order, decoded.
     pub parameters: Vec<(String, String)>,
+    /// What follows `#`, decoded.
+    pub fragment: Option<String>,
 }
 
 impl Uri {
@@ -46,7 +48,10 @@ impl Uri {
             Some((scheme, transport)) => (scheme, Some(transport.to_owned())),
             None => (scheme, None),
         };
-        let rest = rest.split_once('#').map_or(rest, |(rest, _fragment)| rest);
+        let (rest, fragment) = match rest.split_once('#') {
+            Some((rest, fragment)) => (rest, Some(fragment)),
+            None => (rest, None),
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut uri = Self { scheme: scheme.to_owned(), transport, ..Self::default() };
         let path = match rest.strip_prefix("//") {
@@ -60,8 +65,15 @@ impl Uri {
         uri.path = decode(path).ok_or_else(|| wrong("the path has a bad % escape"))?;
         for pair in query.split(['&', ';']).filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if name.is_empty() {
+                continue;
+            }
             let both = decode(name).zip(decode(value));
             uri.parameters.push(both.ok_or_else(|| wrong("a parameter has a bad % escape"))?);
+        }
+        if let Some(fragment) = fragment {
+            uri.fragment =
+                Some(decode(fragment).ok_or_else(|| wrong("the fragment has a bad % escape"))?);
         }
         Ok(uri)
     }
@@ -153,6 +165,10 @@ impl fmt::Display for Uri {
             f.write_str("=")?;
             encode(f, value, "/:@")?;
         }
+        if let Some(fragment) = &self.fragment {
+            f.write_str("#")?;
+            encode(f, fragment, "/!$&'()*+,;=:@?")?;
+        }
         Ok(())
     }
 }
@@ -163,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_full_uri_comes_apart_and_together() {
-        let text = "qemu+ssh://root@[::1]:2222/system?socket=/run/x&no_verify=1";
+        let text = "qemu+ssh://root@[::1]:2222/system?socket=/run/x&no_verify=1#a%20b";
         let uri = Uri::parse(text).unwrap();
         assert_eq!(uri.scheme, "qemu");
         assert_eq!(uri.transport.as_deref(), Some("ssh"));
@@ -171,7 +187,14 @@ mod tests {
         assert_eq!(uri.port, Some(2222));
         assert_eq!(uri.path, "/system");
         assert_eq!(uri.parameter("socket"), Some("/run/x"));
+        assert_eq!(uri.fragment.as_deref(), Some("a b"));
         assert_eq!(uri.to_string(), text);
+    }
+
+    #[test]
+    fn parameters_without_a_name_are_passed_over() {
+        let uri = Uri::parse("test:///?=x&&a&b=").unwrap();
+        assert_eq!(uri.to_string(), "test:///?a=&b=");
     }
 
     #[test]

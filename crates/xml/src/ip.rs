@@ -82,6 +82,12 @@ impl IpAddress {
         Some(self.masked(Self::netmask(self.family(), prefix)?))
     }
 
+    /// Whether it is the address by which a host calls itself.
+    #[must_use]
+    pub fn is_localhost(self) -> bool {
+        self.0 == Ipv4Addr::LOCALHOST || self.0 == Ipv6Addr::LOCALHOST
+    }
+
     /// How many bits a mask sets; `None` if they are not the first ones.
     #[must_use]
     pub fn prefix_of_mask(self) -> Option<u32> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The table of checks: one row for each family and kind that can be run.
 
+mod addresses;
 mod documents;
 mod networks;
 mod qemuxmlconf;
@@ -69,6 +70,15 @@ pub const TABLE: &[Row] = &[
     asked("storageutil", "xml2xml", storage::gluster),
     asked("storagevolxml2xml", "xml2xml", storage::volume),
     asked("secretxml2xml", "xml2xml", networks::xml2xml::<Secret>),
+    asked("sockaddr", "sockaddr-format", addresses::format),
+    asked("sockaddr", "sockaddr-islocalhost", addresses::is_localhost),
+    asked("sockaddr", "sockaddr-masknetwork", addresses::mask_network),
+    asked("sockaddr", "sockaddr-netmask", addresses::netmask),
+    asked("sockaddr", "sockaddr-numeric", addresses::numeric),
+    asked("sockaddr", "sockaddr-parse", addresses::parse),
+    asked("sockaddr", "sockaddr-range", addresses::range),
+    asked("sockaddr", "sockaddr-wildcard", addresses::wildcard),
+    asked("uri", "uri", addresses::uri),
 ];
 
 fn expects_xml(case: &Case) -> bool {
