@@ -10,4 +10,5 @@ pub mod net;
 pub mod node;
 pub mod pidfile;
 pub mod process;
+pub mod sysinfo;
 pub mod user;

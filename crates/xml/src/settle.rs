@@ -5,6 +5,7 @@
 //! Invariant: settling twice is settling once; a settled document that is written and read again is the same.
 
 mod chardev;
+mod controllers;
 mod disk;
 mod graphics;
 mod tuning;
@@ -20,6 +21,7 @@ use crate::chance::Chance;
 use crate::domain::clock::Clock;
 use crate::domain::controller::ControllerType;
 use crate::domain::device::Master;
+use crate::domain::filesystem::Filesystem;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
 use crate::domain::tuning::Vcpu;
@@ -312,6 +314,7 @@ impl Domain {
                 hostdev.managed.get_or_insert(crate::value::YesNo::No);
             }
         }
+        self.body.devices.filesystems.iter_mut().for_each(Filesystem::settle);
         for redirdev in &mut self.body.devices.redirdevs {
             redirdev.bus.get_or_insert_with(|| "usb".to_owned());
         }

@@ -11,7 +11,6 @@
 mod addresses;
 mod audio;
 mod builtin;
-mod controllers;
 mod cpu;
 mod devices;
 mod firmware;
@@ -58,7 +57,7 @@ pub fn complete(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -
     audio::add(domain, defaults);
     cpu::settle(domain, caps)?;
     devices::settle(domain, caps, defaults)?;
-    controllers::add(domain)?;
+    domain.add_needed_controllers();
     devices::settle_controllers(domain, caps, defaults)?;
     addresses::assign(domain, caps, defaults.abi_update)
 }

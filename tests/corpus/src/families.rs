@@ -4,6 +4,7 @@
 mod addresses;
 mod documents;
 mod networks;
+mod host;
 mod qemuxmlconf;
 mod status;
 mod storage;
@@ -44,12 +45,14 @@ const fn besides(
 /// All checks. What is not here counts as not passed.
 pub const TABLE: &[Row] = &[
     besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
+    asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),
     asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),
+    asked("lxcxml2xml", "xml2xml", documents::generic),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
     asked("qemuxmlactive", "activexml2inactivexml", qemuxmlconf::active_to_inactive),
@@ -78,6 +81,7 @@ pub const TABLE: &[Row] = &[
     asked("sockaddr", "sockaddr-parse", addresses::parse),
     asked("sockaddr", "sockaddr-range", addresses::range),
     asked("sockaddr", "sockaddr-wildcard", addresses::wildcard),
+    asked("sysinfo", "text2xml", host::sysinfo),
     asked("uri", "uri", addresses::uri),
 ];
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<filesystem>`: a folder of the host in the guest.
 
+use super::Domain;
 use super::device::{Device, VirtioOptions};
 use super::disk::VirtioModel;
 use super::idmap::IdMap;
 use super::storage::ImageFormat;
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 use crate::value::OnOff;
 
 element! {
@@ -140,4 +141,32 @@ element! {
 element! {
     /// `<target dir='…'/>`: the mount tag, or the path in a container.
     pub struct FilesystemTarget { required dir: String = "dir" }
+}
+
+impl Filesystem {
+    /// Fills in whose permissions count, and brings the size of a filesystem in memory to KiB.
+    pub(crate) fn settle(&mut self) {
+        if self.source.as_ref().is_none_or(|source| source.socket.is_none()) {
+            self.accessmode.get_or_insert(AccessMode::Passthrough);
+        }
+        if self.kind == FilesystemType::Ram
+            && let Some(source) = &mut self.source
+            && let Some(usage) = source.usage
+        {
+            let unit = source.units.as_deref().map_or(Some(1024), units::factor);
+            if let Some(bytes) = unit.and_then(|unit| usage.checked_mul(unit)) {
+                source.usage = Some(bytes / 1024);
+                source.units = Some("KiB".to_owned());
+            }
+        }
+    }
+}
+
+impl Domain {
+    /// The filesystem that a container has at `target`.
+    #[must_use]
+    pub fn filesystem_at(&self, target: &str) -> Option<&Filesystem> {
+        let at = |fs: &&Filesystem| fs.target.as_ref().is_some_and(|known| known.dir == target);
+        self.devices.filesystems.iter().find(at)
+    }
 }

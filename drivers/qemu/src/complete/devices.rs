@@ -8,7 +8,6 @@ use virtus_xml::domain::chardev::{
 };
 use virtus_xml::domain::controller::{Controller, ControllerType};
 use virtus_xml::domain::disk::{CacheMode, Disk, DiskDriver, VirtioModel};
-use virtus_xml::domain::filesystem::AccessMode;
 use virtus_xml::domain::graphics::{Graphics, GraphicsType, Listen, ListenType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::input::{InputBus, InputType};
@@ -86,12 +85,6 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
             && backend.path.as_deref().unwrap_or_default().is_empty()
         {
             backend.path = Some("/dev/random".to_owned());
-        }
-    }
-    for fs in &mut devices.filesystems {
-        let socket = fs.source.as_ref().is_some_and(|source| source.socket.is_some());
-        if fs.accessmode.is_none() && !socket {
-            fs.accessmode = Some(AccessMode::Passthrough);
         }
     }
     for input in &mut devices.inputs {

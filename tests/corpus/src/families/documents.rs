@@ -7,10 +7,17 @@ use crate::{Case, Corpus, Verdict, compare};
 
 /// A domain document read and written, with what is missing filled in from the suite's chance.
 pub(super) fn domain(text: &str, parse: ParseFlags, format: FormatFlags) -> Result<String, String> {
-    let mut parsed = Domain::parse(text, parse).map_err(|error| error.to_string())?;
-    parsed.value.name_missing([0x52, 0x54, 0], &mut chance);
-    Ok(parsed.value.format(format | FormatFlags::SECURE))
+    Ok(parse_domain(text, parse)?.format(format | FormatFlags::SECURE))
 }
+
+fn parse_domain(text: &str, parse: ParseFlags) -> Result<Domain, String> {
+    let mut parsed = Domain::parse(text, parse).map_err(|error| error.to_string())?.value;
+    parsed.name_missing([0x52, 0x54, 0], &mut chance);
+    Ok(parsed)
+}
+
+/// That of the suite's host.
+const HOST_ARCH: &str = "x86_64";
 
 /// The random numbers of libvirt's suite: 0, 1, 2, …
 pub(super) fn chance(bytes: &mut [u8]) {
@@ -53,11 +60,22 @@ pub(super) fn generic(corpus: &Corpus, case: &Case) -> Verdict {
     } else {
         (ParseFlags::empty(), FormatFlags::empty())
     };
-    let actual = domain(&case.read(corpus)?, parse, format)?;
+    let mut parsed = parse_domain(&case.read(corpus)?, parse)?;
+    parsed.body.os.kind.arch.get_or_insert_with(|| HOST_ARCH.to_owned());
+    parsed.add_needed_controllers();
+    let actual = parsed.format(format | FormatFlags::SECURE);
     compare::text(&case.read_expected(corpus, "xml")?, &actual)
 }
 
 pub(super) fn generic_refused(corpus: &Corpus, case: &Case) -> Verdict {
     let text = case.read(corpus)?;
     compare::refused(&domain(&text, ParseFlags::INACTIVE, FormatFlags::INACTIVE))
+}
+
+/// Whether a container has a filesystem at a path.
+pub(super) fn filesystem_at(corpus: &Corpus, case: &Case) -> Verdict {
+    let text = corpus.read(case.param("xml").ok_or("no document")?)?;
+    let parsed = Domain::parse(&text, ParseFlags::empty()).map_err(|error| error.to_string())?;
+    let found = parsed.value.filesystem_at(case.param("target").unwrap_or_default()).is_some();
+    if case.params["found"] == found { Ok(()) } else { Err(format!("found: {found}")) }
 }

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The controllers that devices need and nobody has defined.
 
-use virtus_api::Result;
-use virtus_xml::Domain;
-use virtus_xml::domain::address::Address;
-use virtus_xml::domain::chardev::ChardevTargetType;
-use virtus_xml::domain::controller::ControllerType;
-use virtus_xml::domain::disk::DiskBus;
-use virtus_xml::domain::hostdev::HostdevType;
+use crate::domain::Domain;
+use crate::domain::address::{Address, DriveAddress};
+use crate::domain::chardev::ChardevTargetType;
+use crate::domain::controller::{Controller, ControllerType};
+use crate::domain::device::Device;
+use crate::domain::disk::DiskBus;
+use crate::domain::hostdev::HostdevType;
 
-use super::builtin::{add_controller, has_controller};
+impl Domain {
+    /// Adds the controllers that devices need and nobody has defined, in libvirt's order. A hypervisor calls
+    /// it once it has added the devices that it brings itself.
+    pub fn add_needed_controllers(&mut self) {
+        add(self);
+    }
+}
 
-/// Adds them, in libvirt's order.
-pub(super) fn add(domain: &mut Domain) -> Result<()> {
+fn add(domain: &mut Domain) {
     assign_scsi_hostdevs(domain);
     for (bus, kind) in [
         (DiskBus::Scsi, ControllerType::Scsi),
@@ -46,7 +51,16 @@ pub(super) fn add(domain: &mut Domain) -> Result<()> {
         .find(|controller| controller.kind == ControllerType::Scsi)
         .and_then(|controller| controller.model.clone());
     add_up_to(domain, ControllerType::Scsi, last, model.as_deref());
-    Ok(())
+}
+
+fn has_controller(domain: &Domain, kind: ControllerType, index: u32) -> bool {
+    domain.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(index))
+}
+
+fn add_controller(domain: &mut Domain, kind: ControllerType, index: u32, model: Option<&str>) {
+    let model = model.map(str::to_owned);
+    let controller = Controller { kind, index: Some(index), model, ..Controller::default() };
+    domain.body.devices.insert_controller(controller);
 }
 
 fn drive_controller(address: Option<&Address>) -> Option<u32> {
@@ -111,7 +125,6 @@ fn smartcards(domain: &mut Domain) {
 
 /// Gives SCSI devices of the host the first free units.
 fn assign_scsi_hostdevs(domain: &mut Domain) {
-    use virtus_xml::domain::address::DriveAddress;
     for at in 0..domain.devices.hostdevs.len() {
         let hostdev = &domain.devices.hostdevs[at];
         if hostdev.kind != HostdevType::Scsi || hostdev.info.address.is_some() {
@@ -119,8 +132,7 @@ fn assign_scsi_hostdevs(domain: &mut Domain) {
         }
         let used = |controller: u32, unit: u32| {
             let place = Address::Drive(DriveAddress { controller, bus: 0, target: 0, unit });
-            let disk =
-                |info: &virtus_xml::domain::device::Device| info.address.as_ref() == Some(&place);
+            let disk = |info: &Device| info.address.as_ref() == Some(&place);
             domain
                 .devices
                 .disks
