@@ -227,7 +227,7 @@ impl Domain {
                     "per-device boot elements cannot be used together with os/boot elements",
                 ));
             }
-        } else if self.os.boot.is_empty() && self.is_hvm() {
+        } else if self.os.boot.is_empty() && self.is_hvm() && self.bootloader.is_none() {
             self.body.os.boot.push(BootDevice { dev: BootDev::Hd });
         }
         let menu = &mut self.body.os.bootmenu;

@@ -36,8 +36,28 @@ fn identity(
     compare::text(&text, &through(&text)?)
 }
 
+/// Nor may anything in it be unknown.
+fn whole_domain(text: &str, flags: ParseFlags) -> Result<String, String> {
+    let parsed = Domain::parse(text, flags).map_err(|error| error.to_string())?;
+    match parsed.warnings.first() {
+        Some(warning) => Err(format!("line {}: {}", warning.line, warning.text)),
+        None => Ok(parsed.value.format(FormatFlags::INACTIVE | FormatFlags::SECURE)),
+    }
+}
+
 pub(super) fn domain_identity(corpus: &Corpus, case: &Case) -> Verdict {
-    identity(corpus, case, |text| domain(text, ParseFlags::INACTIVE, FormatFlags::INACTIVE))
+    identity(corpus, case, |text| whole_domain(text, ParseFlags::INACTIVE))
+}
+
+/// All of a document is known, and the same document comes of what is written.
+pub(super) fn domain_is_known(corpus: &Corpus, case: &Case) -> Verdict {
+    let once = whole_domain(&case.read(corpus)?, ParseFlags::INACTIVE)?;
+    compare::text(&once, &whole_domain(&once, ParseFlags::INACTIVE)?)
+}
+
+/// A document that a driver made from something else: it is settled only when somebody defines it.
+pub(super) fn raw_domain_identity(corpus: &Corpus, case: &Case) -> Verdict {
+    identity(corpus, case, |text| whole_domain(text, ParseFlags::RAW))
 }
 
 pub(super) fn capabilities_identity(corpus: &Corpus, case: &Case) -> Verdict {
