@@ -7,6 +7,7 @@ use virtus_api::Result;
 use crate::cpuset::CpuSet;
 use crate::domain::cpu::{Interconnects, MaxPhysAddr, NumaCache, Sibling, Topology};
 use crate::reader::{self, Element, Node, ParseFlags, Parsed};
+use crate::schema::Shape;
 use crate::units::Kib;
 use crate::value::{OnOff, YesNo};
 use crate::writer::{FormatFlags, Writer};
@@ -336,6 +337,7 @@ fn read_counted<T: Element>(node: Node<'_>, item: &'static str) -> Result<Vec<T>
 }
 
 impl Element for Cells {
+    const SHAPE: &'static Shape = shape!(Cells: required u32 = "num", many Cell = "cell");
     fn read(node: Node<'_>) -> Result<Self> {
         read_counted(node, "cell").map(|cells| Self { cells })
     }
@@ -345,6 +347,7 @@ impl Element for Cells {
 }
 
 impl Element for Cpus {
+    const SHAPE: &'static Shape = shape!(Cpus: required u32 = "num", many HostThread = "cpu");
     fn read(node: Node<'_>) -> Result<Self> {
         read_counted(node, "cpu").map(|cpus| Self { cpus })
     }

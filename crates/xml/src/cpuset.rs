@@ -3,6 +3,7 @@
 //!
 //! Invariant: the ranges are sorted, do not touch, and no number reaches [`LIMIT`]; so a set is small however it was written.
 
+use crate::schema::Data;
 use crate::value::{Allowed, Value};
 use crate::writer::Escaped;
 
@@ -144,6 +145,7 @@ impl std::fmt::Display for CpuSet {
 
 impl Value for CpuSet {
     const ALLOWED: Allowed = Allowed::A("numbers below 16384 and ranges, such as 0-3,8,^2");
+    const DATA: Data = Data::Pattern(r"([0-9]+(-[0-9]+)?|\^[0-9]+)(,([0-9]+(-[0-9]+)?|\^[0-9]+))*");
     fn parse(text: &str) -> Option<Self> {
         // One bit per number: what a long text costs is its length, not what it repeats.
         let mut bits = Bits::default();

@@ -20,7 +20,9 @@
 //!     then Self::check                            // optional: settles what was read, refuses what contradicts itself
 //! }
 //! ```
-//! The order of the fields is the order in which they are written.
+//! The order of the fields is the order in which they are written. A declaration may end with `schema { … }`
+//! (before `then`): what is allowed with the validate flag is then narrower than what the fields can hold;
+//! `describe.rs` has its words.
 
 /// A set of words: an enum that is written in exactly one way each. `also "old" = Variant;` reads an old word, too.
 macro_rules! spellings {
@@ -63,21 +65,27 @@ macro_rules! spellings {
     };
 }
 
-/// An element: its struct, its reader and its writer.
+/// An element: its struct, its reader, its writer and its schema.
 macro_rules! element {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
             $( $(#[$fmeta:meta])* $kind:ident $field:ident : $ty:ty $(= $tag:literal)? ),* $(,)?
         }
+        $(schema { $($schema:tt)* })?
         $(then $check:path)?
     ) => {
         part! {
             $(#[$meta])*
             pub struct $name { $( $(#[$fmeta])* $kind $field : $ty $(= $tag)? ),* }
+            $(schema { $($schema)* })?
         }
 
         impl $crate::reader::Element for $name {
+            const SHAPE: &'static $crate::schema::Shape = &$crate::schema::Shape {
+                name: concat!(module_path!(), "::", stringify!($name)),
+                pieces: <$name as $crate::reader::Part>::PIECES,
+            };
             fn read(node: $crate::reader::Node<'_>) -> virtus_api::Result<Self> {
                 let mut value = Self::default();
                 node.fill(&mut value)?;
@@ -101,6 +109,7 @@ macro_rules! part {
         pub struct $name:ident {
             $( $(#[$fmeta:meta])* $kind:ident $field:ident : $ty:ty $(= $tag:literal)? ),* $(,)?
         }
+        $(schema { $($schema:tt)* })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,6 +118,10 @@ macro_rules! part {
         impl $crate::reader::Part for $name {
             const ATTRS: &'static [&'static str] = &[$( $( field_name!(attrs $kind $tag) ,)? )*];
             const CHILDREN: &'static [&'static str] = &[$( $( field_name!(children $kind $tag) ,)? )*];
+            const PIECES: &'static [$crate::schema::Piece] = &[
+                $( $crate::schema::Piece::Part(pieces!($($schema)*)), )?
+                $( field_piece!($kind $ty $(, $tag)?), )*
+            ];
 
             fn attr(&mut self, name: &str, value: $crate::reader::Source<'_>) -> virtus_api::Result<bool> {
                 let _ = (name, &value);

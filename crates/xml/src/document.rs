@@ -12,6 +12,8 @@ use crate::writer::{FormatFlags, Writer};
 pub trait Document: Element {
     /// The root's name.
     const ROOT: &'static str;
+    /// libvirt's name of its schema, where it is not that of the root.
+    const SCHEMA: &'static str = Self::ROOT;
     /// What errors about the text as such call it, in libvirt's way: `(network_definition)`.
     const WHAT: &'static str;
     /// Which part of the system speaks in its errors.
@@ -32,6 +34,7 @@ pub trait Document: Element {
     fn parse(text: &str, flags: ParseFlags) -> Result<Parsed<Self>> {
         reader::parse_for(Self::DOMAIN, text, Self::WHAT, flags, |root| {
             root.expect(Self::ROOT)?;
+            root.conform(Self::SHAPE)?;
             let mut document = Self::read(root)?;
             if !flags.contains(ParseFlags::RAW) {
                 document.settle(flags)?;
@@ -56,7 +59,7 @@ pub trait Document: Element {
 #[macro_export]
 macro_rules! for_all_documents {
     ($call:ident) => {
-        $call!(Network, PoolCapabilities, PoolSources, Secret, StoragePool, Volume)
+        $call! { Network, PoolCapabilities, PoolSources, Secret, StoragePool, Volume }
     };
 }
 

@@ -41,6 +41,7 @@ use uuid::Uuid;
 use virtus_api::Result;
 
 use crate::reader::{self, Element, Node, ParseFlags, Parsed, Part};
+use crate::schema::{Shape, kinds};
 use crate::value::YesNo;
 use crate::writer::{FormatFlags, Writer};
 
@@ -115,6 +116,7 @@ part! {
 pub struct GenId(pub Option<Uuid>);
 
 impl Element for GenId {
+    const SHAPE: &'static Shape = shape!(GenId: text kinds::MaybeUuid);
     fn read(node: Node<'_>) -> Result<Self> {
         if node.text().trim().is_empty() {
             Ok(Self(None))
@@ -190,6 +192,7 @@ impl Domain {
     pub fn parse(text: &str, flags: ParseFlags) -> Result<Parsed<Self>> {
         reader::parse(text, "(domain_definition)", flags, |root| {
             root.expect("domain")?;
+            root.conform(Self::SHAPE)?;
             let mut domain = Self::read(root)?;
             if !flags.contains(ParseFlags::RAW) {
                 domain.settle(flags)?;
@@ -217,6 +220,14 @@ impl Domain {
 }
 
 impl Element for Domain {
+    const SHAPE: &'static Shape = shape!(Domain:
+        required DomainType = "type",
+        attr i32 = "id",
+        part Body,
+        pieces (qemu::PIECES),
+        foreign (lxc::NAMESPACE) lxc::Namespace = "namespace",
+        pieces (foreign::PIECES)
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let mut domain = Self { kind: node.need("type")?, ..Self::default() };
         for (name, value) in node.attrs() {

@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use crate::domain::cpu::{CpuFeature, CpuModel, MaxPhysAddr};
 use crate::reader::{self, Element, Node, ParseFlags, Parsed};
+use crate::schema::Shape;
 use crate::units::Kib;
 use crate::value::YesNo;
 use crate::writer::{FormatFlags, Writer};
@@ -212,6 +213,13 @@ impl Facility {
 }
 
 impl Element for CpuModeFacility {
+    const SHAPE: &'static Shape = shape!(CpuModeFacility:
+        required String = "name",
+        required YesNo = "supported",
+        many Choices = "enum",
+        case "name" ["custom"] { many ModelLine = "model", many (required String = "model", some (required String = "name") = "feature") = "blockers" },
+        part HostModel
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         use crate::reader::Part;
         let mut mode = Self {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How libvirt's objects look on paper: text -> typed values -> text.
 //!
-//! One declaration ([`element!`], [`spellings!`]) gives an element its struct, its reader and its writer;
+//! One declaration ([`element!`], [`spellings!`]) gives an element its struct, reader, writer and schema;
 //! what is irregular stands by hand in the same file. `domain` holds the elements of a domain.
 //!
 //! Invariants: no I/O, no `unsafe`; time and memory are bounded by a constant times the input; whatever is
@@ -9,6 +9,8 @@
 
 #[macro_use]
 mod declare;
+#[macro_use]
+mod describe;
 pub mod capabilities;
 pub mod chance;
 pub mod cpuset;
@@ -21,6 +23,7 @@ pub mod netdev;
 pub mod network;
 pub mod pool;
 pub mod reader;
+pub mod schema;
 pub mod secret;
 pub mod settle;
 pub mod slot;

@@ -27,6 +27,7 @@ use crate::document::Document;
 use crate::domain::metadata::Metadata;
 use crate::netdev::{Bandwidth, MacTableManager, Mtu, PortOptions, Route, VirtualPort, Vlan};
 use crate::reader::{Element, Node, ParseFlags, Part, Source};
+use crate::schema::{Described, Kind};
 use crate::slot::AttrSlot;
 use crate::value::{Mac, OnOff, YesNo};
 use crate::writer::Writer;
@@ -71,6 +72,7 @@ part! {
 pub struct Connections(pub u32);
 
 impl AttrSlot for Connections {
+    const KIND: Kind = <u32 as Described>::KIND;
     fn set(&mut self, _: Source<'_>) -> Result<()> {
         Ok(())
     }

@@ -24,6 +24,7 @@ use self::types::{SourceParts, TargetRule};
 use crate::chance::Chance;
 use crate::document::Document;
 use crate::reader::{Element, Node, ParseFlags, Part, Reported};
+use crate::schema::Shape;
 use crate::units::Bytes;
 use crate::value::YesNo;
 use crate::writer::Writer;
@@ -153,6 +154,7 @@ impl StoragePool {
 
 impl Document for StoragePool {
     const ROOT: &'static str = "pool";
+    const SCHEMA: &'static str = "storagepool";
     const WHAT: &'static str = "(storage_pool_definition)";
     const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 
@@ -189,6 +191,9 @@ impl Document for StoragePool {
 }
 
 impl Element for StoragePool {
+    const SHAPE: &'static Shape =
+        shape!(StoragePool: required PoolType = "type", part PoolBody, pieces (options::PIECES));
+
     fn read(node: Node<'_>) -> Result<Self> {
         let kind: PoolType = node.need("type")?;
         let mut body = PoolBody::default();

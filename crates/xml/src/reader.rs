@@ -11,6 +11,7 @@ use bitflags::bitflags;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::limits::{self, MAX_NODES};
+use crate::schema::{self, Piece, Shape};
 use crate::value::{Allowed, Value};
 
 /// More than this are not kept: a document of one million unknown elements is one mistake, not a million.
@@ -152,11 +153,14 @@ fn malformed(what: &str, line: usize, why: &str) -> Error {
 
 /// An element that knows how to read and write itself.
 pub trait Element: Sized {
+    /// What the schema allows in it. Stated with `shape!` where `read` is written by hand.
+    const SHAPE: &'static Shape = Shape::ANY;
     fn read(node: Node<'_>) -> Result<Self>;
     fn write(&self, tag: &str, out: &mut crate::writer::Writer);
 }
 
 impl<T: Element> Element for Box<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
     fn read(node: Node<'_>) -> Result<Self> {
         T::read(node).map(Self::new)
     }
@@ -170,6 +174,7 @@ impl<T: Element> Element for Box<T> {
 pub struct Reported<T>(pub T);
 
 impl<T: Element + Default> Element for Reported<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
     fn read(_: Node<'_>) -> Result<Self> {
         Ok(Self::default())
     }
@@ -183,6 +188,8 @@ pub trait Part: Default {
     /// The names that [`Part::attr`] and [`Part::child`] take; for "did you mean".
     const ATTRS: &'static [&'static str];
     const CHILDREN: &'static [&'static str];
+    /// What the schema allows in an element with this part.
+    const PIECES: &'static [Piece] = &[Piece::Any];
     /// Takes an attribute, or answers `false`.
     fn attr(&mut self, name: &str, value: Source<'_>) -> Result<bool>;
     /// Takes a child element, or answers `false`.
@@ -244,6 +251,11 @@ impl<'a> Node<'a> {
             text: attr.value(),
             offset: attr.range().start,
         }
+    }
+
+    /// Gives `use_it` a text of this element as the source of a value.
+    pub(crate) fn with_text<T>(&self, text: &str, use_it: impl FnOnce(Source<'_>) -> T) -> T {
+        use_it(self.text_source(text))
     }
 
     fn text_source<'t>(&self, text: &'t str) -> Source<'t>
@@ -392,6 +404,14 @@ impl<'a> Node<'a> {
             format!("{text} (element <{}>, line {line}, column {column})", self.name()),
         )
         .in_domain(self.context.domain)
+    }
+
+    /// With the validate flag: errs at the first thing in this element that `shape` does not allow.
+    pub fn conform(&self, shape: &'static Shape) -> Result<()> {
+        if self.context.flags.contains(ParseFlags::VALIDATE) {
+            return schema::check(*self, shape);
+        }
+        Ok(())
     }
 
     /// Errs if the element is not called `name`.

@@ -6,11 +6,14 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node, Source};
+use crate::schema::{Described, Kind, Often, Shape};
 use crate::value::Value;
 use crate::writer::Writer;
 
 /// A field that is an attribute or the element's text.
 pub trait AttrSlot {
+    /// What the schema says of the values.
+    const KIND: Kind = <String as Described>::KIND;
     fn set(&mut self, source: Source<'_>) -> Result<()>;
     fn write(&self, name: &str, out: &mut Writer);
     fn write_text(&self, out: &mut Writer);
@@ -18,6 +21,7 @@ pub trait AttrSlot {
 
 /// Always written; the type's default when absent.
 impl<T: Value> AttrSlot for T {
+    const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, source: Source<'_>) -> Result<()> {
         *self = source.value()?;
         Ok(())
@@ -31,6 +35,7 @@ impl<T: Value> AttrSlot for T {
 }
 
 impl<T: Value> AttrSlot for Option<T> {
+    const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, source: Source<'_>) -> Result<()> {
         *self = Some(source.value()?);
         Ok(())
@@ -47,12 +52,18 @@ impl<T: Value> AttrSlot for Option<T> {
 
 /// A field that is a child element.
 pub trait ChildSlot {
+    const OFTEN: Often;
+    fn shape() -> &'static Shape;
     fn set(&mut self, node: Node<'_>) -> Result<()>;
     fn write(&self, tag: &str, out: &mut Writer);
 }
 
 /// Written unless nothing in it is set.
 impl<T: Element + Default + PartialEq> ChildSlot for T {
+    const OFTEN: Often = Often::Optional;
+    fn shape() -> &'static Shape {
+        T::SHAPE
+    }
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         if *self == T::default() {
             *self = T::read(node)?;
@@ -69,6 +80,10 @@ impl<T: Element + Default + PartialEq> ChildSlot for T {
 }
 
 impl<T: Element> ChildSlot for Option<T> {
+    const OFTEN: Often = Often::Optional;
+    fn shape() -> &'static Shape {
+        T::SHAPE
+    }
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         if self.is_none() {
             *self = Some(T::read(node)?);
@@ -85,6 +100,10 @@ impl<T: Element> ChildSlot for Option<T> {
 }
 
 impl<T: Element> ChildSlot for Vec<T> {
+    const OFTEN: Often = Often::Any;
+    fn shape() -> &'static Shape {
+        T::SHAPE
+    }
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         self.push(T::read(node)?);
         Ok(())
@@ -98,12 +117,16 @@ impl<T: Element> ChildSlot for Vec<T> {
 
 /// A field that is an element with only a text.
 pub trait LeafSlot {
+    const OFTEN: Often;
+    const KIND: Kind;
     fn set(&mut self, node: Node<'_>) -> Result<()>;
     fn write(&self, tag: &str, out: &mut Writer);
 }
 
 /// Always written.
 impl<T: Value> LeafSlot for T {
+    const OFTEN: Often = Often::Optional;
+    const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         *self = node.text_value()?;
         Ok(())
@@ -114,6 +137,8 @@ impl<T: Value> LeafSlot for T {
 }
 
 impl<T: Value> LeafSlot for Option<T> {
+    const OFTEN: Often = Often::Optional;
+    const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         if self.is_none() {
             *self = Some(node.text_value()?);
@@ -130,6 +155,8 @@ impl<T: Value> LeafSlot for Option<T> {
 }
 
 impl<T: Value> LeafSlot for Vec<T> {
+    const OFTEN: Often = Often::Any;
+    const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, node: Node<'_>) -> Result<()> {
         self.push(node.text_value()?);
         Ok(())

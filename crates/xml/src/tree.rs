@@ -6,6 +6,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node};
+use crate::schema::Shape;
 use crate::writer::Writer;
 
 /// An element with all that is in it.
@@ -46,6 +47,7 @@ impl Tree {
 }
 
 impl Element for Tree {
+    const SHAPE: &'static Shape = Shape::ANY;
     fn read(node: Node<'_>) -> Result<Self> {
         let children: Vec<Self> = node.children().map(Self::read).collect::<Result<_>>()?;
         let text = if children.is_empty() { node.text().into_owned() } else { String::new() };

@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node};
+use crate::schema::{Shape, kinds};
 use crate::writer::Writer;
 
 /// An amount of memory in KiB; `<memory unit='MiB'>4</memory>` is read as 4096 and written `unit='KiB'`.
@@ -67,6 +68,7 @@ impl Kib {
 }
 
 impl Element for Kib {
+    const SHAPE: &'static Shape = shape!(Scaled: attr kinds::Unit = "unit", text u64);
     fn read(node: Node<'_>) -> Result<Self> {
         Self::of(node)
     }
@@ -79,6 +81,7 @@ impl Element for Kib {
 }
 
 impl Element for Bytes {
+    const SHAPE: &'static Shape = Kib::SHAPE;
     fn read(node: Node<'_>) -> Result<Self> {
         scaled(node, 1).map(Self)
     }

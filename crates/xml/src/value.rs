@@ -8,12 +8,15 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
+use crate::schema::Data;
 use crate::writer::Escaped;
 
 /// A value with a textual form.
 pub trait Value: Sized {
     /// What is accepted, for error messages.
     const ALLOWED: Allowed;
+    /// What a grammar says of it.
+    const DATA: Data = Data::Plain;
     /// Reads the text; `None` if it is not allowed.
     fn parse(text: &str) -> Option<Self>;
     fn write(&self, out: &mut Escaped<'_>);
@@ -46,9 +49,10 @@ impl Value for String {
 }
 
 macro_rules! numbers {
-    ($($ty:ident $kind:literal),*) => {$(
+    ($($ty:ident $xsd:literal $kind:literal),*) => {$(
         impl Value for $ty {
             const ALLOWED: Allowed = Allowed::A($kind);
+            const DATA: Data = Data::Xsd($xsd);
             fn parse(text: &str) -> Option<Self> {
                 let text = text.trim_ascii();
                 let digits = text.strip_prefix('+').unwrap_or(text);
@@ -61,14 +65,16 @@ macro_rules! numbers {
     )*};
 }
 numbers!(
-    u8 "a number from 0 to 255", u16 "a number from 0 to 65535", u32 "a number from 0 to 4294967295",
-    u64 "a non-negative number", i32 "a number", i64 "a number"
+    u8 "unsignedByte" "a number from 0 to 255", u16 "unsignedShort" "a number from 0 to 65535",
+    u32 "unsignedInt" "a number from 0 to 4294967295", u64 "unsignedLong" "a non-negative number",
+    i32 "int" "a number", i64 "long" "a number"
 );
 
 macro_rules! shown {
-    ($($ty:ident $kind:literal),*) => {$(
+    ($($ty:ident $pattern:literal $kind:literal),*) => {$(
         impl Value for $ty {
             const ALLOWED: Allowed = Allowed::A($kind);
+            const DATA: Data = Data::Pattern($pattern);
             fn parse(text: &str) -> Option<Self> {
                 text.trim_ascii().parse().ok()
             }
@@ -78,10 +84,12 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(IpAddr "an IP address", Mac "a MAC address such as 52:54:00:12:34:56");
+shown!(IpAddr r"[0-9.]+|[0-9a-fA-F:.]+" "an IP address", Mac r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}" "a MAC address such as 52:54:00:12:34:56");
 
 impl Value for Uuid {
     const ALLOWED: Allowed = Allowed::A("a UUID such as c7a5fdbd-edaf-9455-926a-d65c16db1809");
+    const DATA: Data =
+        Data::Pattern(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}");
     fn parse(text: &str) -> Option<Self> {
         let digits: String =
             text.chars().filter(|c| !matches!(c, '-') && !c.is_whitespace()).collect();
@@ -133,6 +141,7 @@ pub struct Hex<const WIDTH: usize>(pub u64);
 
 impl<const WIDTH: usize> Value for Hex<WIDTH> {
     const ALLOWED: Allowed = Allowed::A("a number such as 0x1f");
+    const DATA: Data = Data::Pattern("0[xX][0-9a-fA-F]+|[0-9]+");
     fn parse(text: &str) -> Option<Self> {
         c_number(text).map(Self)
     }

@@ -108,6 +108,7 @@ impl Volume {
 
 impl Document for Volume {
     const ROOT: &'static str = "volume";
+    const SCHEMA: &'static str = "storagevol";
     const WHAT: &'static str = "(storage_volume_definition)";
     const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 }

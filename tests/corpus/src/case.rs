@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use virtus_qemu::caps::Capabilities;
 
+use crate::families::schemas;
+
 /// A folder of golden data.
 #[derive(Debug)]
 pub struct Corpus {
@@ -29,8 +31,8 @@ pub struct Case {
     pub expect: String,
     /// The conditions, as the manifest has them.
     pub params: Value,
-    input: Value,
-    expected: Value,
+    pub(crate) input: Value,
+    pub(crate) expected: Value,
 }
 
 impl Corpus {
@@ -61,11 +63,15 @@ impl Corpus {
     pub fn families(&self) -> Result<Vec<String>, String> {
         let index = self.json(&self.root.join("index.json"))?;
         let families = index["families"].as_array().into_iter().flatten();
-        Ok(families.map(|family| text(&family["family"])).collect())
+        let families = families.map(|family| text(&family["family"]));
+        Ok(families.chain([schemas::FAMILY.to_owned()]).collect())
     }
 
     /// The cases of a family, as its manifest orders them.
     pub fn cases(&self, family: &str) -> Result<Vec<Case>, String> {
+        if family == schemas::FAMILY {
+            return schemas::cases(self, &self.json(&self.root.join("schemas.json"))?);
+        }
         let manifest = self.json(&self.root.join("families").join(family).join("manifest.json"))?;
         let cases = manifest["cases"].as_array().into_iter().flatten();
         let read = |case: &Value| Case {
@@ -104,16 +110,21 @@ impl Corpus {
 
     /// The files of a folder of the data, by name, sorted; none if there is no such folder.
     pub fn folder(&self, path: &str) -> Result<Vec<(String, String)>, String> {
-        let folder = self.data().join(path);
-        let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+        self.names(path)
+            .into_iter()
+            .map(|name| Ok((name.clone(), self.read(&format!("{path}/{name}"))?)))
+            .collect()
+    }
+
+    /// The names of the files of a folder of the data, sorted.
+    #[must_use]
+    pub fn names(&self, path: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.data().join(path)).into_iter().flatten();
         let mut names: Vec<String> = entries
             .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
             .collect();
         names.sort();
         names
-            .into_iter()
-            .map(|name| Ok((name.clone(), self.read(&format!("{path}/{name}"))?)))
-            .collect()
     }
 
     /// What a QEMU can do, from `qemucapabilitiesdata/NAME.xml`.

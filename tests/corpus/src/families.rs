@@ -6,6 +6,7 @@ mod documents;
 mod host;
 mod networks;
 mod qemuxmlconf;
+pub(crate) mod schemas;
 mod status;
 mod storage;
 
@@ -53,6 +54,8 @@ pub const TABLE: &[Row] = &[
     asked("genericxml2xml", "xml2xml", documents::generic),
     asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
+    asked("schemas", "accepts", schemas::accepts),
+    asked("schemas", "refuses", schemas::refuses),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),

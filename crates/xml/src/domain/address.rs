@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node, Part};
+use crate::schema::{Data, Shape};
 use crate::value::{Allowed, Hex, OnOff, Value, c_number};
 use crate::writer::{Escaped, Writer};
 
@@ -79,6 +80,7 @@ pub struct UsbPort(pub Vec<u32>);
 
 impl Value for UsbPort {
     const ALLOWED: Allowed = Allowed::A("a port path such as 1.2, of at most 4 parts");
+    const DATA: Data = Data::Pattern(r"[0-9]+(\.[0-9]+){0,3}");
     fn parse(text: &str) -> Option<Self> {
         let ports: Option<Vec<u32>> =
             text.split('.').map(|part| part.trim().parse().ok()).collect();
@@ -155,6 +157,7 @@ fn read_part<P: Part>(node: Node<'_>) -> Result<P> {
 }
 
 impl Element for PciAddress {
+    const SHAPE: &'static Shape = shape!(PciAddress: attr AddressType = "type", part Self);
     fn read(node: Node<'_>) -> Result<Self> {
         let pci: Self = read_part(node)?;
         for (field, value, max) in
@@ -183,6 +186,20 @@ impl Element for PciAddress {
 }
 
 impl Element for Address {
+    const SHAPE: &'static Shape = shape!(Address:
+        required AddressType = "type",
+        case "type" ["pci"] { part PciAddress },
+        case "type" ["drive"] { part DriveAddress },
+        case "type" ["virtio-serial"] {
+            required u32 = "controller", attr u32 = "bus", attr u32 = "port"
+        },
+        case "type" ["ccid"] { required u32 = "controller", attr u32 = "slot" },
+        case "type" ["usb"] { attr u32 = "bus", attr UsbPort = "port", attr u32 = "device" },
+        case "type" ["spapr-vio"] { attr Hex<8> = "reg" },
+        case "type" ["ccw"] { part CcwAddress },
+        case "type" ["isa"] { attr Hex<1> = "iobase", attr Hex<1> = "irq" },
+        case "type" ["dimm"] { attr Hex<1> = "slot", attr Hex<1> = "base" }
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let number = |name| -> Result<u32> { Ok(node.get::<u32>(name)?.unwrap_or_default()) };
         Ok(match node.need::<AddressType>("type")? {

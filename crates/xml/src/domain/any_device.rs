@@ -12,6 +12,7 @@ use super::{
     memory_device, misc, sound, tpm, video,
 };
 use crate::reader::{self, Element, Node, ParseFlags, Parsed};
+use crate::schema::check_child;
 use crate::writer::{FormatFlags, Writer};
 
 macro_rules! devices {
@@ -147,6 +148,9 @@ impl AnyDevice {
     /// Reads the XML of one device, for a guest that is (`hvm`) a whole machine or not.
     pub fn parse(text: &str, flags: ParseFlags, hvm: bool) -> Result<Parsed<Self>> {
         reader::parse(text, "(device_definition)", flags, |root| {
+            if flags.contains(ParseFlags::VALIDATE) {
+                check_child(root, Devices::SHAPE)?;
+            }
             let device = Self::read(root)?;
             if flags.contains(ParseFlags::RAW) {
                 return Ok(device);

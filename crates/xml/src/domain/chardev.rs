@@ -177,6 +177,7 @@ pub struct UsbWild<const WIDTH: usize>(pub Option<u64>);
 impl<const WIDTH: usize> crate::value::Value for UsbWild<WIDTH> {
     const ALLOWED: crate::value::Allowed =
         crate::value::Allowed::A("a number such as 0x08, or -1 for any");
+    const DATA: crate::schema::Data = crate::schema::Data::Pattern("-1|(0x)?[0-9a-fA-F]+");
     fn parse(text: &str) -> Option<Self> {
         if text == "-1" {
             Some(Self(None))

@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node, Part};
+use crate::schema::{Data, Shape};
 use crate::value::{Allowed, Value, YesNo};
 use crate::writer::{Escaped, Writer};
 
@@ -47,6 +48,7 @@ pub enum Adjustment {
 
 impl Value for Adjustment {
     const ALLOWED: Allowed = Allowed::A("'reset' or a number of seconds");
+    const DATA: Data = Data::Pattern("reset|[+-]?[0-9]+");
     fn parse(text: &str) -> Option<Self> {
         if text == "reset" { Some(Self::Reset) } else { i64::parse(text).map(Self::Seconds) }
     }
@@ -106,6 +108,14 @@ element! {
 }
 
 impl Element for Clock {
+    const SHAPE: &'static Shape = shape!(Clock:
+        required ClockOffset = "offset",
+        case "offset" ["utc" "localtime"] { attr Adjustment = "adjustment" },
+        case "offset" ["variable"] { attr Adjustment = "adjustment", attr ClockBasis = "basis" },
+        case "offset" ["timezone"] { attr String = "timezone" },
+        case "offset" ["absolute"] { attr u64 = "start" },
+        part Timers
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let mut clock = Self { offset: node.get("offset")?.unwrap_or_default(), ..Self::default() };
         match clock.offset {

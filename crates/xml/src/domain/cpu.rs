@@ -6,6 +6,7 @@ use virtus_api::Result;
 use super::memory::AccessShare;
 use crate::cpuset::CpuSet;
 use crate::reader::{Element, Node, Part};
+use crate::schema::{Piece, Shape, kinds};
 use crate::units::scale;
 use crate::value::{OnOff, YesNo};
 use crate::writer::Writer;
@@ -141,6 +142,15 @@ part! {
 }
 
 impl Element for NumaCell {
+    const SHAPE: &'static Shape = shape!(NumaCell:
+        attr u32 = "id",
+        attr CpuSet = "cpus",
+        required u64 = "memory",
+        attr kinds::Unit = "unit",
+        attr AccessShare = "memAccess",
+        attr YesNo = "discard",
+        part NumaCellBody
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let mut body = NumaCellBody::default();
         for child in node.children() {
@@ -213,6 +223,8 @@ pub struct ValueKib(pub u64);
 pub struct ValueBytes(pub u64);
 
 impl Element for ValueKib {
+    const SHAPE: &'static Shape =
+        shape!(ValueKib: required u64 = "value", attr kinds::Unit = "unit");
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self(scale(node, node.need("value")?, 1024)?.div_ceil(1024)))
     }
@@ -225,6 +237,7 @@ impl Element for ValueKib {
 }
 
 impl Element for ValueBytes {
+    const SHAPE: &'static Shape = ValueKib::SHAPE;
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self(scale(node, node.need("value")?, 1)?))
     }
@@ -241,6 +254,14 @@ impl Element for ValueBytes {
 pub struct Interconnects {
     pub lines: Vec<Interconnect>,
 }
+
+/// What latencies and bandwidths have in common.
+const INTERCONNECT: &[Piece] = pieces!(
+    required u32 = "initiator",
+    required u32 = "target",
+    required MemoryAccess = "type",
+    required u64 = "value"
+);
 
 /// One `<latency>` or `<bandwidth>`.
 #[derive(Debug, Clone, PartialEq)]
@@ -260,6 +281,10 @@ spellings! {
 }
 
 impl Element for Interconnects {
+    const SHAPE: &'static Shape = shape!(Interconnects:
+        many (pieces (INTERCONNECT), attr u32 = "cache") = "latency",
+        many (pieces (INTERCONNECT), attr u32 = "cache", attr kinds::Unit = "unit") = "bandwidth"
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let mut lines = Vec::new();
         for child in node.children() {

@@ -7,6 +7,7 @@ use virtus_api::Result;
 
 use super::address::Address;
 use crate::reader::{Node, Part, Source};
+use crate::schema::Piece;
 use crate::slot::ChildSlot;
 use crate::value::{OnOff, YesNo};
 use crate::writer::Writer;
@@ -80,6 +81,14 @@ impl Part for Device {
     const ATTRS: &'static [&'static str] = &[];
     const CHILDREN: &'static [&'static str] =
         &["boot", "alias", "master", "rom", "acpi", "address"];
+    const PIECES: &'static [Piece] = pieces!(
+        child Boot = "boot",
+        child Alias = "alias",
+        child Master = "master",
+        child Rom = "rom",
+        child Acpi = "acpi",
+        child Address = "address"
+    );
 
     fn attr(&mut self, _: &str, _: Source<'_>) -> Result<bool> {
         Ok(false)

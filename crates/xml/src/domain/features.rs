@@ -130,6 +130,7 @@ pub struct Tseg {
 }
 
 impl crate::reader::Element for Tseg {
+    const SHAPE: &'static crate::schema::Shape = <Kib as crate::reader::Element>::SHAPE;
     fn read(node: crate::reader::Node<'_>) -> virtus_api::Result<Self> {
         crate::units::scaled(node, 1 << 20).map(|bytes| Self { bytes })
     }

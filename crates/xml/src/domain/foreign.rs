@@ -4,12 +4,23 @@
 use virtus_api::Result;
 
 use crate::reader::Node;
+use crate::schema::Piece;
 use crate::writer::Writer;
 
 /// The namespaces' names.
 pub const XEN: &str = "http://libvirt.org/schemas/domain/xen/1.0";
 pub const BHYVE: &str = "http://libvirt.org/schemas/domain/bhyve/1.0";
 pub const VMWARE: &str = "http://libvirt.org/schemas/domain/vmware/1.0";
+
+/// What the schema allows in these namespaces.
+pub(super) const PIECES: &[Piece] = pieces!(
+    foreign (XEN) (many (required String = "value") = "arg") = "commandline",
+    foreign (BHYVE) (
+        many (required String = "value") = "arg",
+        many (required String = "name", attr String = "value") = "env"
+    ) = "commandline",
+    foreign (VMWARE) (text String) = "datacenterpath"
+);
 
 /// All elements of these namespaces.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use super::chardev::{ClipboardCopy, MouseMode};
 use crate::reader::{Element, Node, Part};
+use crate::schema::Shape;
 use crate::value::YesNo;
 use crate::writer::Writer;
 
@@ -164,6 +165,7 @@ element! {
 }
 
 impl Element for Graphics {
+    const SHAPE: &'static Shape = shape!(Graphics: part Self);
     fn read(node: Node<'_>) -> Result<Self> {
         let mut graphics = Self::default();
         node.fill(&mut graphics)?;
@@ -216,6 +218,7 @@ impl Element for Graphics {
 }
 
 impl Element for Listen {
+    const SHAPE: &'static Shape = shape!(Listen: part Self);
     fn read(node: Node<'_>) -> Result<Self> {
         let mut listen = Self::default();
         node.fill(&mut listen)?;

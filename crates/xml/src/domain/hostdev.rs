@@ -4,13 +4,14 @@
 use uuid::Uuid;
 use virtus_api::Result;
 
-use super::address::PciAddress;
+use super::address::{AddressType, PciAddress};
 use super::device::Device;
 use super::disk::Sgio;
 use super::interface::{Ip, Teaming};
 use super::storage::{Auth, Initiator, Named, StartupPolicy, StorageHost};
 use crate::netdev::Route;
 use crate::reader::{Element, Node, Part};
+use crate::schema::Shape;
 use crate::tree::Tree;
 use crate::value::{Hex, OnOff, YesNo};
 use crate::writer::Writer;
@@ -103,6 +104,14 @@ pub enum HostAddress {
 }
 
 impl Element for HostAddress {
+    const SHAPE: &'static Shape = shape!(HostAddress:
+        attr AddressType = "type",
+        attr Uuid = "uuid",
+        attr Hex<1> = "device",
+        attr Hex<1> = "target",
+        attr u64 = "unit",
+        part PciAddress
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         if let Some(uuid) = node.get("uuid")? {
             return Ok(Self::Mdev(uuid));

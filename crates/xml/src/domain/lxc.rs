@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node};
+use crate::schema::{Often, Piece, Shape};
 use crate::value::{OnOff, Value};
 use crate::writer::Writer;
 
@@ -60,7 +61,25 @@ pub const CAPABILITIES: &[&str] = &[
     "wake_alarm",
 ];
 
+/// One element for each capability.
+const TOGGLES: [Piece; CAPABILITIES.len()] = {
+    let mut toggles = [Piece::Any; CAPABILITIES.len()];
+    let mut at = 0;
+    while at < toggles.len() {
+        toggles[at] = Piece::child(CAPABILITIES[at], Often::Optional, || Toggle::SHAPE);
+        at += 1;
+    }
+    toggles
+};
+
+element! {
+    /// One capability.
+    pub struct Toggle { required state: OnOff = "state" }
+}
+
 impl Element for Capabilities {
+    const SHAPE: &'static Shape =
+        shape!(Capabilities: attr CapabilitiesPolicy = "policy", pieces (&TOGGLES));
     fn read(node: Node<'_>) -> Result<Self> {
         let mut named = Vec::new();
         for child in node.children() {
@@ -114,6 +133,11 @@ spellings! {
 }
 
 impl Element for Namespace {
+    const SHAPE: &'static Shape = shape!(Namespace:
+        child (required ShareType = "type", required String = "value") = "shareipc",
+        child (required ShareType = "type", required String = "value") = "sharenet",
+        child (required ShareType = "type", required String = "value") = "shareuts"
+    );
     fn read(node: Node<'_>) -> Result<Self> {
         let mut shares = Vec::new();
         for child in node.children() {

@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use crate::cpuset::CpuSet;
 use crate::reader::{Element, Node};
+use crate::schema::{Shape, kinds};
 use crate::units::{Kib, scale};
 use crate::value::OnOff;
 use crate::writer::Writer;
@@ -25,6 +26,8 @@ pub struct MaxMemory {
 }
 
 impl Element for Memory {
+    const SHAPE: &'static Shape =
+        shape!(Memory: attr kinds::Unit = "unit", attr OnOff = "dumpCore", text u64);
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self { kib: Kib::of(node)?.0, dump_core: node.get("dumpCore")? })
     }
@@ -38,6 +41,8 @@ impl Element for Memory {
 }
 
 impl Element for MaxMemory {
+    const SHAPE: &'static Shape =
+        shape!(MaxMemory: attr kinds::Unit = "unit", attr u32 = "slots", text u64);
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self { kib: Kib::of(node)?.0, slots: node.get("slots")?.unwrap_or_default() })
     }
@@ -83,6 +88,8 @@ pub struct HugePage {
 }
 
 impl Element for HugePage {
+    const SHAPE: &'static Shape =
+        shape!(HugePage: required u64 = "size", attr kinds::Unit = "unit", attr CpuSet = "nodeset");
     fn read(node: Node<'_>) -> Result<Self> {
         let bytes = scale(node, node.need("size")?, 1024)?;
         Ok(Self { kib: bytes.div_ceil(1024), nodeset: node.get("nodeset")? })
@@ -163,6 +170,7 @@ pub struct NumaMemory {
 }
 
 impl Element for NumaMemory {
+    const SHAPE: &'static Shape = shape!(NumaMemory: attr NumaMode = "mode", attr CpuSet = "nodeset", attr Placement = "placement");
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self {
             mode: node.get("mode")?.unwrap_or_default(),

@@ -8,6 +8,7 @@ mod parts;
 use virtus_api::Result;
 
 use crate::reader::{Element, Node};
+use crate::schema::Shape;
 use crate::writer::Writer;
 
 /// The element with its tags, without indentation before it.
@@ -23,6 +24,7 @@ impl Default for Metadata {
 }
 
 impl Element for Metadata {
+    const SHAPE: &'static Shape = Shape::ANY;
     fn read(node: Node<'_>) -> Result<Self> {
         let mut xml = String::new();
         dump(node.raw(), &mut xml);

@@ -140,6 +140,7 @@ pub struct ShmemSize {
 }
 
 impl crate::reader::Element for ShmemSize {
+    const SHAPE: &'static crate::schema::Shape = <Kib as crate::reader::Element>::SHAPE;
     fn read(node: crate::reader::Node<'_>) -> virtus_api::Result<Self> {
         crate::units::scaled(node, 1).map(|bytes| Self { bytes })
     }

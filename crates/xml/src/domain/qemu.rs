@@ -4,11 +4,33 @@
 use virtus_api::Result;
 
 use crate::reader::Node;
+use crate::schema::Piece;
 use crate::value::Value;
 use crate::writer::Writer;
 
 /// The namespace's name.
 pub const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+
+/// What the schema allows in this namespace.
+pub(super) const PIECES: &[Piece] = pieces!(
+    foreign (NAMESPACE) (
+        many (required String = "value") = "arg",
+        many (required String = "name", attr String = "value") = "env"
+    ) = "commandline",
+    foreign (NAMESPACE) (
+        many (required String = "capability") = "add",
+        many (required String = "capability") = "del"
+    ) = "capabilities",
+    foreign (NAMESPACE) (required Deprecation = "behavior") = "deprecation",
+    foreign (NAMESPACE) (
+        many (
+            required String = "alias",
+            one (
+                some (required String = "name", required PropertyType = "type", attr String = "value") = "property"
+            ) = "frontend"
+        ) = "device"
+    ) = "override"
+);
 
 /// All elements of the namespace.
 #[derive(Debug, Clone, PartialEq, Default)]

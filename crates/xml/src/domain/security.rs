@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node};
+use crate::schema::Shape;
 use crate::value::{Hex, OnOff, YesNo};
 use crate::writer::Writer;
 
@@ -36,6 +37,7 @@ spellings! {
 pub struct Policy(pub u64);
 
 impl Element for Policy {
+    const SHAPE: &'static Shape = shape!(Policy: text Hex<4>);
     fn read(node: Node<'_>) -> Result<Self> {
         node.text_value::<Hex<4>>().map(|policy| Self(policy.0))
     }

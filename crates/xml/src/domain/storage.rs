@@ -126,6 +126,7 @@ pub struct SourcePciAddress {
 }
 
 impl crate::reader::Element for SourcePciAddress {
+    const SHAPE: &'static crate::schema::Shape = <PciAddress as crate::reader::Element>::SHAPE;
     fn read(node: crate::reader::Node<'_>) -> Result<Self> {
         Ok(Self { typed: node.attr("type").is_some(), pci: PciAddress::read(node)? })
     }

@@ -66,6 +66,7 @@ impl PoolCapabilities {
 
 impl Document for PoolCapabilities {
     const ROOT: &'static str = "storagepoolCapabilities";
+    const SCHEMA: &'static str = "storagepoolcaps";
     const WHAT: &'static str = "(storage_pool_capabilities)";
     const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 }

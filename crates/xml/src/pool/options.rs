@@ -5,7 +5,12 @@ use virtus_api::Result;
 
 use super::types::OptionRule;
 use crate::reader::Node;
+use crate::schema::Piece;
 use crate::writer::Writer;
+
+/// The namespaces' names.
+const MOUNT: &str = "http://libvirt.org/schemas/storagepool/fs/1.0";
+const RBD: &str = "http://libvirt.org/schemas/storagepool/rbd/1.0";
 
 /// Options in the namespace of the pool's kind, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,13 +38,13 @@ impl OptionRule {
         match self {
             Self::None => None,
             Self::Mount => Some(Spelling {
-                namespace: "http://libvirt.org/schemas/storagepool/fs/1.0",
+                namespace: MOUNT,
                 prefix: "fs",
                 list: "mount_opts",
                 has_value: false,
             }),
             Self::Rbd => Some(Spelling {
-                namespace: "http://libvirt.org/schemas/storagepool/rbd/1.0",
+                namespace: RBD,
                 prefix: "rbd",
                 list: "config_opts",
                 has_value: true,
@@ -47,6 +52,16 @@ impl OptionRule {
         }
     }
 }
+
+/// What the schema allows in the namespaces of pools.
+pub(super) const PIECES: &[Piece] = pieces!(
+    foreign (MOUNT) (
+        some (required String = "name") = "option"
+    ) = "mount_opts",
+    foreign (RBD) (
+        some (required String = "name", required String = "value") = "option"
+    ) = "config_opts"
+);
 
 impl PoolOptions {
     /// Reads the options from the children of `<pool>`; other namespaces are nobody's.

@@ -8,7 +8,8 @@ use crate::pool::permissions::Permissions;
 use crate::pool::source::FormatName;
 use crate::pool::{PoolType, unsupported, xml_error};
 use crate::reader::{Element, Node, Reported};
-use crate::units::scaled;
+use crate::schema::Shape;
+use crate::units::{Bytes, scaled};
 use crate::value::{Allowed, Value};
 use crate::writer::{Escaped, Writer};
 
@@ -75,6 +76,7 @@ impl Value for Timestamp {
 pub struct NoCow(pub bool);
 
 impl Element for NoCow {
+    const SHAPE: &'static Shape = Shape::EMPTY;
     fn read(_: Node<'_>) -> Result<Self> {
         Ok(Self(true))
     }
@@ -86,6 +88,7 @@ impl Element for NoCow {
 pub struct ClusterSize(pub u64);
 
 impl Element for ClusterSize {
+    const SHAPE: &'static Shape = Bytes::SHAPE;
     fn read(node: Node<'_>) -> Result<Self> {
         scaled(node, 1).map(Self)
     }
@@ -109,6 +112,7 @@ pub struct ImageFeatures {
 }
 
 impl Element for ImageFeatures {
+    const SHAPE: &'static Shape = shape!(ImageFeatures: flag "lazy_refcounts", flag "extended_l2");
     fn read(node: Node<'_>) -> Result<Self> {
         let mut features = Vec::new();
         for child in node.children() {
