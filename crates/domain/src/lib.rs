@@ -9,6 +9,7 @@ mod actor;
 mod context;
 mod control;
 mod core;
+pub mod cpu;
 mod define;
 mod definitions;
 mod devices;

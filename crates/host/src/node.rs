@@ -5,6 +5,7 @@
 //! but the kernel.
 
 mod counters;
+mod cpuid;
 mod identity;
 mod memory;
 mod topology;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use counters::CpuTimes;
+pub use cpuid::{CpuidLeaf, cpuid};
 pub use identity::{arch, hostname, kvm_opens, uuid};
 pub use memory::{FreePages, Memory, NumaMemory};
 pub use topology::{Cpu, Topology};

@@ -13,6 +13,8 @@ mod declare;
 mod describe;
 pub mod capabilities;
 pub mod chance;
+pub mod cpu;
+pub mod cpu_map;
 pub mod cpuset;
 pub mod document;
 pub mod domain;
@@ -36,6 +38,7 @@ pub mod volume;
 pub mod writer;
 
 pub use capabilities::Capabilities;
+pub use cpu::CpuDocument;
 pub use document::Document;
 pub use domain::Domain;
 pub use domain::any_device::AnyDevice;

@@ -21,6 +21,7 @@ use virtus_host::user::Identity;
 
 use crate::caps::{Cache, Capabilities};
 use crate::config::Config;
+use crate::cpu::Cpus;
 use crate::given::GivenFiles;
 use crate::paths::Places;
 use crate::ports::Ports;
@@ -41,6 +42,7 @@ pub(crate) struct Qemu {
     pub(crate) hub: Arc<Hub>,
     pub(crate) cgroups: Cgroups,
     pub(crate) node: Node,
+    pub(crate) cpus: Cpus,
 }
 
 impl Qemu {
@@ -162,6 +164,8 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let (config, places) = prepare(paths.clone()).await?;
         let identity =
             Some(config.identity.clone()).filter(|identity| *identity != Identity::current());
+        let node = Node::new();
+        let cpus = known_cpus(node.clone()).await?;
         let hub = Arc::new(Hub::new());
         let qemu = Arc::new(Qemu {
             caps: Cache::new(places.cache.join("capabilities"), identity),
@@ -172,7 +176,8 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
             given: GivenFiles::default(),
             hub: hub.clone(),
             cgroups: Cgroups::detect(),
-            node: Node::new(),
+            node,
+            cpus,
         });
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
         for (_, binary) in Qemu::binaries() {
@@ -194,18 +199,28 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
 
 /// Reads the configuration and makes the folders.
 async fn prepare(paths: Paths) -> Result<(Config, Places)> {
-    let work = spawn_blocking(move || {
+    beside(move || {
         let config = Config::load(&paths)?;
         let places = Places::new(&paths);
         for (folder, mode, owned) in places.standing() {
             make_folder(&folder, mode, owned.then_some(&config.identity))?;
         }
         Ok((config, places))
-    });
-    work.await.map_err(|cause| {
+    })
+    .await
+}
+
+/// Reads what is known of CPUs.
+async fn known_cpus(node: Node) -> Result<Cpus> {
+    beside(move || Ok(Cpus::of_this_host(&node))).await
+}
+
+/// Does what waits for files where it holds nobody up.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(work).await.map_err(|cause| {
         Error::new(
             ErrorCode::InternalError,
-            format!("preparing the folders was broken off: {cause}"),
+            format!("preparing the driver was broken off: {cause}"),
         )
     })?
 }

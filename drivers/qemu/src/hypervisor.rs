@@ -52,7 +52,7 @@ impl Machine for Qemu {
         let mut def = def.clone();
         def.id = Some(start.id);
         live::settle(&mut def, &config);
-        plan::live(&mut def)?;
+        plan::live(&mut def, &caps, &self.cpus)?;
         let context = Context {
             id: start.id,
             dirs: self.places.dirs(),
@@ -62,12 +62,11 @@ impl Machine for Qemu {
             secrets: Default::default(),
             host_cdroms: Vec::new(),
             peers: Default::default(),
-            host_cpu: None,
+            host_arch: self.cpus.arch.clone(),
             auto_nodes: Vec::new(),
             cpu_nodes: Default::default(),
             incoming: None,
             pipewire_dir: std::env::var("PIPEWIRE_RUNTIME_DIR").ok(),
-            host_address_bits: 0,
             now: unix_now(),
             zone_seconds: 0,
         };

@@ -13,6 +13,7 @@ pub mod complete;
 mod config;
 #[cfg(test)]
 mod corpus;
+pub mod cpu;
 mod cpu_map;
 pub mod domain_caps;
 mod driver;

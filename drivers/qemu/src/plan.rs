@@ -23,7 +23,7 @@ mod chardev;
 mod clock_time;
 mod context;
 mod controller;
-mod cpu;
+mod cpu_option;
 mod descriptors;
 mod device;
 pub(crate) mod disk;
@@ -50,13 +50,14 @@ use virtus_api::Result;
 use virtus_xml::Domain;
 
 pub use argv::Props;
-pub use context::{Config, Context, Dirs, FdKey, HostCpu, HugePages, Sealed, short_name};
+pub use context::{Config, Context, Dirs, FdKey, HugePages, Sealed, short_name};
 pub use descriptors::{Descriptor, What, descriptors};
 pub(crate) use head::no_accelerator;
 use line::Line;
 pub(crate) use net::is_virtio as is_virtio_net;
 
 use crate::caps::{Capabilities, Flag};
+use crate::cpu::{self, Cpus};
 
 /// What is to be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +70,9 @@ pub struct CommandLine {
     pub env: Vec<(String, Option<String>)>,
 }
 
-/// Gives aliases and image numbers to the definition that is about to run.
-pub fn live(domain: &mut Domain) -> Result<()> {
+/// Gives aliases and image numbers to the definition that is about to run, and makes its CPU concrete.
+pub fn live(domain: &mut Domain, caps: &Capabilities, cpus: &Cpus) -> Result<()> {
+    cpu::settle(domain, caps, cpus)?;
     live::assign(domain)
 }
 
@@ -84,7 +86,7 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     head::machine_options(&mut line)?;
     head::accel(&mut line)?;
     passthrough::tseg(&mut line);
-    cpu::write(&mut line)?;
+    cpu_option::write(&mut line)?;
     head::rom_firmware(&mut line);
     firmware::secure(&mut line);
     memory::write(&mut line)?;

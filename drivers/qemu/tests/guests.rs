@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use virtus_api::{Error, Result};
 use virtus_qemu::caps::{Accel, Accelerator, Capabilities, Flag};
 use virtus_qemu::complete::{Defaults, complete};
+use virtus_qemu::cpu::Cpus;
 use virtus_qemu::plan::{self, CommandLine, Config, Context, Dirs, descriptors};
 use virtus_xml::{Domain, ParseFlags};
 
@@ -34,7 +35,7 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
     domain.name_missing([0x52, 0x54, 0], &mut |bytes: &mut [u8]| bytes.fill(7));
     let defaults = Defaults { abi_update: true, ..Defaults::default() };
     complete(&mut domain, caps, &defaults)?;
-    plan::live(&mut domain)?;
+    plan::live(&mut domain, caps, &Cpus::default())?;
     let mut cx = Context {
         id: 1,
         dirs: Dirs {
@@ -48,12 +49,11 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
         secrets: BTreeMap::new(),
         host_cdroms: Vec::new(),
         peers: BTreeMap::new(),
-        host_cpu: None,
+        host_arch: "x86_64".to_owned(),
         auto_nodes: Vec::new(),
         cpu_nodes: BTreeMap::new(),
         incoming: None,
         pipewire_dir: None,
-        host_address_bits: 48,
         now: 1_700_000_000,
         zone_seconds: 0,
     };

@@ -2,6 +2,8 @@
 //! The table of checks: one row for each family and kind that can be run.
 
 mod addresses;
+mod cpu;
+mod cpu_hosts;
 mod documents;
 mod host;
 mod networks;
@@ -49,6 +51,17 @@ pub const TABLE: &[Row] = &[
     besides("bhyvexml2argv", "read", reads_domain, documents::domain_is_known),
     besides("bhyvexml2xml", "identity", expects_xml, documents::domain_identity),
     besides("chxml2xml", "identity", expects_xml, documents::raw_domain_identity),
+    asked("cpu", "cpu-baseline", cpu::baseline),
+    asked("cpu", "cpu-compare", cpu::comparison),
+    asked("cpu", "cpu-guest", cpu::guest),
+    asked("cpu", "cpu-hasfeature", cpu::has_feature),
+    asked("cpu", "cpu-update", cpu::update),
+    asked("cpu", "cpu-update-live", cpu::update_live),
+    asked("cpu", "cpu-validate", cpu::validate),
+    asked("cpu", "cpuid2cpu", cpu::decode),
+    asked("cpu", "cpuid2signature", cpu::signature),
+    asked("cpu", "qmp2cpu", cpu::qemu),
+    asked("cpu", "qmp2signature", cpu::qemu_signature),
     besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
     asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),

@@ -20,13 +20,25 @@ element! {
         attr migratable: Option<OnOff> = "migratable",
         attr deprecated_features: Option<OnOff> = "deprecated_features",
         leaf arch: Option<String> = "arch",
-        child model: Option<CpuModel> = "model",
+        custom model: Option<CpuModel> = "model",
         leaf vendor: Option<String> = "vendor",
         child topology: Option<Topology> = "topology",
         child cache: Option<CpuCache> = "cache",
         child maxphysaddr: Option<MaxPhysAddr> = "maxphysaddr",
         child features: Vec<CpuFeature> = "feature",
         child numa: Option<Numa> = "numa"
+    }
+}
+
+impl Cpu {
+    /// A model that has neither a name nor a maker is kept, for what it says of others, but not written.
+    fn model(&self, tag: &str, out: &mut Writer) {
+        let Some(model) = &self.model else { return };
+        if model.name.is_some() {
+            model.write(tag, out);
+        } else if model.vendor_id.is_some() {
+            CpuModel { fallback: None, ..model.clone() }.write(tag, out);
+        }
     }
 }
 
@@ -332,15 +344,18 @@ impl Element for Interconnects {
 /// What libvirt assumes of a guest's CPU when it is not said.
 pub(crate) fn settle(cpu: Option<&mut Cpu>) {
     let Some(cpu) = cpu else { return };
-    let named = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
+    let named = cpu.model.as_ref().and_then(|model| model.name.as_deref());
+    let named = named.is_some_and(|name| !name.is_empty());
     if cpu.mode.is_none() && (named || cpu.matches.is_some()) {
         cpu.mode = Some(CpuMode::Custom);
     }
     if cpu.mode == Some(CpuMode::Custom) && named {
         cpu.matches.get_or_insert(CpuMatch::Exact);
-        if let Some(model) = &mut cpu.model {
-            model.fallback.get_or_insert(Fallback::Allow);
-        }
+    }
+    if let Some(model) = &mut cpu.model {
+        let counts = !matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
+        model.name = model.name.take().filter(|name| counts && !name.is_empty());
+        model.fallback.get_or_insert(Fallback::Allow);
     }
     for feature in &mut cpu.features {
         feature.policy.get_or_insert(FeaturePolicy::Require);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The CPU of a definition that names none, and how strictly a named one is checked.
 
-use virtus_api::Result;
+use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::DomainType;
 use virtus_xml::domain::cpu::{
@@ -19,7 +19,7 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
     let tcg = domain.kind == DomainType::Qemu;
     let running = domain.id.is_some();
     let Some(cpu) = &mut domain.body.cpu else { return Ok(()) };
-    sve(cpu);
+    sve(cpu)?;
     let mode = cpu.mode.unwrap_or(CpuMode::Custom);
     if !running && mode == CpuMode::HostPassthrough && cpu.migratable.is_none() {
         if caps.has(Flag::CpuMigratable) {
@@ -41,11 +41,25 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities) -> Result<()> {
 }
 
 /// A vector length means that there are vectors.
-fn sve(cpu: &mut Cpu) {
-    let lengths = cpu.features.iter().any(|f| f.name.starts_with("sve") && f.name != "sve");
-    if lengths && !cpu.features.iter().any(|feature| feature.name == "sve") {
-        cpu.features
-            .push(CpuFeature { policy: Some(FeaturePolicy::Require), name: "sve".to_owned() });
+fn sve(cpu: &mut Cpu) -> Result<()> {
+    let is_on = |feature: &CpuFeature| feature.policy != Some(FeaturePolicy::Disable);
+    let length = |feature: &CpuFeature| {
+        let bits = feature.name.strip_prefix("sve").unwrap_or_default();
+        !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let lengths = cpu.features.iter().any(|feature| length(feature) && is_on(feature));
+    match cpu.features.iter().find(|feature| feature.name == "sve") {
+        Some(sve) if lengths && !is_on(sve) => Err(Error::new(
+            ErrorCode::ConfigUnsupported,
+            "SVE disabled, but SVE vector lengths provided",
+        )
+        .hint("remove <feature policy='disable' name='sve'/>, or the lengths")),
+        None if lengths => {
+            let policy = Some(FeaturePolicy::Require);
+            cpu.features.push(CpuFeature { policy, name: "sve".to_owned() });
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

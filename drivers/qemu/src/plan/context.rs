@@ -28,8 +28,8 @@ pub struct Context {
     pub host_cdroms: Vec<String>,
     /// The host's name of each `<hostdev>` and of each emulated TPM's socket, by alias.
     pub peers: BTreeMap<String, String>,
-    /// The CPU for `mode='host-model'` as the driver expanded it: the words after `-cpu`.
-    pub host_cpu: Option<HostCpu>,
+    /// The host's architecture, by libvirt's name.
+    pub host_arch: String,
     /// Host nodes for `placement='auto'`.
     pub auto_nodes: Vec<u32>,
     /// The node of each processor of the host; empty where it is unknown.
@@ -38,8 +38,6 @@ pub struct Context {
     pub incoming: Option<String>,
     /// `PIPEWIRE_RUNTIME_DIR` of the daemon, for audio back ends that do not say where PipeWire is.
     pub pipewire_dir: Option<String>,
-    /// The address bits of the host's processor; 0 when unknown.
-    pub host_address_bits: u32,
     /// Seconds since 1970.
     pub now: i64,
     /// How far local time is ahead of UTC, in seconds.
@@ -154,15 +152,6 @@ pub struct Sealed {
     pub data: String,
     /// The initialisation vector, base64.
     pub iv: String,
-}
-
-/// A CPU model of QEMU and the features that are switched on or off.
-#[derive(Debug, Clone, Default)]
-pub struct HostCpu {
-    /// QEMU's model.
-    pub model: String,
-    /// QEMU's feature names.
-    pub features: Vec<(String, bool)>,
 }
 
 /// What a descriptor is for.

@@ -2,7 +2,9 @@
 //! The first words of a command line: name, machine, accelerator, processors, identity, clock, power, boot.
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_xml::Domain;
 use virtus_xml::domain::clock::{ClockOffset, TickPolicy, TimerName, Track};
+use virtus_xml::domain::cpu::CpuMode;
 use virtus_xml::domain::os::LoaderType;
 use virtus_xml::domain::sound::SoundModel;
 use virtus_xml::value::{OnOff, YesNo};
@@ -13,7 +15,7 @@ use super::line::Line;
 use super::storage::unsupported;
 use super::{clock_time, memory};
 use crate::caps::{Accel, Capabilities, Flag};
-use crate::machine::{is_arm_virt, is_i440fx, is_q35, is_x86, machine, max_vcpus};
+use crate::machine::{is_arm_virt, is_i440fx, is_pseries, is_q35, is_x86, machine, max_vcpus};
 
 /// `-name`.
 pub(crate) fn name(line: &mut Line<'_>) {
@@ -93,6 +95,9 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     if let Some(id) = memory::default_backend(line) {
         opts.set("memory-backend", id);
     }
+    if let Some(older) = runs_as(domain) {
+        opts.set("max-cpu-compat", older);
+    }
     if domain.launch_security.is_some() {
         opts.set("confidential-guest-support", "lsec0");
     }
@@ -119,6 +124,13 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     }
     line.argv.pair("-machine", opts);
     Ok(())
+}
+
+/// POWER: the older model that a guest with the host's CPU runs as.
+fn runs_as(domain: &Domain) -> Option<&str> {
+    let cpu = domain.cpu.as_ref().filter(|_| is_pseries(domain))?;
+    let model = cpu.model.as_ref().filter(|_| cpu.mode == Some(CpuMode::HostModel))?;
+    model.name.as_deref()
 }
 
 fn ppc_features(line: &Line<'_>, opts: &mut Opts) {

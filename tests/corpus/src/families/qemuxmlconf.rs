@@ -7,6 +7,7 @@ use virtus_qemu::caps::Capabilities;
 use virtus_qemu::{complete, plan, validate};
 use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
+use super::cpu_hosts;
 use super::documents::chance;
 use crate::{Case, Corpus, Verdict, compare};
 
@@ -52,7 +53,8 @@ fn planned(
     case: &Case,
 ) -> Result<Vec<String>, virtus_api::Error> {
     surroundings::prepare(&mut domain, &case.params);
-    plan::live(&mut domain)?;
+    let cpus = cpu_hosts::cpus(&case.params, "core2duo")?;
+    plan::live(&mut domain, caps, &cpus)?;
     let cx = surroundings::context(&domain, &case.params);
     let line = plan::command_line(&domain, caps, &cx)?;
     let mut words = vec!["LC_ALL=C".to_owned(), "PATH=/bin".to_owned()];

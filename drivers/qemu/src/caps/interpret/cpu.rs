@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::super::model::{Accel, CpuModel, CpuProperty, CpuValue, HostCpu, Hyperv};
+use super::super::model::{Accel, Accelerator, CpuModel, CpuProperty, CpuValue, HostCpu, Hyperv};
 use super::super::replies::{Replies, hyperv_properties};
 use super::super::{Flag, FlagSet};
 
@@ -52,12 +52,7 @@ pub(super) fn host_cpu(
     let model = if accel == Accel::Tcg { "max" } else { "host" };
     let kind = if matches!(arch, "aarch64" | "armv7l") { "full" } else { "static" };
     let reply = replies.expansion(kind, model, None)?;
-    let mut cpu = HostCpu {
-        model: reply["model"]["name"].as_str()?.to_owned(),
-        migratability: false,
-        properties: properties(&reply["model"]["props"]),
-        deprecated_features: Vec::new(),
-    };
+    let mut cpu = best(reply)?;
     if flags.has(Flag::CpuMigratable) {
         let all = replies.expansion(kind, model, Some(json!({ "migratable": false })));
         if let Some(all) = all {
@@ -72,6 +67,28 @@ pub(super) fn host_cpu(
             list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     }
     Some(cpu)
+}
+
+/// The model and properties of an expansion.
+fn best(reply: &Value) -> Option<HostCpu> {
+    Some(HostCpu {
+        model: reply["model"]["name"].as_str()?.to_owned(),
+        properties: properties(&reply["model"]["props"]),
+        ..HostCpu::default()
+    })
+}
+
+impl Accelerator {
+    /// What KVM offers, as far as these replies say: to `query-cpu-model-expansion` of the host, and to
+    /// `query-cpu-definitions`.
+    #[must_use]
+    pub fn of_cpu_replies(expansion: &Value, definitions: Option<&Value>, arch: &str) -> Self {
+        Self {
+            host_cpu: best(expansion),
+            cpus: definitions.map(|list| models(list, arch)).unwrap_or_default(),
+            ..Self::new(Accel::Kvm)
+        }
+    }
 }
 
 fn properties(props: &Value) -> Vec<CpuProperty> {

@@ -29,6 +29,10 @@ pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Result<Capabilities,
             let alias = machine.alias.map(|name| Machine { name, ..plain.clone() });
             accelerator.machines.extend(alias.into_iter().chain([plain]));
         }
+        // A case that states the host's CPU leaves no room for what QEMU said of another.
+        if case.param("host_cpu").is_some() {
+            accelerator.host_cpu = None;
+        }
     }
     if let Some(versions) = case.params["gic"].as_array().filter(|list| !list.is_empty()) {
         let versions = versions.iter().filter_map(|version| version.as_u64()?.try_into().ok());
@@ -203,12 +207,11 @@ pub(super) fn context(domain: &Domain, params: &Value) -> Context {
         secrets,
         host_cdroms: vec!["/dev/cdrom".to_owned()],
         peers,
-        host_cpu: None,
+        host_arch: params["arch"].as_str().unwrap_or("x86_64").to_owned(),
         auto_nodes: vec![0, 1, 2, 3],
         cpu_nodes: (0..64).map(|cpu| (cpu, cpu / 4)).collect(),
         pipewire_dir: params["env"]["PIPEWIRE_RUNTIME_DIR"].as_str().map(str::to_owned),
         incoming: params["migrate_fd"].as_i64().map(|fd| format!("fd:{fd}")),
-        host_address_bits: 64,
         now: 1_234_567_890,
         zone_seconds: -1800,
     }

@@ -12,7 +12,8 @@ use super::argv::{Opts, on_off};
 use super::line::Line;
 use super::storage::unsupported;
 use crate::caps::{Accel, Flag};
-use crate::machine::{is_arm, is_x86, machine};
+use crate::cpu::to_qemu;
+use crate::machine::{arch, is_arm, is_ppc64, is_x86, machine};
 
 /// Writes `-cpu`, if the machine has a CPU that can be chosen.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -80,6 +81,9 @@ fn model(line: &Line<'_>, opts: &mut Opts) -> Result<()> {
                 .hint("set <domain type='kvm'> or <cpu mode='maximum'/>"));
             }
             opts.push("host");
+            if arch(line.domain) == "armv7l" && line.cx.host_arch == "aarch64" {
+                opts.set("aarch64", "off");
+            }
             if let Some(migratable) = cpu.migratable.filter(|_| line.has(Flag::CpuMigratable)) {
                 opts.set("migratable", migratable);
             }
@@ -90,21 +94,14 @@ fn model(line: &Line<'_>, opts: &mut Opts) -> Result<()> {
                 opts.set("migratable", migratable);
             }
         }
+        // The others were made concrete when the start began; POWER stays what it is, or runs as an older model.
+        (CpuMode::HostModel, _) if is_ppc64(line.domain) => opts.push("host"),
         (CpuMode::HostModel, _) => {
-            match &line.cx.host_cpu {
-                Some(host) => {
-                    opts.push(&host.model);
-                    for (feature, on) in &host.features {
-                        opts.set(feature, on_off(*on));
-                    }
-                }
-                // The nearest model that needs no data about CPUs: all that this host can give.
-                None if line.kvm() => {
-                    opts.push("host");
-                    opts.set("migratable", "on");
-                }
-                None => opts.push("max"),
-            }
+            let arch = arch(line.domain);
+            return Err(Error::new(
+                ErrorCode::ConfigUnsupported,
+                format!("CPU mode 'host-model' is not supported for {arch} guests on this host"),
+            ));
         }
         (CpuMode::Custom, Some(name)) => opts.push(name),
         (CpuMode::Custom, None) => {
@@ -115,31 +112,17 @@ fn model(line: &Line<'_>, opts: &mut Opts) -> Result<()> {
         opts.set("vendor", vendor);
     }
     for feature in &cpu.features {
-        set_feature(opts, feature);
+        set_feature(opts, arch(line.domain), feature);
     }
     Ok(())
 }
 
-/// Features that libvirt knows and QEMU does not: they follow from others.
-const NOT_QEMUS: [&str; 5] = ["cmt", "mbm_total", "mbm_local", "osxsave", "ospke"];
-
-fn set_feature(opts: &mut Opts, feature: &CpuFeature) {
-    if NOT_QEMUS.contains(&feature.name.as_str()) {
-        return;
-    }
-    let name = qemu_feature(&feature.name);
+fn set_feature(opts: &mut Opts, arch: &str, feature: &CpuFeature) {
+    let name = to_qemu(arch, &feature.name);
     match feature.policy.unwrap_or(FeaturePolicy::Require) {
-        FeaturePolicy::Force | FeaturePolicy::Require => opts.set(&name, "on"),
-        FeaturePolicy::Disable | FeaturePolicy::Forbid => opts.set(&name, "off"),
+        FeaturePolicy::Force | FeaturePolicy::Require => opts.set(name, "on"),
+        FeaturePolicy::Disable | FeaturePolicy::Forbid => opts.set(name, "off"),
         FeaturePolicy::Optional => {}
-    }
-}
-
-/// QEMU's name of a feature.
-pub(crate) fn qemu_feature(name: &str) -> String {
-    match name {
-        "pclmuldq" => "pclmulqdq".to_owned(),
-        other => other.replace('_', "-"),
     }
 }
 

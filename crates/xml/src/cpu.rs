@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A `<cpu>` that stands alone: a guest's, or a host's, which is told by its `<arch>`.
+
+use virtus_api::{ErrorDomain, Result};
+
+use crate::capabilities::HostCpu;
+use crate::document::Document;
+use crate::domain::cpu::{self, Cpu};
+use crate::reader::{Element, Node, ParseFlags};
+use crate::writer::Writer;
+
+/// One of the two forms of `<cpu>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CpuDocument {
+    Host(Box<HostCpu>),
+    Guest(Box<Cpu>),
+}
+
+impl Element for CpuDocument {
+    fn read(node: Node<'_>) -> Result<Self> {
+        if node.find("arch").is_none() {
+            return Cpu::read(node).map(|guest| Self::Guest(Box::new(guest)));
+        }
+        if node.attr("match").is_some() {
+            return Err(node.error("'arch' cannot stand in a <cpu> that has 'match'"));
+        }
+        HostCpu::read(node).map(|host| Self::Host(Box::new(host)))
+    }
+
+    fn write(&self, tag: &str, out: &mut Writer) {
+        match self {
+            Self::Host(host) => host.write(tag, out),
+            Self::Guest(guest) => guest.write(tag, out),
+        }
+    }
+}
+
+impl Document for CpuDocument {
+    const ROOT: &'static str = "cpu";
+    const WHAT: &'static str = "(CPU_definition)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Cpu;
+
+    fn settle(&mut self, _: ParseFlags) -> Result<()> {
+        if let Self::Guest(guest) = self {
+            cpu::settle(Some(guest));
+        }
+        Ok(())
+    }
+}
