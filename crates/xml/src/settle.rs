@@ -8,6 +8,7 @@ mod chardev;
 mod controllers;
 mod disk;
 mod graphics;
+mod numa;
 mod tuning;
 mod video;
 
@@ -43,9 +44,11 @@ impl Domain {
     /// Fills in what every hypervisor would; refuses what none could run.
     pub fn settle(&mut self, flags: ParseFlags) -> Result<()> {
         self.check_names()?;
+        self.forget_empty();
         self.settle_memory(flags)?;
         self.settle_vcpu()?;
         tuning::settle(self)?;
+        numa::settle(self);
         self.settle_life();
         self.settle_devices(flags)?;
         self.settle_boot()?;
@@ -62,6 +65,7 @@ impl Domain {
             disk::settle(disk)?;
         }
         self.number_controllers();
+        controllers::for_scsi_hostdevs(self);
         self.body.devices.sort();
         disk::assign_drive_addresses(self)?;
         disk::check_targets(self)?;
@@ -89,6 +93,17 @@ impl Domain {
                     address: chance.mac(mac_prefix),
                     ..Default::default()
                 });
+            }
+        }
+    }
+
+    /// Numbers of nothing and texts of nothing say nothing.
+    fn forget_empty(&mut self) {
+        self.body.bootloader.take_if(|path| path.is_empty());
+        self.body.bootloader_args.take_if(|words| words.is_empty());
+        for disk in &mut self.body.devices.disks {
+            if let Some(driver) = &mut disk.driver {
+                driver.queues.take_if(|queues| *queues == 0);
             }
         }
     }

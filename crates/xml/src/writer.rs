@@ -205,7 +205,13 @@ impl Writer {
         self.text.push('\n');
     }
 
-    /// Lines that are XML already; each keeps its own indentation behind ours.
+    /// How many elements are open.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Lines that are XML already; all but the first keep their own indentation.
     pub fn raw(&mut self, lines: &str) {
         self.close_tag();
         self.indent();

@@ -6,18 +6,20 @@ use super::device::{Device, VirtioOptions};
 use super::disk::VirtioModel;
 use super::idmap::IdMap;
 use super::storage::ImageFormat;
+use crate::pool::permissions::Mode;
 use crate::units::{self, Bytes};
-use crate::value::OnOff;
+use crate::value::{Allowed, OnOff, Value};
+use crate::writer::Escaped;
 
 element! {
     /// `<filesystem>`.
     pub struct Filesystem {
         attr kind: FilesystemType = "type",
         attr accessmode: Option<AccessMode> = "accessmode",
-        attr multidevs: Option<Multidevs> = "multidevs",
-        attr fmode: Option<String> = "fmode",
-        attr dmode: Option<String> = "dmode",
         attr model: Option<VirtioModel> = "model",
+        attr multidevs: Option<Multidevs> = "multidevs",
+        attr fmode: Option<ShareMode> = "fmode",
+        attr dmode: Option<ShareMode> = "dmode",
         child driver: Option<FilesystemDriver> = "driver",
         child binary: Option<FilesystemBinary> = "binary",
         child idmap: Option<IdMap> = "idmap",
@@ -27,6 +29,20 @@ element! {
         part info: Device,
         child space_hard_limit: Option<Bytes> = "space_hard_limit",
         child space_soft_limit: Option<Bytes> = "space_soft_limit"
+    }
+}
+
+/// Permission bits of what a guest makes, in octal, always of four digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShareMode(pub u32);
+
+impl Value for ShareMode {
+    const ALLOWED: Allowed = Mode::ALLOWED;
+    fn parse(text: &str) -> Option<Self> {
+        Mode::parse(text).map(|mode| Self(mode.0))
+    }
+    fn write(&self, out: &mut Escaped<'_>) {
+        out.put(format_args!("{:04o}", self.0));
     }
 }
 
@@ -79,9 +95,9 @@ element! {
         attr xattr: Option<OnOff> = "xattr",
         child cache: Option<FilesystemCache> = "cache",
         child sandbox: Option<Sandbox> = "sandbox",
+        child lock: Option<Locks> = "lock",
         child thread_pool: Option<ThreadPool> = "thread_pool",
-        child openfiles: Option<OpenFiles> = "openfiles",
-        child lock: Option<Locks> = "lock"
+        child openfiles: Option<OpenFiles> = "openfiles"
     }
 }
 

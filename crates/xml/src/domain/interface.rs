@@ -31,6 +31,7 @@ element! {
         child vlan: Option<Vlan> = "vlan",
         child virtualport: Option<VirtualPort> = "virtualport",
         child bandwidth: Option<Bandwidth> = "bandwidth",
+        child port: Option<PortOptions> = "port",
         child ips: Vec<Ip> = "ip",
         child routes: Vec<Route> = "route",
         child port_forwards: Vec<PortForward> = "portForward",
@@ -42,13 +43,12 @@ element! {
         child model: Option<InterfaceModel> = "model",
         child driver: Option<InterfaceDriver> = "driver",
         child backend: Option<InterfaceBackend> = "backend",
+        child teaming: Option<Teaming> = "teaming",
         child filterref: Option<FilterRef> = "filterref",
         child tune: Option<Tune> = "tune",
         child link: Option<Link> = "link",
         child mtu: Option<Mtu> = "mtu",
         child coalesce: Option<Coalesce> = "coalesce",
-        child port: Option<PortOptions> = "port",
-        child teaming: Option<Teaming> = "teaming",
         part info: Device
     }
 }

@@ -36,21 +36,7 @@ fn add(domain: &mut Domain) {
     }
     virtio_serial(domain);
     smartcards(domain);
-    let last = domain
-        .devices
-        .hostdevs
-        .iter()
-        .filter(|hostdev| hostdev.kind == HostdevType::Scsi)
-        .filter_map(|hostdev| drive_controller(hostdev.info.address.as_ref()))
-        .max();
-    // Further controllers are like the one that is there.
-    let model = domain
-        .devices
-        .controllers
-        .iter()
-        .find(|controller| controller.kind == ControllerType::Scsi)
-        .and_then(|controller| controller.model.clone());
-    add_up_to(domain, ControllerType::Scsi, last, model.as_deref());
+    for_scsi_hostdevs(domain);
 }
 
 fn has_controller(domain: &Domain, kind: ControllerType, index: u32) -> bool {
@@ -61,6 +47,20 @@ fn add_controller(domain: &mut Domain, kind: ControllerType, index: u32, model: 
     let model = model.map(str::to_owned);
     let controller = Controller { kind, index: Some(index), model, ..Controller::default() };
     domain.body.devices.insert_controller(controller);
+}
+
+/// The controllers of SCSI devices of the host, which stand before those that a machine always has; a device that has
+/// no place yet takes one on the first. Further controllers are like the one that is there.
+pub(super) fn for_scsi_hostdevs(domain: &mut Domain) {
+    let hostdevs = domain.devices.hostdevs.iter();
+    let last = hostdevs
+        .filter(|hostdev| hostdev.kind == HostdevType::Scsi)
+        .map(|hostdev| drive_controller(hostdev.info.address.as_ref()).unwrap_or(0))
+        .max();
+    let mut controllers = domain.devices.controllers.iter();
+    let first = controllers.find(|controller| controller.kind == ControllerType::Scsi);
+    let model = first.and_then(|controller| controller.model.clone());
+    add_up_to(domain, ControllerType::Scsi, last, model.as_deref());
 }
 
 fn drive_controller(address: Option<&Address>) -> Option<u32> {

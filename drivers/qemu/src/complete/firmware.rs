@@ -28,6 +28,7 @@ const CLASSIC: [(&str, &str); 5] = [
 pub(super) fn settle(domain: &mut Domain, defaults: &Defaults) -> Result<()> {
     let asked = domain.os.firmware;
     forget_empty_paths(domain);
+    let rom = domain.os.loader.as_ref().and_then(|loader| loader.kind) == Some(LoaderType::Rom);
     if let Some(loader) = &mut domain.body.os.loader
         && loader.path.is_some()
     {
@@ -36,7 +37,10 @@ pub(super) fn settle(domain: &mut Domain, defaults: &Defaults) -> Result<()> {
     let flash =
         domain.os.loader.as_ref().and_then(|loader| loader.kind) == Some(LoaderType::Pflash);
     if asked.is_none() && !flash {
-        default_format(domain);
+        // Code that is called a ROM has no format to choose.
+        if !rom {
+            default_format(domain);
+        }
         return Ok(());
     }
     let found = defaults.firmwares.iter().find(|firmware| fits(domain, firmware));

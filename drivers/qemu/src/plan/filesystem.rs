@@ -3,7 +3,7 @@
 
 use virtus_api::Result;
 use virtus_xml::domain::filesystem::{
-    AccessMode, Filesystem, FilesystemDriverType, FilesystemType, Multidevs,
+    AccessMode, Filesystem, FilesystemDriverType, FilesystemType, Multidevs, ShareMode,
 };
 
 use super::argv::{Opts, Props};
@@ -54,10 +54,8 @@ fn plan9(line: &mut Line<'_>, fs: &Filesystem) -> Result<()> {
             opts.set("multidevs", multidevs);
         }
     }
-    let mode = |text: &Option<String>| {
-        text.as_deref().map(|text| format!("0{}", text.trim_start_matches('0')))
-    };
-    opts = opts.maybe("fmode", mode(&fs.fmode)).maybe("dmode", mode(&fs.dmode));
+    let mode = |mode: Option<ShareMode>| mode.map(|mode| format!("{:04o}", mode.0));
+    opts = opts.maybe("fmode", mode(fs.fmode)).maybe("dmode", mode(fs.dmode));
     opts = opts.maybe("writeout", driver.and_then(|driver| driver.wrpolicy));
     opts = opts.with("id", format!("fsdev-{id}")).with("path", source(fs));
     if fs.readonly {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
-use super::{Metadata, attribute, escape};
+use super::{LEVEL, Metadata, attribute, escape, laid_out};
 use crate::limits::{self, MAX_NODES};
 
 impl Metadata {
@@ -19,7 +19,8 @@ impl Metadata {
         let node = children(&tree).find(|child| child.tag_name().namespace() == Some(uri))?;
         let mut text = String::new();
         dump_plain(node, uri, &mut text);
-        Some(text)
+        let alone = parse(&text).ok()?;
+        Some(laid_out(alone.root_element(), 0))
     }
 
     /// Puts `xml` in as the element of the namespace `uri`, written with the prefix `key`; what stood there goes.
@@ -36,8 +37,8 @@ impl Metadata {
         let kept = self.xml[inner].trim_end();
         let mut text = String::new();
         // Writing to a String does not fail.
-        let _ = write!(text, "{open}>{kept}\n    {element}\n  </metadata>");
-        self.xml = text;
+        let _ = write!(text, "{open}>{kept}{element}</metadata>");
+        self.xml = laid_out(parse(&text)?.root_element(), LEVEL);
         Ok(())
     }
 
@@ -66,7 +67,7 @@ impl Metadata {
     }
 }
 
-fn parse(xml: &str) -> Result<roxmltree::Document<'_>> {
+pub(super) fn parse(xml: &str) -> Result<roxmltree::Document<'_>> {
     let wrong = |why: String| {
         Error::new(ErrorCode::XmlDetail, format!("(metadata_xml): {why}"))
             .in_domain(ErrorDomain::Xml)
@@ -237,8 +238,9 @@ mod tests {
                 .into(),
         };
         metadata.put("http://a", "a", "<y/>").unwrap();
-        assert!(metadata.xml.contains("<l:x xmlns:l=\"http://l\"><l:os id=\"1\"/></l:x>"));
+        let laid_out = "\n    <l:x xmlns:l=\"http://l\">\n      <l:os id=\"1\"/>\n    </l:x>\n";
+        assert!(metadata.xml.contains(laid_out), "{metadata:?}");
         metadata.take_out("http://a").unwrap();
-        assert_eq!(metadata.get("http://l").unwrap(), "<x><os id=\"1\"/></x>");
+        assert_eq!(metadata.get("http://l").unwrap(), "<x>\n  <os id=\"1\"/>\n</x>");
     }
 }

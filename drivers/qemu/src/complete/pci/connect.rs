@@ -62,8 +62,22 @@ pub(super) fn of(domain: &Domain, caps: &Capabilities, slot: Slot) -> Connect {
             match net.model.as_ref().map(|model| model.kind.as_str()) {
                 Some("usb-net" | "spapr-vlan" | "lan9118" | "smc91c111") => none,
                 Some("virtio" | "virtio-non-transitional") => kinds.virtio,
-                Some("e1000e" | "igb") | None => kinds.pcie,
-                Some(_) => kinds.pci,
+                // The models that are known to be conventional; any other is taken for a modern one.
+                Some(
+                    "rtl8139"
+                    | "e1000"
+                    | "virtio-transitional"
+                    | "vlance"
+                    | "vmxnet"
+                    | "vmxnet2"
+                    | "vmxnet3"
+                    | "Am79C970A"
+                    | "Am79C973"
+                    | "82540EM"
+                    | "82545EM"
+                    | "82543GC",
+                ) => kinds.pci,
+                _ => kinds.pcie,
             }
         }
         Slot::Sound(at) => match devices.sounds[at].model {
