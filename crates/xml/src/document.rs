@@ -59,7 +59,17 @@ pub trait Document: Element {
 #[macro_export]
 macro_rules! for_all_documents {
     ($call:ident) => {
-        $call! { Network, PoolCapabilities, PoolSources, Secret, StoragePool, Volume }
+        $call! {
+            Network,
+            NetworkPort,
+            Nwfilter,
+            NwfilterBinding,
+            PoolCapabilities,
+            PoolSources,
+            Secret,
+            StoragePool,
+            Volume
+        }
     };
 }
 

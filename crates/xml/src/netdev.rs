@@ -4,13 +4,14 @@
 mod route;
 mod virtual_port;
 
+use uuid::Uuid;
 use virtus_api::Result;
 
 pub use route::Route;
 pub use virtual_port::{VirtualPort, VirtualPortParameters, VirtualPortType};
 
 use crate::reader::Node;
-use crate::value::YesNo;
+use crate::value::{Mac, YesNo};
 
 element! {
     /// `<vlan>`: the tags of the packets; several make a trunk.
@@ -127,6 +128,32 @@ impl Rate {
 element! {
     /// `<mtu size='…'/>`.
     pub struct Mtu { required size: u32 = "size" }
+}
+
+element! {
+    /// `<mac address='…'/>`.
+    pub struct MacAddress { required address: Mac = "address" }
+}
+
+element! {
+    /// `<owner>`: the guest that a port, or a filter at work, is for.
+    pub struct Owner {
+        leaf name: String = "name",
+        leaf uuid: Option<Uuid> = "uuid"
+    }
+    then Self::check
+}
+
+impl Owner {
+    fn check(&mut self, node: Node<'_>) -> Result<()> {
+        if self.name.is_empty() {
+            return Err(node.missing_child("name"));
+        }
+        if self.uuid.is_none() {
+            return Err(node.missing_child("uuid"));
+        }
+        Ok(())
+    }
 }
 
 element! {

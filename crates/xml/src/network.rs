@@ -25,11 +25,13 @@ pub use ip::NetworkIp;
 use crate::chance::Chance;
 use crate::document::Document;
 use crate::domain::metadata::Metadata;
-use crate::netdev::{Bandwidth, MacTableManager, Mtu, PortOptions, Route, VirtualPort, Vlan};
+use crate::netdev::{
+    Bandwidth, MacAddress, MacTableManager, Mtu, PortOptions, Route, VirtualPort, Vlan,
+};
 use crate::reader::{Element, Node, ParseFlags, Part, Source};
 use crate::schema::{Described, Kind};
 use crate::slot::AttrSlot;
-use crate::value::{Mac, OnOff, YesNo};
+use crate::value::{OnOff, YesNo};
 use crate::writer::Writer;
 
 /// `<network>`.
@@ -54,7 +56,7 @@ part! {
         child forward: Option<Forward> = "forward",
         child bridge: Bridge = "bridge",
         child mtu: Option<Mtu> = "mtu",
-        child mac: Option<BridgeMac> = "mac",
+        child mac: Option<MacAddress> = "mac",
         child domain: Option<DnsDomain> = "domain",
         child dns: Dns = "dns",
         child vlan: Option<Vlan> = "vlan",
@@ -94,23 +96,6 @@ element! {
         /// In seconds.
         attr delay: Option<u64> = "delay",
         attr mac_table_manager: Option<MacTableManager> = "macTableManager"
-    }
-}
-
-element! {
-    /// `<mac>`: the address of the bridge.
-    pub struct BridgeMac { required address: Mac = "address" }
-    then Self::check
-}
-
-impl BridgeMac {
-    fn check(&mut self, node: Node<'_>) -> Result<()> {
-        if self.address.is_multicast() {
-            let text =
-                format_args!("'{}' is a multicast address: a bridge needs its own", self.address);
-            return Err(node.error(text));
-        }
-        Ok(())
     }
 }
 
@@ -209,7 +194,7 @@ impl Network {
     /// Gives the bridge an address if it is the network's own and has none.
     pub fn address_bridge(&mut self, mac_prefix: [u8; 3], random: &mut dyn FnMut(&mut [u8])) {
         if self.mode().has_own_bridge() {
-            let address = || BridgeMac { address: Chance(random).mac(mac_prefix) };
+            let address = || MacAddress { address: Chance(random).mac(mac_prefix) };
             self.body.mac.get_or_insert_with(address);
         }
     }

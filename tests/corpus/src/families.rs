@@ -12,7 +12,7 @@ pub(crate) mod schemas;
 mod status;
 mod storage;
 
-use virtus_xml::{Network, Secret};
+use virtus_xml::{Network, NetworkPort, Nwfilter, NwfilterBinding, Secret};
 
 use crate::{Case, Corpus, Verdict};
 
@@ -70,8 +70,12 @@ pub const TABLE: &[Row] = &[
     asked("schemas", "accepts", schemas::accepts),
     asked("schemas", "refuses", schemas::refuses),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
+    asked("networkport", "xml2xml", networks::xml2xml::<NetworkPort>),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),
+    asked("nwfilterbinding", "xml2xml", networks::xml2xml::<NwfilterBinding>),
+    asked("nwfilterxml2xml", "xml2xml", networks::xml2xml::<Nwfilter>),
+    asked("nwfilterxml2xml", "xml-parse-error", networks::refused::<Nwfilter>),
     besides("libxlxml2domconfig", "read", reads_domain, documents::domain_is_known),
     besides("lxcconf2xml", "identity", expects_xml, documents::domain_identity),
     asked("lxcxml2xml", "xml2xml", documents::generic),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::device::{Device, VirtioOptions};
 use super::storage::{Named, Reconnect, SourcePciAddress};
 use crate::netdev::{Bandwidth, Mtu, PortOptions, Route, VirtualPort, Vlan};
+use crate::nwfilter::FilterRef;
 use crate::tree::Tree;
 use crate::value::{Mac, OnOff, YesNo};
 
@@ -261,22 +262,6 @@ element! {
         attr tap: Option<String> = "tap",
         attr vhost: Option<String> = "vhost",
         attr log_file: Option<String> = "logFile"
-    }
-}
-
-element! {
-    /// `<filterref>`: the network filter of a card.
-    pub struct FilterRef {
-        required filter: String = "filter",
-        child parameters: Vec<FilterParameter> = "parameter"
-    }
-}
-
-element! {
-    /// A variable of a filter.
-    pub struct FilterParameter {
-        required name: String = "name",
-        required value: String = "value"
     }
 }
 

@@ -43,6 +43,10 @@ fn names(network: &Network) -> Result<()> {
     if network.title.as_ref().is_some_and(|title| title.contains('\n')) {
         return Err(error(ErrorCode::XmlError, network, "<title> cannot contain a line break"));
     }
+    if let Some(mac) = network.mac.as_ref().filter(|mac| mac.address.is_multicast()) {
+        let why = format_args!("the bridge's address '{}' is a multicast address", mac.address);
+        return Err(error(ErrorCode::XmlError, network, why));
+    }
     if network.virtualport.as_ref().is_some_and(|port| port.kind.is_none()) {
         return Err(error(ErrorCode::XmlError, network, "<virtualport> needs a 'type'"));
     }
