@@ -9,6 +9,7 @@ use virtus_xml::domain::os::{
     Nvram,
 };
 use virtus_xml::domain::security::LaunchSecurityType;
+use virtus_xml::domain::storage::StorageType;
 use virtus_xml::value::{OnOff, YesNo};
 
 use super::Defaults;
@@ -43,7 +44,7 @@ pub(super) fn settle(domain: &mut Domain, defaults: &Defaults) -> Result<()> {
         }
         return Ok(());
     }
-    let found = defaults.firmwares.iter().find(|firmware| fits(domain, firmware));
+    let found = defaults.firmwares.iter().find(|firmware| fits(domain, firmware, defaults));
     let Some(found) = found else {
         if asked.is_none() {
             classic(domain, defaults);
@@ -94,8 +95,8 @@ fn classic(domain: &mut Domain, defaults: &Defaults) {
         return;
     }
     let nvram = os.nvram.get_or_insert_with(Nvram::default);
-    if nvram.template.is_none() && known.is_some() {
-        nvram.template = known;
+    if let Some(known) = known {
+        nvram.template.get_or_insert(known);
         nvram.template_format.get_or_insert_with(|| "raw".to_owned());
     }
     nvram.format.get_or_insert_with(|| "raw".to_owned());
@@ -126,7 +127,7 @@ fn wanted(domain: &Domain, name: FirmwareFeatureName) -> Option<bool> {
 }
 
 /// Whether a firmware is what the definition asks for.
-fn fits(domain: &Domain, firmware: &Firmware) -> bool {
+fn fits(domain: &Domain, firmware: &Firmware, defaults: &Defaults) -> bool {
     let os = &domain.os;
     let interface = match os.firmware {
         Some(Kind::Bios) => "bios",
@@ -151,9 +152,17 @@ fn fits(domain: &Domain, firmware: &Firmware) -> bool {
         return false;
     }
     match loader.secure {
-        Some(YesNo::Yes) if !(secure && needs_smm) => return false,
+        Some(YesNo::Yes) if !needs_smm => return false,
         Some(YesNo::No) if needs_smm => return false,
         _ => {}
+    }
+    if let Some(pm) = &domain.pm {
+        for (state, name) in [(&pm.suspend_to_mem, "acpi-s3"), (&pm.suspend_to_disk, "acpi-s4")] {
+            let wanted = state.as_ref().is_some_and(|state| state.enabled == Some(YesNo::Yes));
+            if wanted && !firmware.has(name) {
+                return false;
+            }
+        }
     }
     let sealed = match domain.launch_security.as_ref().map(|security| security.kind) {
         Some(LaunchSecurityType::Sev) => {
@@ -170,7 +179,7 @@ fn fits(domain: &Domain, firmware: &Firmware) -> bool {
     }
     match &firmware.mapping {
         Mapping::Flash { mode, code, variables } => {
-            fits_flash(domain, loader, *mode, code, variables.as_ref())
+            fits_flash(domain, loader, *mode, code, variables.as_ref(), defaults.abi_update)
         }
         Mapping::Memory(_) => {
             loader.kind != Some(LoaderType::Pflash)
@@ -189,6 +198,7 @@ fn fits_flash(
     mode: FlashMode,
     code: &Image,
     variables: Option<&Image>,
+    new: bool,
 ) -> bool {
     let nvram = domain.os.nvram.as_ref();
     if loader.kind == Some(LoaderType::Rom) || loader.readonly == Some(YesNo::No) {
@@ -203,12 +213,10 @@ fn fits_flash(
         .as_deref()
         .or_else(|| nvram.and_then(|nvram| nvram.format.as_deref()))
         .or_else(|| nvram.and_then(|nvram| nvram.template_format.as_deref()));
-    // Whoever names a file has said which format is meant.
-    if loader.path.is_none() && code.format != format.unwrap_or("raw") {
-        return false;
-    }
-    if loader.path.is_some() && loader.format.as_deref().is_some_and(|format| format != code.format)
-    {
+    // Definitions from before there was a choice have raw images; whoever names a file has named its format.
+    let old = (!new && loader.path.is_none()).then_some("raw");
+    let format = if loader.path.is_some() { loader.format.as_deref() } else { format.or(old) };
+    if format.is_some_and(|format| format != code.format) {
         return false;
     }
     let template = nvram.and_then(|nvram| nvram.template.as_deref());
@@ -222,6 +230,7 @@ fn apply(domain: &mut Domain, firmware: &Firmware, defaults: &Defaults) {
     let os = &mut body.os;
     let loader = os.loader.get_or_insert_with(Loader::default);
     loader.path = Some(firmware.code().to_owned());
+    let mut elsewhere = false;
     match &firmware.mapping {
         Mapping::Flash { mode, code, variables } => {
             loader.kind = Some(LoaderType::Pflash);
@@ -232,9 +241,13 @@ fn apply(domain: &mut Domain, firmware: &Firmware, defaults: &Defaults) {
             }
             if let (FlashMode::Split, Some(image)) = (mode, variables) {
                 let nvram = os.nvram.get_or_insert_with(Nvram::default);
-                nvram.template = Some(image.path.clone());
-                nvram.template_format = Some(image.format.clone());
                 nvram.format = Some(image.format.clone());
+                // What lies in the network is there already; nobody knows what keys are in it.
+                elsewhere = nvram.kind == Some(StorageType::Network);
+                if !elsewhere {
+                    nvram.template = Some(image.path.clone());
+                    nvram.template_format = Some(image.format.clone());
+                }
                 if nvram.path.is_none() && nvram.source.is_none() {
                     nvram.path = Some(if image.format == "raw" { raw } else { qcow2 });
                 }
@@ -253,10 +266,9 @@ fn apply(domain: &mut Domain, firmware: &Firmware, defaults: &Defaults) {
     os.firmware.get_or_insert(Kind::Efi);
     let feature =
         |name: FirmwareFeatureName, on: bool| FirmwareFeature { enabled: YesNo::from(on), name };
-    os.firmware_features = Some(FirmwareFeatures {
-        features: vec![
-            feature(FirmwareFeatureName::EnrolledKeys, firmware.has("enrolled-keys")),
-            feature(FirmwareFeatureName::SecureBoot, firmware.has("secure-boot")),
-        ],
-    });
+    let keys = feature(FirmwareFeatureName::EnrolledKeys, firmware.has("enrolled-keys"));
+    let secure = feature(FirmwareFeatureName::SecureBoot, firmware.has("secure-boot"));
+    let known = Some(keys).filter(|_| !elsewhere);
+    os.firmware_features =
+        Some(FirmwareFeatures { features: known.into_iter().chain([secure]).collect() });
 }

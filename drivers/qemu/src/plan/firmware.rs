@@ -10,6 +10,7 @@ use virtus_xml::value::{Value, YesNo};
 
 use super::argv::Opts;
 use super::line::Line;
+use crate::caps::Flag;
 use super::storage::{Below, Handling, Image, unsupported};
 
 /// Whether the firmware is in flash.
@@ -46,7 +47,7 @@ pub(crate) fn blockdevs(line: &mut Line<'_>) -> Result<()> {
     let code = code_image(&code, loader.format.as_deref(), loader.readonly)?;
     let mut images = vec![code.nodes(Handling::default(), line.cx)?];
     if let Some((source, kind, format)) = variables(domain)? {
-        images.push(vars_image(&source, kind, format).nodes(Handling::default(), line.cx)?);
+        images.push(vars_image(line, &source, kind, format).nodes(Handling::default(), line.cx)?);
     }
     for image in images {
         for object in image.objects {
@@ -86,7 +87,7 @@ fn code_image<'a>(
         encryption: None,
         read_only: readonly.is_none_or(YesNo::is_yes),
         device: DiskDevice::Disk,
-        below: Below::Unknown,
+        below: Below::Nothing,
         force_format: true,
     })
 }
@@ -102,7 +103,12 @@ fn variables(domain: &Domain) -> Result<Option<(StorageSource, StorageType, Imag
     Ok(Some((source, kind, format(nvram.format.as_deref())?)))
 }
 
-fn vars_image(source: &StorageSource, kind: StorageType, format: ImageFormat) -> Image<'_> {
+fn vars_image<'a>(
+    line: &Line<'_>,
+    source: &'a StorageSource,
+    kind: StorageType,
+    format: ImageFormat,
+) -> Image<'a> {
     Image {
         name: "libvirt-pflash1".to_owned(),
         kind,
@@ -113,8 +119,9 @@ fn vars_image(source: &StorageSource, kind: StorageType, format: ImageFormat) ->
         encryption: source.encryption.as_ref(),
         read_only: false,
         device: DiskDevice::Disk,
-        below: Below::Unknown,
-        force_format: false,
+        below: Below::Nothing,
+        // A block job of an older QEMU could not work on a node without a format.
+        force_format: !line.has(Flag::BlockjobBackingMaskProtocol),
     }
 }
 
@@ -126,7 +133,7 @@ pub(crate) fn machine_options(line: &Line<'_>, opts: &mut Opts) {
     }
     opts.set("pflash0", "libvirt-pflash0-format");
     if let Ok(Some((source, kind, format))) = variables(domain) {
-        opts.set("pflash1", vars_image(&source, kind, format).top_name());
+        opts.set("pflash1", vars_image(line, &source, kind, format).top_name());
     }
 }
 

@@ -232,8 +232,8 @@ fn dirs() -> Dirs {
 
 fn secret_ids(domain: &Domain) -> Vec<String> {
     let mut out = vec!["vnc-tls-creds0-secret0".to_owned()];
-    for number in 0..64 {
-        let node = format!("libvirt-{number}");
+    let images = (0..64).map(|number| format!("libvirt-{number}"));
+    for node in images.chain(["libvirt-pflash1".to_owned()]) {
         for tail in [
             "storage-auth-secret0",
             "storage-httpcookie-secret0",
