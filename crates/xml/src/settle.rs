@@ -23,6 +23,7 @@ use crate::domain::clock::Clock;
 use crate::domain::controller::ControllerType;
 use crate::domain::device::Master;
 use crate::domain::filesystem::Filesystem;
+use crate::domain::interface::InterfaceType;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
 use crate::domain::tuning::Vcpu;
@@ -278,6 +279,12 @@ impl Domain {
             disk.mirror = None;
         }
         for interface in &mut devices.interfaces {
+            interface.actual = None;
+            if let Some(source) = &mut interface.source
+                && interface.kind == InterfaceType::Network
+            {
+                source.portid = None;
+            }
             if let Some(target) = &mut interface.target
                 && target.dev.as_deref().is_some_and(is_generated_tap)
             {

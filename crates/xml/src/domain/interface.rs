@@ -315,6 +315,18 @@ impl Interface {
         self.mac.as_ref().map(|mac| mac.address)
     }
 
+    /// What the card is really plugged into: a card of a virtual network goes where the network sends it.
+    #[must_use]
+    pub fn plugged_kind(&self) -> InterfaceType {
+        self.actual.as_ref().map_or(self.kind, |actual| actual.kind)
+    }
+
+    /// The `<source>` that goes with [`Self::plugged_kind`].
+    #[must_use]
+    pub fn plugged_source(&self) -> Option<&InterfaceSource> {
+        self.actual.as_ref().map_or(self.source.as_ref(), |actual| actual.source.as_ref())
+    }
+
     /// The tap device's name on the host.
     #[must_use]
     pub fn target_dev(&self) -> Option<&str> {

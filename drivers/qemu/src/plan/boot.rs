@@ -31,7 +31,7 @@ impl BootOrder {
                     let first = devices
                         .interfaces
                         .iter()
-                        .position(|net| net.kind != InterfaceType::Hostdev);
+                        .position(|net| net.plugged_kind() != InterfaceType::Hostdev);
                     if let Some(slot) = first.and_then(|at| order.interfaces.get_mut(at)) {
                         *slot = slot.or(index);
                     }

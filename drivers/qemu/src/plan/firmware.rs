@@ -10,8 +10,8 @@ use virtus_xml::value::{Value, YesNo};
 
 use super::argv::Opts;
 use super::line::Line;
-use crate::caps::Flag;
 use super::storage::{Below, Handling, Image, unsupported};
+use crate::caps::Flag;
 
 /// Whether the firmware is in flash.
 pub(crate) fn is_flash(domain: &Domain) -> bool {

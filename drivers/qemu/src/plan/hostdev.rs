@@ -17,7 +17,7 @@ use super::storage::unsupported;
 /// Writes all devices of the host.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     for (at, net) in line.domain.devices.interfaces.iter().enumerate() {
-        if net.kind == InterfaceType::Hostdev {
+        if net.plugged_kind() == InterfaceType::Hostdev {
             let props = passed_interface(line, net, line.boot.interface(at))?;
             line.device(props);
         }
@@ -126,8 +126,7 @@ fn usb(hostdev: &Hostdev, id: String) -> Result<Props> {
 
 fn passed_interface(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Result<Props> {
     let address = net
-        .source
-        .as_ref()
+        .plugged_source()
         .and_then(|source| source.pci_address.as_ref())
         .ok_or_else(|| unsupported("an interface of type 'hostdev' without an address"))?;
     let pci = address.pci;

@@ -40,7 +40,7 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
     }
     let mut hostdevs = 0;
     for (at, net) in devices.interfaces.iter_mut().enumerate() {
-        if net.kind == InterfaceType::Hostdev {
+        if net.plugged_kind() == InterfaceType::Hostdev {
             name(&mut net.info, || format!("hostdev{hostdevs}"));
             hostdevs += 1;
         } else {

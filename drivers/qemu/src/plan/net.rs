@@ -20,7 +20,7 @@ const PASST_RECONNECT_SECONDS: u32 = 5;
 /// Writes all interfaces.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     for (at, net) in line.domain.devices.interfaces.iter().enumerate() {
-        if net.kind == InterfaceType::Hostdev {
+        if net.plugged_kind() == InterfaceType::Hostdev {
             continue;
         }
         let boot = line.boot.interface(at);
@@ -55,7 +55,7 @@ pub(crate) fn wants_vhost(net: &Interface) -> bool {
 /// Whether a tap or macvtap device of the host carries the packets.
 pub(crate) fn is_tap(net: &Interface) -> bool {
     matches!(
-        net.kind,
+        net.plugged_kind(),
         InterfaceType::Network
             | InterfaceType::Bridge
             | InterfaceType::Direct
@@ -77,13 +77,13 @@ pub(crate) fn queues(net: &Interface) -> u32 {
 pub(crate) fn backend(line: &mut Line<'_>, net: &Interface) -> Result<Props> {
     let id = alias(&net.info)?.to_owned();
     let none = InterfaceSource::default();
-    let source = net.source.as_ref().unwrap_or(&none);
+    let source = net.plugged_source().unwrap_or(&none);
     let end = || -> Result<String> {
         let address = source.address.as_deref().unwrap_or_default();
         let port = source.port.ok_or_else(|| lacks(net, "a port"))?;
         Ok(format!("{address}:{port}"))
     };
-    let props = match net.kind {
+    let props = match net.plugged_kind() {
         _ if is_tap(net) => tap(line, net, &id)?,
         InterfaceType::User => user(line, net, &id)?,
         InterfaceType::Server => Props::new().with("type", "socket").with("listen", end()?),

@@ -48,11 +48,12 @@ fn redefined(corpus: &Corpus, case: &Case, caps: &Capabilities) -> Result<Domain
 }
 
 fn planned(
+    corpus: &Corpus,
     mut domain: Domain,
     caps: &Capabilities,
     case: &Case,
 ) -> Result<Vec<String>, virtus_api::Error> {
-    surroundings::prepare(&mut domain, &case.params);
+    surroundings::prepare(corpus, &mut domain, &case.params);
     let cpus = cpu_hosts::cpus(&case.params, "core2duo")?;
     plan::live(&mut domain, caps, &cpus)?;
     let cx = surroundings::context(&domain, &case.params);
@@ -89,7 +90,7 @@ pub(super) fn document_again(corpus: &Corpus, case: &Case) -> Verdict {
 
 pub(super) fn command_line_again(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
-    let actual = planned(redefined(corpus, case, &caps)?, &caps, case).map_err(said)?;
+    let actual = planned(corpus, redefined(corpus, case, &caps)?, &caps, case).map_err(said)?;
     compare::command_line(&case.read_expected(corpus, "argv")?, &actual)
 }
 
@@ -101,14 +102,14 @@ pub(super) fn refused(corpus: &Corpus, case: &Case) -> Verdict {
 pub(super) fn command_line(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
     let domain = defined(corpus, case, &caps)?.map_err(said)?;
-    let actual = planned(domain, &caps, case).map_err(said)?;
+    let actual = planned(corpus, domain, &caps, case).map_err(said)?;
     compare::command_line(&case.read_expected(corpus, "argv")?, &actual)
 }
 
 pub(super) fn not_planned(corpus: &Corpus, case: &Case) -> Verdict {
     let caps = surroundings::capabilities(corpus, case)?;
     let domain = defined(corpus, case, &caps)?.map_err(said)?;
-    compare::refused(&planned(domain, &caps, case))
+    compare::refused(&planned(corpus, domain, &caps, case))
 }
 
 /// A running domain's document, in the form of `format`.

@@ -11,10 +11,10 @@ use virtus_qemu::plan::{
     Config, Context, Descriptor, Dirs, FdKey, HugePages, Sealed, What, descriptors,
 };
 use virtus_qemu::validate::Host;
-use virtus_xml::Domain;
-use virtus_xml::domain::graphics::GraphicsType;
+use virtus_xml::domain::graphics::{GraphicsType, ListenType};
 use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::value::YesNo;
+use virtus_xml::{Document, Domain, Network, ParseFlags};
 
 use crate::{Case, Corpus};
 
@@ -119,7 +119,7 @@ fn config(params: &Value) -> Config {
 }
 
 /// What the driver puts into a definition before it starts.
-pub(super) fn prepare(domain: &mut Domain, params: &Value) {
+pub(super) fn prepare(corpus: &Corpus, domain: &mut Domain, params: &Value) {
     let config = config(params);
     let dir = format!("/var/lib/libvirt/qemu/domain--1-{}", domain.name);
     for graphics in &mut domain.body.devices.graphics {
@@ -158,15 +158,18 @@ pub(super) fn prepare(domain: &mut Domain, params: &Value) {
             GraphicsType::Spice => config.spice_auto_unix_socket,
             _ => false,
         };
-        if automatic {
-            use virtus_xml::domain::graphics::ListenType;
-            if let Some(listen) = graphics.listens.first_mut()
-                && listen.kind == ListenType::Address
-                && listen.address.is_none()
-            {
-                listen.kind = ListenType::Socket;
-                listen.socket = Some(format!("{dir}/{}.sock", graphics.kind));
+        for listen in &mut graphics.listens {
+            if let (ListenType::Network, Some(name)) = (listen.kind, &listen.network) {
+                listen.address = network_address(corpus, name);
             }
+        }
+        if automatic
+            && let Some(listen) = graphics.listens.first_mut()
+            && listen.kind == ListenType::Address
+            && listen.address.is_none()
+        {
+            listen.kind = ListenType::Socket;
+            listen.socket = Some(format!("{dir}/{}.sock", graphics.kind));
         }
     }
     if let Some(vsock) = &mut domain.body.devices.vsock
@@ -174,6 +177,14 @@ pub(super) fn prepare(domain: &mut Domain, params: &Value) {
     {
         cid.address = Some(42);
     }
+}
+
+/// The host's address on the network behind `NET;PORT`.
+fn network_address(corpus: &Corpus, name: &str) -> Option<String> {
+    let file = name.split(';').next().unwrap_or(name);
+    let text = corpus.read(&format!("networkxml2xmlin/{file}.xml")).ok()?;
+    let network = Network::parse(&text, ParseFlags::INACTIVE).ok()?.value;
+    network.ips.first().map(|ip| ip.address.to_string())
 }
 
 /// The context of a live definition.
