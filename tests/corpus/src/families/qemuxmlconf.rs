@@ -26,6 +26,10 @@ fn completed(
     Ok(Domain::parse(text, flags).and_then(|parsed| {
         let mut domain = parsed.value;
         domain.name_missing([0x52, 0x54, 0], &mut chance);
+        if !flags.contains(ParseFlags::INACTIVE) {
+            let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
+            domain.id = domain.id.or(id);
+        }
         complete::complete(&mut domain, caps, &defaults)?;
         validate::validate(&domain, caps, &surroundings::host(&case.params))?;
         Ok(domain)
@@ -117,9 +121,7 @@ fn live(corpus: &Corpus, case: &Case, format: FormatFlags) -> Result<String, Str
     let caps = surroundings::capabilities(corpus, case)?;
     let text = case.read_input(corpus, "file")?;
     let flags = ParseFlags::empty();
-    let mut domain = completed(corpus, case, &caps, &text, flags)?.map_err(said)?;
-    let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
-    domain.id = domain.id.or(id);
+    let domain = completed(corpus, case, &caps, &text, flags)?.map_err(said)?;
     Ok(domain.format(format | FormatFlags::SECURE))
 }
 
