@@ -12,7 +12,7 @@ use super::Target;
 pub(crate) const TARGET: Target = Target { name: "document", run, seed };
 
 /// One document of each kind, as small as it can be while it has something of everything.
-const SEEDS: [&str; 9] = [
+const SEEDS: [&str; 11] = [
     "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
      <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
      <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
@@ -29,6 +29,15 @@ const SEEDS: [&str; 9] = [
     "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>hvm</os_type>\
      <arch name='x86_64'><wordsize>64</wordsize></arch></guest></capabilities>",
     "<disk type='file'><source file='/a'/><target dev='vda'/></disk>",
+    "<device><name>d</name><path>/sys/d</path><capability type='pci'><class>0x060400</class><domain>0</domain>\
+     <bus>1</bus><slot>2</slot><function>0</function><product id='0x1'/><vendor id='8086'>v</vendor>\
+     <capability type='virt_functions' maxCount='2'><address bus='1' slot='2'/></capability>\
+     <capability type='vpd'><name>n</name><fields access='readonly'><vendor_field index='0'>f</vendor_field></fields>\
+     </capability><iommuGroup number='1'><address slot='1'/></iommuGroup><pci-express><link validity='sta' width='1'/>\
+     </pci-express></capability></device>",
+    "<device><name>d</name><capability type='storage'><block>/dev/a</block><capability type='removable'>\
+     <media_size>1</media_size></capability></capability><capability type='mdev'><type id='t'/>\
+     <attr name='a' value='b'/></capability></device>",
     "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>p</name>\
      <source><host name='h'/><dir path='//a'/><format type='nfs'/><protocol ver='4'/></source><target><path>/t</path>\
      <permissions><mode>0700</mode><owner>-1</owner></permissions></target>\

@@ -27,4 +27,12 @@ impl Chance<'_> {
         }
         Mac(mac)
     }
+
+    /// A world wide name of 64 bits that belongs to the maker `oui`.
+    pub fn world_wide_name(&mut self, [a, b, c]: [u8; 3]) -> String {
+        let mut bytes = [0; 8];
+        (self.0)(&mut bytes);
+        let serial = u64::from_le_bytes(bytes) & 0xf_ffff_ffff;
+        format!("5{a:02x}{b:02x}{c:02x}{serial:09x}")
+    }
 }

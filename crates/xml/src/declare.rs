@@ -9,6 +9,7 @@
 //!         attr bus: Option<Bus> = "bus",          // attribute; without Option: always written, default if absent
 //!         child source: Option<Source> = "source" // element; Vec: any number; bare: written unless default
 //!         leaf serial: Option<String> = "serial"  // element with only a text; Vec: any number
+//!         needed path: String = "path"            // leaf that must be there and not be empty
 //!         block kvm: Option<Kvm> = "kvm"          // like child (Option, Vec), but never <kvm/>: always start and end tag
 //!         frame devices: Devices = "devices"      // like block, and always there
 //!         custom consoles: Vec<C> = "console"     // read like child; a method of the same name writes it
@@ -134,8 +135,9 @@ macro_rules! part {
                 Ok(false)
             }
             fn text(&mut self, value: $crate::reader::Source<'_>) -> virtus_api::Result<bool> {
-                let mut taken = false;
-                $( taken = taken || field_text!($kind self.$field, value); )*
+                let _ = &value;
+                let taken = false;
+                $( let taken = taken || field_text!($kind self.$field, value); )*
                 Ok(taken)
             }
             fn finish(&mut self, node: $crate::reader::Node<'_>) -> virtus_api::Result<()> {
@@ -166,6 +168,9 @@ macro_rules! field_name {
         $tag
     };
     (children leaf $tag:literal) => {
+        $tag
+    };
+    (children needed $tag:literal) => {
         $tag
     };
     (children flag $tag:literal) => {
@@ -240,6 +245,12 @@ macro_rules! field_child {
             return Ok(true);
         }
     };
+    (needed $self:ident . $field:ident, $name:ident, $node:ident, $tag:literal) => {
+        if $name == $tag {
+            $crate::slot::LeafSlot::set(&mut $self.$field, $node)?;
+            return Ok(true);
+        }
+    };
     (flag $self:ident . $field:ident, $name:ident, $node:ident, $tag:literal) => {
         if $name == $tag {
             $self.$field = true;
@@ -272,6 +283,11 @@ macro_rules! field_finish {
     (required $self:ident . $field:ident, $node:ident, $tag:literal) => {
         if $node.attr($tag).is_none() {
             return Err($node.missing_attr($tag));
+        }
+    };
+    (needed $self:ident . $field:ident, $node:ident, $tag:literal) => {
+        if $node.find($tag).is_none_or(|child| child.text().trim_ascii().is_empty()) {
+            return Err($node.missing_child($tag));
         }
     };
     (part $self:ident . $field:ident, $node:ident) => {
@@ -321,6 +337,9 @@ macro_rules! field_write_body {
         }
     };
     (leaf $self:ident . $field:ident, $out:ident, $tag:literal) => {
+        $crate::slot::LeafSlot::write(&$self.$field, $tag, $out);
+    };
+    (needed $self:ident . $field:ident, $out:ident, $tag:literal) => {
         $crate::slot::LeafSlot::write(&$self.$field, $tag, $out);
     };
     (flag $self:ident . $field:ident, $out:ident, $tag:literal) => {

@@ -132,6 +132,13 @@ macro_rules! field_piece {
             <$ty as $crate::slot::LeafSlot>::KIND,
         )
     };
+    (needed $ty:ty, $tag:literal) => {
+        $crate::schema::Piece::leaf(
+            $tag,
+            $crate::schema::Often::Once,
+            <$ty as $crate::slot::LeafSlot>::KIND,
+        )
+    };
     (flag $ty:ty, $tag:literal) => {
         $crate::schema::Piece::child($tag, $crate::schema::Often::Optional, || {
             $crate::schema::Shape::EMPTY

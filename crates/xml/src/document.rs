@@ -62,6 +62,7 @@ macro_rules! for_all_documents {
         $call! {
             Network,
             NetworkPort,
+            NodeDevice,
             Nwfilter,
             NwfilterBinding,
             PoolCapabilities,

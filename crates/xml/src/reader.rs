@@ -313,8 +313,17 @@ impl<'a> Node<'a> {
 
     /// Gives `part` all attributes, children and the text; reports what it does not take.
     pub fn fill<P: Part>(&self, part: &mut P) -> Result<()> {
+        self.fill_beside(part, None)
+    }
+
+    /// The same for a part of an element whose attribute `type` has told that it is this part.
+    pub fn fill_typed<P: Part>(&self, part: &mut P) -> Result<()> {
+        self.fill_beside(part, Some("type"))
+    }
+
+    fn fill_beside<P: Part>(&self, part: &mut P, taken: Option<&str>) -> Result<()> {
         for (name, value) in self.attrs() {
-            if !part.attr(name, value)? {
+            if Some(name) != taken && !part.attr(name, value)? {
                 self.unknown_attr(name, P::ATTRS);
             }
         }

@@ -150,6 +150,24 @@ impl<const WIDTH: usize> Value for Hex<WIDTH> {
     }
 }
 
+/// The same, but hexadecimal even without `0x`: the identifiers that buses give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct HexId<const WIDTH: usize>(pub u32);
+
+impl<const WIDTH: usize> Value for HexId<WIDTH> {
+    const ALLOWED: Allowed = Allowed::A("a hexadecimal number such as 0x10de");
+    const DATA: Data = Data::Pattern("(0[xX])?[0-9a-fA-F]+");
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_ascii();
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+        let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        u32::from_str_radix(digits, 16).ok().filter(|_| plain).map(Self)
+    }
+    fn write(&self, out: &mut Escaped<'_>) {
+        out.put(format_args!("0x{:0width$x}", self.0, width = WIDTH));
+    }
+}
+
 /// A number that C would read with base 0.
 #[must_use]
 pub fn c_number(text: &str) -> Option<u64> {

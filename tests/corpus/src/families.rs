@@ -7,6 +7,7 @@ mod cpu_hosts;
 mod documents;
 mod host;
 mod networks;
+mod node_device;
 mod qemuxmlconf;
 pub(crate) mod schemas;
 mod status;
@@ -69,7 +70,6 @@ pub const TABLE: &[Row] = &[
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     asked("schemas", "accepts", schemas::accepts),
     asked("schemas", "refuses", schemas::refuses),
-    besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
     asked("networkport", "xml2xml", networks::xml2xml::<NetworkPort>),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),
@@ -79,6 +79,7 @@ pub const TABLE: &[Row] = &[
     besides("libxlxml2domconfig", "read", reads_domain, documents::domain_is_known),
     besides("lxcconf2xml", "identity", expects_xml, documents::domain_identity),
     asked("lxcxml2xml", "xml2xml", documents::generic),
+    asked("nodedevxml2xml", "xml2xml", node_device::document),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
