@@ -101,6 +101,15 @@ pub(crate) fn has_pci(domain: &Domain) -> bool {
         || machine(domain).starts_with("realview-eb")
 }
 
+/// Whether the root bus is called `pci.0`, because there can be others; else it is `pci`.
+pub(crate) fn has_many_pci_buses(domain: &Domain) -> bool {
+    is_x86(domain)
+        || is_ppc64(domain)
+        || arch(domain) == "ppc"
+        || is_s390(domain)
+        || is_virt(domain)
+}
+
 /// How many processors there may be.
 pub(crate) fn max_vcpus(domain: &Domain) -> u32 {
     domain.vcpu.as_ref().map_or(1, |vcpu| vcpu.max)

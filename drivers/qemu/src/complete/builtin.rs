@@ -74,7 +74,7 @@ fn wants(domain: &Domain, caps: &Capabilities) -> Wants {
         "alpha" | "ppc" | "ppcemb" | "sh4" | "sh4eb" | "sparc64" => {
             Wants { usb: true, balloon: true, pci_root: true, ..none }
         }
-        "riscv32" | "riscv64" => Wants { pcie_root: is_riscv_virt(domain), ..none },
+        "riscv32" | "riscv64" => Wants { balloon: true, pcie_root: is_riscv_virt(domain), ..none },
         "s390" | "s390x" => {
             Wants { balloon: true, panic: true, pci_root: caps.has(Flag::Zpci), ..none }
         }

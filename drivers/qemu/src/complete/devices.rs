@@ -413,7 +413,7 @@ fn default_scsi(domain: &Domain, caps: &Capabilities) -> Option<&'static str> {
     if is_pseries(domain) {
         return Some("ibmvscsi");
     }
-    if is_s390(domain) || is_loongarch_virt(domain) || is_arm_virt(domain) {
+    if is_s390(domain) || is_loongarch_virt(domain) {
         return Some("virtio-scsi");
     }
     if caps.has(Flag::Lsi) {

@@ -106,6 +106,19 @@ impl Props {
         self.0.is_empty()
     }
 
+    /// The older form of a flat object, for options that know no JSON yet; the value of `first` leads.
+    pub(crate) fn flat(&self, first: &str) -> Opts {
+        let mut opts = Opts::new(self.get(first).and_then(Value::as_str).unwrap_or_default());
+        for (key, value) in self.0.iter().filter(|(key, _)| *key != first) {
+            match value {
+                Value::String(text) => opts.set(key, text),
+                Value::Bool(on) => opts.set(key, on_off(*on)),
+                other => opts.set(key, other),
+            }
+        }
+        opts
+    }
+
     /// The object as QMP's arguments take it.
     #[must_use]
     pub fn into_value(self) -> Value {

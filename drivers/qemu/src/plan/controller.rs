@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<controller>` and `<hub>`: the buses that are not part of the machine.
 
-use virtus_api::Result;
+use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::controller::{Controller, ControllerDriver, ControllerType, PciTarget};
 
 use super::argv::Props;
@@ -184,10 +184,20 @@ fn scsi(controller: &Controller) -> Result<Option<Props>> {
     Ok(Some(Props::device(name).with("id", id)))
 }
 
+fn no_model(controller: &Controller) -> Error {
+    let index = controller.index.unwrap_or(0);
+    Error::new(
+        ErrorCode::ConfigUnsupported,
+        format!("USB controller {index} has no model, and this QEMU none that the machine knows"),
+    )
+    .hint("set <controller type='usb' model='…'>, or model='none' for a guest without USB")
+}
+
 fn usb(line: &Line<'_>, controller: &Controller) -> Result<Option<Props>> {
     let driver = match controller.model.as_deref() {
         Some("none") => return Ok(None),
-        Some("piix3-uhci") | None => "piix3-usb-uhci",
+        Some("piix3-uhci") => "piix3-usb-uhci",
+        None => return Err(no_model(controller)),
         Some("piix4-uhci") => "piix4-usb-uhci",
         Some("ehci") => "usb-ehci",
         Some("ich9-ehci1") => "ich9-usb-ehci1",

@@ -10,6 +10,7 @@ use virtus_xml::domain::disk::VirtioModel;
 
 use super::argv::Props;
 use super::storage::unsupported;
+use crate::machine::has_many_pci_buses;
 
 /// The alias, which `live` has given to every device.
 pub(crate) fn alias(info: &Device) -> Result<&str> {
@@ -72,6 +73,25 @@ pub(crate) fn place(domain: &Domain, info: &Device) -> Result<Props> {
     Ok(props)
 }
 
+/// The device that gives a PCI device of s390x its identifiers; `id` is the PCI device's. Memory has none: QEMU
+/// makes up its identifiers.
+pub(crate) fn zpci(domain: &Domain, id: &str) -> Option<Props> {
+    let named = |info: &&Device| info.alias.as_deref() == Some(id);
+    if domain.devices.memories.iter().map(|memory| &memory.info).any(|info| named(&info)) {
+        return None;
+    }
+    let info = domain.devices.infos().find(named)?;
+    let zpci = info.address.as_ref()?.as_pci()?.zpci?;
+    let (uid, fid) = (zpci.uid?.0, zpci.fid?.0);
+    Some(
+        Props::device("zpci")
+            .with("uid", uid)
+            .with("fid", fid)
+            .with("target", id)
+            .with("id", format!("zpci{uid}")),
+    )
+}
+
 /// `0x1` or `0x1.0x2`.
 fn pci_slot(pci: &PciAddress) -> String {
     match pci.function.0 {
@@ -86,6 +106,7 @@ fn pci_bus(domain: &Domain, pci: &PciAddress) -> Result<String> {
     let controller = find(domain, ControllerType::Pci, index)?;
     // The root is part of the machine and keeps its name.
     let name = match controller.model.as_deref() {
+        Some("pci-root") if index == 0 && !has_many_pci_buses(domain) => "pci",
         Some("pci-root") if index == 0 => "pci.0",
         Some("pcie-root") => "pcie.0",
         _ => alias(&controller.info)?,

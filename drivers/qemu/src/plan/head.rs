@@ -5,6 +5,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::clock::{ClockOffset, TickPolicy, TimerName, Track};
 use virtus_xml::domain::cpu::CpuMode;
+use virtus_xml::domain::misc::IommuModel;
 use virtus_xml::domain::os::LoaderType;
 use virtus_xml::domain::sound::SoundModel;
 use virtus_xml::value::{OnOff, YesNo};
@@ -49,6 +50,9 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
     let features = &domain.features;
     let mut opts = Opts::new(machine(domain)).with("usb", "off");
+    for cipher in domain.keywrap.iter().flat_map(|keywrap| &keywrap.ciphers) {
+        opts.set(&format!("{}-key-wrap", cipher.name), cipher.state);
+    }
     let mut switch = |name: &str, state: Option<OnOff>| {
         if let Some(state) = state {
             opts.set(name, state);
@@ -72,6 +76,9 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     {
         opts.set("gic-version", gic);
     }
+    if domain.devices.iommu.as_ref().is_some_and(|iommu| iommu.model == IommuModel::Smmuv3) {
+        opts.set("iommu", "smmuv3");
+    }
     if let Some(ras) = &features.ras {
         opts.set("ras", ras.state.unwrap_or(OnOff::On));
     }
@@ -82,11 +89,6 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     opts.set("dump-guest-core", on_off(dump));
     if domain.memory_backing.nosharepages {
         opts.set("mem-merge", "off");
-    }
-    if let Some(keywrap) = &domain.keywrap {
-        for cipher in &keywrap.ciphers {
-            opts.set(&format!("{}-key-wrap", cipher.name), cipher.state);
-        }
     }
     ppc_features(line, &mut opts);
     if domain.devices.memories.iter().any(|memory| memory.model.as_str() == "nvdimm") {

@@ -7,7 +7,9 @@ use virtus_xml::domain::DomainType;
 use super::argv::{Argv, Opts, Props};
 use super::boot::BootOrder;
 use super::context::Context;
+use super::device::zpci;
 use crate::caps::{Accel, Capabilities, Flag};
+use crate::machine::is_s390;
 
 /// What the device families write into.
 pub(crate) struct Line<'a> {
@@ -29,6 +31,11 @@ impl<'a> Line<'a> {
     }
 
     pub(crate) fn device(&mut self, mut props: Props) {
+        if is_s390(self.domain)
+            && let Some(zpci) = props.get("id").and_then(|id| zpci(self.domain, id.as_str()?))
+        {
+            self.argv.json("-device", zpci);
+        }
         super::passthrough::override_device(self, &mut props);
         self.argv.json("-device", props);
     }

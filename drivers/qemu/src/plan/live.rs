@@ -16,9 +16,8 @@ use virtus_xml::domain::misc::BalloonModel;
 
 use virtus_xml::settle::disk_index;
 
-use super::disk::is_narrow;
 use super::storage::has_medium;
-use crate::machine::{has_builtin_ide, is_q35};
+use crate::machine::{has_builtin_ide, has_many_pci_buses, is_q35};
 
 /// Gives aliases to all devices and numbers to all images.
 pub(super) fn assign(domain: &mut Domain) -> Result<()> {
@@ -26,11 +25,12 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
     number_images(domain);
     let q35 = is_q35(domain);
     let builtin_ide = has_builtin_ide(domain);
+    let many_buses = has_many_pci_buses(domain);
     let narrow: Vec<u32> = domain
         .devices
         .controllers
         .iter()
-        .filter(|c| c.kind == ControllerType::Scsi && is_narrow(c.model.as_deref()))
+        .filter(|c| c.kind == ControllerType::Scsi && c.model.as_deref() == Some("lsilogic"))
         .map(|c| c.index.unwrap_or(0))
         .collect();
     let devices = &mut domain.body.devices;
@@ -56,7 +56,7 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
     each(devices.redirdevs.iter_mut().map(|d| &mut d.info), "redir");
     each(devices.videos.iter_mut().map(|d| &mut d.info), "video");
     for controller in &mut devices.controllers {
-        let alias = controller_alias(controller, q35, builtin_ide);
+        let alias = controller_alias(controller, q35, builtin_ide, many_buses);
         name(&mut controller.info, || alias);
     }
     each(devices.inputs.iter_mut().map(|d| &mut d.info), "input");
@@ -112,13 +112,22 @@ fn each<'a>(infos: impl Iterator<Item = &'a mut Device>, head: &str) {
     }
 }
 
-fn controller_alias(controller: &Controller, q35: bool, builtin_ide: bool) -> String {
+fn controller_alias(
+    controller: &Controller,
+    q35: bool,
+    builtin_ide: bool,
+    many_buses: bool,
+) -> String {
     let index = controller.index.unwrap_or(0);
     match controller.kind {
         ControllerType::Pci if controller.model.as_deref() == Some("pcie-root") => {
             format!("pcie.{index}")
         }
+        ControllerType::Pci if index == 0 && !many_buses => "pci".to_owned(),
         ControllerType::Pci => format!("pci.{index}"),
+        ControllerType::Scsi if controller.model.as_deref() == Some("ncr53c90") && index == 0 => {
+            "scsi".to_owned()
+        }
         ControllerType::Usb if index == 0 => "usb".to_owned(),
         ControllerType::Ide if index == 0 && builtin_ide => "ide".to_owned(),
         // The controller of the machine has the name of its bus.

@@ -3,16 +3,18 @@
 
 use serde_json::json;
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_xml::Domain;
 use virtus_xml::domain::address::Address;
 use virtus_xml::domain::interface::{Interface, InterfaceSource, InterfaceType, TeamingType};
 
-use super::argv::Props;
+use super::argv::{Opts, Props};
 use super::chardev::{Backend, Socket, reconnect_key, reconnect_seconds};
 use super::context::FdKey;
 use super::device::{alias, place, rom, virtio, virtio_model};
 use super::line::Line;
 use super::storage::unsupported;
 use crate::caps::Flag;
+use crate::machine::is_arm;
 
 /// How long QEMU waits before it calls a passt that has gone away.
 const PASST_RECONNECT_SECONDS: u32 = 5;
@@ -28,11 +30,34 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
             vhost_user_chardev(line, net)?;
         }
         let netdev = backend(line, net)?;
-        line.argv.json("-netdev", netdev);
+        if line.has(Flag::NetdevJson) {
+            line.argv.json("-netdev", netdev);
+        } else {
+            line.argv.pair("-netdev", netdev.flat("type"));
+        }
+        if is_on_board(line.domain, net) {
+            line.argv.pair("-net", on_board(net)?);
+            continue;
+        }
         let card = device(line, net, boot)?;
         line.device(card);
     }
     Ok(())
+}
+
+/// Whether the card is soldered to the board, so that only the old option reaches it.
+fn is_on_board(domain: &Domain, net: &Interface) -> bool {
+    is_arm(domain) && !matches!(net.info.address, Some(Address::VirtioMmio | Address::Pci(_)))
+}
+
+fn on_board(net: &Interface) -> Result<Opts> {
+    let id = alias(&net.info)?;
+    let mac = net.mac_address().ok_or_else(|| lacks(net, "a MAC address"))?;
+    Ok(Opts::new("nic")
+        .with("macaddr", mac)
+        .with("netdev", format!("host{id}"))
+        .with("model", model(net))
+        .with("id", id))
 }
 
 /// The name of the card's model.

@@ -20,16 +20,16 @@ use super::storage::unsupported;
 pub(crate) fn serials(line: &mut Line<'_>) -> Result<()> {
     for serial in &line.domain.devices.serials {
         end(serial)?.write(line)?;
-        let model = serial
-            .target
-            .as_ref()
-            .and_then(|target| target.model.as_ref())
-            .map_or("isa-serial", |model| model.name.as_str());
+        let model = serial.target.as_ref().and_then(|target| target.model.as_ref());
         let chardev = format!("char{}", alias(&serial.info)?);
-        if matches!(model, "pl011" | "16550a") {
+        // What has no model is soldered to a board that we do not know.
+        let Some(model) = model
+            .map(|model| model.name.as_str())
+            .filter(|model| !matches!(*model, "pl011" | "16550a"))
+        else {
             line.argv.pair("-serial", format!("chardev:{chardev}"));
             continue;
-        }
+        };
         let mut props = Props::device(model)
             .with("chardev", chardev)
             .with("id", alias(&serial.info)?.to_owned());

@@ -15,22 +15,32 @@ use super::storage::unsupported;
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     for tpm in &line.domain.devices.tpms {
         let id = alias(&tpm.info)?.to_owned();
+        if tpm.model == Some(TpmModel::SpaprProxy) {
+            let proxy = proxy(tpm, &id)?;
+            line.device(proxy);
+            continue;
+        }
         backend(line, tpm, &id)?;
         let name = match tpm.model {
-            Some(TpmModel::Tis) if crate::machine::is_arm(line.domain) => "tpm-tis-device",
+            Some(TpmModel::Tis) if !crate::machine::is_x86(line.domain) => "tpm-tis-device",
             Some(model) if model != TpmModel::Default => model.as_str(),
             _ => return Err(unsupported("a TPM without a model")),
         };
         let mut props = Props::device(name);
-        props.set(
-            if tpm.model == Some(TpmModel::SpaprProxy) { "host-path" } else { "tpmdev" },
-            format!("tpm-{id}"),
-        );
+        props.set("tpmdev", format!("tpm-{id}"));
         props.set("id", id);
         props.extend(place(line.domain, &tpm.info)?);
         line.device(props);
     }
     Ok(())
+}
+
+/// A proxy forwards to the host's device by itself.
+fn proxy(tpm: &Tpm, id: &str) -> Result<Props> {
+    let device = tpm.backend.as_ref().and_then(|backend| backend.device.as_ref());
+    let path = device.and_then(|device| device.path.as_deref());
+    let path = path.ok_or_else(|| unsupported("a TPM proxy without <device path>"))?;
+    Ok(Props::device("spapr-tpm-proxy").with("id", id).with("host-path", path))
 }
 
 fn backend(line: &mut Line<'_>, tpm: &Tpm, id: &str) -> Result<()> {

@@ -12,7 +12,6 @@ use super::device::{alias, place, virtio};
 use super::line::Line;
 use super::storage::unsupported;
 use crate::caps::Flag;
-use crate::machine::is_x86;
 
 /// Writes all graphics cards.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -104,8 +103,9 @@ fn device(line: &Line<'_>, video: &Video, primary: bool) -> Result<Props> {
 
 fn virtio_card(line: &Line<'_>, video: &Video, primary: bool, accelerated: bool) -> Result<Props> {
     let options = video.driver.as_ref().map(|driver| &driver.virtio);
-    // Only the first card of a PC speaks VGA; elsewhere nobody does.
-    let vga = primary && is_x86(line.domain);
+    // Only the first card speaks VGA, and only on boards that have it.
+    let spoken = if is_vhost_user(video) { Flag::VhostUserVga } else { Flag::VirtioVga };
+    let vga = primary && line.has(spoken);
     let base = match (is_vhost_user(video), vga) {
         (true, true) => "vhost-user-vga",
         (true, false) => "vhost-user-gpu",
