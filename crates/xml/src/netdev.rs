@@ -131,6 +131,31 @@ element! {
 }
 
 element! {
+    /// `<link>`: what a device of the host says of its cable.
+    pub struct DeviceLink {
+        /// In Mbit/s.
+        attr speed: Option<u32> = "speed",
+        attr state: Option<DeviceLinkState> = "state"
+    }
+    then Self::check
+}
+
+spellings! {
+    /// The state of a device's link, as the kernel calls it.
+    pub enum DeviceLinkState {
+        Unknown = "unknown", Notpresent = "notpresent", Down = "down", Lowerlayerdown = "lowerlayerdown",
+        Testing = "testing", Dormant = "dormant", Up = "up",
+    }
+}
+
+impl DeviceLink {
+    fn check(&mut self, _: Node<'_>) -> Result<()> {
+        self.speed.take_if(|speed| *speed == 0);
+        Ok(())
+    }
+}
+
+element! {
     /// `<mac address='…'/>`.
     pub struct MacAddress { required address: Mac = "address" }
 }

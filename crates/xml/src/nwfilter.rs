@@ -175,6 +175,7 @@ impl Nwfilter {
 
 impl Document for Nwfilter {
     const ROOT: &'static str = "filter";
+    const SCHEMA: &'static str = "nwfilter";
     const WHAT: &'static str = "(nwfilter_definition)";
     const DOMAIN: ErrorDomain = ErrorDomain::Nwfilter;
 }

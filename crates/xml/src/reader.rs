@@ -132,22 +132,8 @@ pub fn parse_for<T>(
     Ok(Parsed { value, warnings })
 }
 
-/// Reads any bytes as any known document: the entry for fuzzing. `Ok` says that some document was read.
-pub fn parse_any(bytes: &[u8]) -> Result<()> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|cause| malformed("(document)", 1, &format!("not UTF-8: {cause}")))?;
-    match crate::document::root(text) {
-        "domstatus" => crate::Status::parse(text).map(|_| ()),
-        "domainCapabilities" => crate::DomainCapabilities::parse(text).map(|_| ()),
-        "capabilities" => crate::Capabilities::parse(text).map(|_| ()),
-        "domain" => crate::Domain::parse(text, ParseFlags::INACTIVE).map(|_| ()),
-        root => crate::document::parse_any(root, text).unwrap_or_else(|| {
-            crate::AnyDevice::parse(text, ParseFlags::INACTIVE, true).map(|_| ())
-        }),
-    }
-}
-
-fn malformed(what: &str, line: usize, why: &str) -> Error {
+/// What cannot be read as XML at all.
+pub(crate) fn malformed(what: &str, line: usize, why: &str) -> Error {
     Error::new(ErrorCode::XmlDetail, format!("{what}:{line}: {why}")).in_domain(ErrorDomain::Xml)
 }
 

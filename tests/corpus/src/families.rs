@@ -13,7 +13,7 @@ pub(crate) mod schemas;
 mod status;
 mod storage;
 
-use virtus_xml::{Network, NetworkPort, Nwfilter, NwfilterBinding, Secret};
+use virtus_xml::{HostInterface, Network, NetworkPort, Nwfilter, NwfilterBinding, Secret};
 
 use crate::{Case, Corpus, Verdict};
 
@@ -70,6 +70,7 @@ pub const TABLE: &[Row] = &[
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     asked("schemas", "accepts", schemas::accepts),
     asked("schemas", "refuses", schemas::refuses),
+    asked("interfacexml2xml", "xml2xml", networks::xml2xml::<HostInterface>),
     asked("networkport", "xml2xml", networks::xml2xml::<NetworkPort>),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),

@@ -39,6 +39,7 @@ impl NwfilterBinding {
 
 impl Document for NwfilterBinding {
     const ROOT: &'static str = "filterbinding";
+    const SCHEMA: &'static str = "nwfilterbinding";
     const WHAT: &'static str = "(nwfilterbinding_definition)";
     const DOMAIN: ErrorDomain = ErrorDomain::Nwfilter;
 }
