@@ -285,6 +285,27 @@ impl Element for CpuModeFacility {
 }
 
 impl DomainCapabilities {
+    /// A kind of guest of which nothing more is known.
+    #[must_use]
+    pub fn of(path: Option<&str>, domain: &str, machine: Option<&str>, arch: &str) -> Self {
+        let mode = |name: &str| CpuModeFacility { name: name.to_owned(), ..Default::default() };
+        Self {
+            path: path.map(str::to_owned),
+            domain: Some(domain.to_owned()),
+            machine: machine.map(str::to_owned),
+            arch: Some(arch.to_owned()),
+            cpu: Some(CpuModes {
+                modes: ["host-passthrough", "maximum", "host-model", "custom"].map(mode).into(),
+            }),
+            features: FeatureFacilities {
+                sev: Some(Sev::default()),
+                sgx: Some(Sgx::default()),
+                ..FeatureFacilities::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// Reads the document.
     pub fn parse(text: &str) -> Result<Parsed<Self>> {
         reader::parse(text, "(domainCapabilities)", ParseFlags::empty(), |root| {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a guest of one kind of machine can have, as a document. Pure: the host's own abilities are given.
-//!
-//! Without a map of CPU features by model nothing can be said of `host-model`, and of the maker of a model only what
-//! QEMU tells.
 
 mod cpu;
 mod devices;
 mod features;
 
+use virtus_api::Result;
 use virtus_xml::Domain;
 use virtus_xml::domain_capabilities::{
     DomainCapabilities, Facility, LoaderFacility, MaxVcpu, OsFacility,
@@ -15,6 +13,7 @@ use virtus_xml::domain_capabilities::{
 use virtus_xml::value::YesNo;
 
 use crate::caps::{Accel, Capabilities, Flag};
+use crate::cpu::Cpus;
 use crate::firmware::Firmware;
 
 /// What the host has besides QEMU.
@@ -28,12 +27,28 @@ pub struct Host {
     pub kvm_max_vcpus: Option<u32>,
     /// How many encrypted guests there can be, and how many of them with encrypted state.
     pub sev_guests: Option<(u32, u32)>,
+    /// Whether a server of RDP can be started beside a guest.
+    pub rdp: bool,
+}
+
+/// The kind of guest that is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What is to run the guest's instructions.
+    pub accel: Accel,
+    /// By libvirt's name.
+    pub arch: &'a str,
+    /// `None`: the preferred one.
+    pub machine: Option<&'a str>,
+    /// Whether `host-model` is to do without features that QEMU advises against.
+    pub without_deprecated: bool,
 }
 
 /// The guest that is asked about: its architecture and machine as a definition has them.
 struct Asked<'a> {
     caps: &'a Capabilities,
-    accel: Accel,
+    cpus: &'a Cpus,
+    wanted: Wanted<'a>,
     guest: Domain,
 }
 
@@ -48,16 +63,15 @@ impl Asked<'_> {
     }
 }
 
-/// The document for `machine` (or the preferred one) of an architecture under `accel`.
-#[must_use]
+/// The document for one kind of guest.
 pub fn domain_capabilities(
     caps: &Capabilities,
-    accel: Accel,
-    arch: &str,
-    machine: Option<&str>,
+    wanted: Wanted<'_>,
     firmwares: &[Firmware],
     host: &Host,
-) -> DomainCapabilities {
+    cpus: &Cpus,
+) -> Result<DomainCapabilities> {
+    let Wanted { accel, arch, machine, .. } = wanted;
     let known = caps.accelerator(accel).or_else(|| caps.accelerators.first());
     let machine = match machine {
         Some(name) => caps.canonical_machine(accel, name).to_owned(),
@@ -69,13 +83,13 @@ pub fn domain_capabilities(
     let mut guest = Domain::default();
     guest.body.os.kind.arch = Some(arch.to_owned());
     guest.body.os.kind.machine = Some(machine.clone());
-    let asked = Asked { caps, accel, guest };
+    let asked = Asked { caps, cpus, wanted, guest };
     let most = caps.machine(accel, &machine).map(|machine| machine.max_cpus);
     let most = most.filter(|most| *most > 0).map(|most| match (accel, host.kvm_max_vcpus) {
         (Accel::Kvm, Some(kernel)) => most.min(kernel),
         _ => most,
     });
-    DomainCapabilities {
+    Ok(DomainCapabilities {
         path: Some(caps.binary.display().to_string()),
         domain: Some(word(accel).to_owned()),
         machine: Some(machine.clone()),
@@ -83,7 +97,7 @@ pub fn domain_capabilities(
         vcpu: most.map(|max| MaxVcpu { max }),
         iothreads: Some(Facility::yes()),
         os: Some(os(arch, &machine, firmwares)),
-        cpu: Some(cpu::modes(&asked)),
+        cpu: Some(cpu::modes(&asked)?),
         memory_backing: Some(
             Facility::yes().with(
                 "sourceType",
@@ -94,7 +108,7 @@ pub fn domain_capabilities(
         ),
         devices: devices::devices(&asked, host),
         features: features::features(&asked, host),
-    }
+    })
 }
 
 /// The `type` of domains that run under it.

@@ -21,6 +21,7 @@ mod events;
 pub mod firmware;
 mod given;
 mod guest;
+pub mod guest_caps;
 mod guest_log;
 mod hotplug;
 mod hypervisor;

@@ -8,6 +8,7 @@ mod documents;
 mod host;
 mod networks;
 mod node_device;
+mod qemucaps;
 mod qemuxmlconf;
 pub(crate) mod schemas;
 mod status;
@@ -63,6 +64,7 @@ pub const TABLE: &[Row] = &[
     asked("cpu", "cpuid2signature", cpu::signature),
     asked("cpu", "qmp2cpu", cpu::qemu),
     asked("cpu", "qmp2signature", cpu::qemu_signature),
+    asked("domaincaps", "caps2domcaps", qemucaps::domain),
     besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
     asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),
@@ -81,6 +83,8 @@ pub const TABLE: &[Row] = &[
     besides("lxcconf2xml", "identity", expects_xml, documents::domain_identity),
     asked("lxcxml2xml", "xml2xml", documents::generic),
     asked("nodedevxml2xml", "xml2xml", node_device::document),
+    asked("qemucapabilities", "qmp2caps", qemucaps::cache),
+    asked("qemucaps2xml", "caps2xml", qemucaps::guests),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),

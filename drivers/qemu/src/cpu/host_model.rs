@@ -62,7 +62,8 @@ impl HostModel {
             cpu.mode = Some(CpuMode::Custom);
             cpu.matches = Some(CpuMatch::Exact);
             cpu.signature = None;
-            cpu.maxphysaddr = (cpus.address_bits > 0).then_some(MaxPhysAddr {
+            let runs_itself = offer.known.accel != Accel::Tcg && cpus.address_bits > 0;
+            cpu.maxphysaddr = runs_itself.then_some(MaxPhysAddr {
                 mode: PhysAddrMode::Passthrough,
                 bits: None,
                 limit: Some(cpus.address_bits),

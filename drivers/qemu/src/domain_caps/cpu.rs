@@ -1,31 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What can be said of a guest's CPU.
 
+use virtus_api::Result;
+use virtus_domain::cpu::Family;
+use virtus_xml::domain::cpu::FeaturePolicy;
 use virtus_xml::domain_capabilities::{
-    CpuModeFacility, CpuModes, CustomModel, Facility, ModelLine, Usable,
+    CpuModeFacility, CpuModes, CustomModel, Facility, HostModel as HostModelFacility, ModelLine,
+    Usable,
 };
 use virtus_xml::value::YesNo;
 
 use super::Asked;
 use crate::caps::{Accel, CpuModel, Flag};
-use crate::machine;
+use crate::cpu::{HostModel, Offer};
 
-pub(super) fn modes(asked: &Asked<'_>) -> CpuModes {
-    let passthrough = matches!(asked.accel, Accel::Kvm | Accel::Hvf);
+pub(super) fn modes(asked: &Asked<'_>) -> Result<CpuModes> {
+    let passthrough = matches!(asked.wanted.accel, Accel::Kvm | Accel::Hvf);
     let migratable = if asked.has(Flag::CpuMigratable) { &["on", "off"][..] } else { &["off"] };
     let models = custom(asked);
-    CpuModes {
+    let host_model = host_model(asked)?;
+    Ok(CpuModes {
         modes: vec![
             mode("host-passthrough", passthrough, "hostPassthroughMigratable", migratable),
             mode("maximum", asked.has(Flag::CpuMax), "maximumMigratable", &["on", "off"]),
-            mode("host-model", false, "", &[]),
             CpuModeFacility {
-                supported: if models.is_empty() { YesNo::No } else { YesNo::Yes },
+                supported: host_model.is_some().into(),
+                host_model,
+                ..mode("host-model", false, "", &[])
+            },
+            CpuModeFacility {
+                supported: (!models.is_empty()).into(),
                 models,
                 ..mode("custom", false, "", &[])
             },
         ],
-    }
+    })
 }
 
 fn mode(name: &str, there: bool, choice: &str, values: &[&str]) -> CpuModeFacility {
@@ -38,59 +47,65 @@ fn mode(name: &str, there: bool, choice: &str, values: &[&str]) -> CpuModeFacili
     }
 }
 
-/// The models that can be named, by name.
+/// What binary and accelerator offer; `None` where the accelerator does not work.
+fn offer<'a>(asked: &Asked<'a>) -> Option<Offer<'a>> {
+    let known = asked.caps.accelerator(asked.wanted.accel)?;
+    Some(Offer { arch: asked.wanted.arch, known })
+}
+
+fn host_model(asked: &Asked<'_>) -> Result<Option<HostModelFacility>> {
+    let Some(offer) = offer(asked) else { return Ok(None) };
+    let Some(HostModel { mut reported, .. }) = HostModel::of(asked.cpus, offer)? else {
+        return Ok(None);
+    };
+    let best = offer.known.host_cpu.as_ref().filter(|_| asked.wanted.without_deprecated);
+    for name in best.iter().flat_map(|best| offer.features(&best.deprecated_features)) {
+        reported.set(&name, FeaturePolicy::Disable);
+    }
+    let guest = reported.to_guest();
+    Ok(Some(HostModelFacility {
+        model: guest.model,
+        vendor: guest.vendor,
+        maxphysaddr: guest.maxphysaddr,
+        features: guest.features,
+    }))
+}
+
+/// The models that can be named, by name: those that both QEMU and the descriptions of models know, where there are
+/// descriptions.
 fn custom(asked: &Asked<'_>) -> Vec<CustomModel> {
-    let known = asked.caps.accelerator(asked.accel);
-    let mut models: Vec<_> = known
-        .iter()
-        .flat_map(|known| &known.cpus)
-        .filter(|model| can_be_named(asked, &model.name))
-        .map(custom_model)
-        .collect();
+    let arch = asked.wanted.arch;
+    let (Some(offer), Some(family)) = (offer(asked), Family::of(arch)) else { return Vec::new() };
+    let described = asked.cpus.map.models(arch).filter(|_| family != Family::Arm);
+    let can_be_named = |model: &&CpuModel| {
+        let name = model.name.as_str();
+        name != "host" && described.as_ref().is_none_or(|described| described.contains(&name))
+    };
+    let named = offer.known.cpus.iter().filter(can_be_named);
+    let mut models: Vec<_> = named.map(|model| custom_model(asked, offer, model)).collect();
     models.sort_by(|a, b| a.model.name.cmp(&b.model.name));
     models
 }
 
-/// What stands for the host or for nothing is no model; of POWER the hundreds of embedded ones are none for servers.
-fn can_be_named(asked: &Asked<'_>, name: &str) -> bool {
-    if machine::is_x86(&asked.guest) {
-        return !matches!(name, "max" | "host" | "base");
-    }
-    if machine::is_ppc64(&asked.guest) {
-        let number = name.strip_prefix("POWER");
-        return number.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
-    }
-    true
-}
-
-fn custom_model(model: &CpuModel) -> CustomModel {
+fn custom_model(asked: &Asked<'_>, offer: Offer<'_>, model: &CpuModel) -> CustomModel {
     let usable = match model.usable {
         None => Usable::Unknown,
         Some(true) => Usable::Yes,
         Some(false) => Usable::No,
     };
-    let vendor = model.vendor.clone().unwrap_or_else(|| "unknown".to_owned());
-    let mut blockers: Vec<_> = model.blockers.iter().map(|name| feature(name)).collect();
+    let (map, arch) = (&asked.cpus.map, asked.wanted.arch);
+    let vendor = map.vendor(arch, &model.name).or(model.vendor.as_deref()).unwrap_or("unknown");
+    let mut blockers = offer.features(&model.blockers);
     blockers.sort();
     blockers.dedup();
     CustomModel {
         model: ModelLine {
             usable: Some(usable),
             deprecated: model.deprecated.then_some(YesNo::Yes),
-            vendor: Some(vendor),
-            canonical: None,
+            vendor: Some(vendor.to_owned()),
+            canonical: map.canonical(arch, &model.name).map(str::to_owned),
             name: model.name.clone(),
         },
         blockers,
-    }
-}
-
-/// The name of a feature in definitions, where QEMU's differs.
-fn feature(name: &str) -> String {
-    match name {
-        "cmp-legacy" | "ds-cpl" | "fxsr-opt" | "lahf-lm" | "perfctr-core" | "perfctr-nb"
-        | "tsc-adjust" | "kvm-pv-eoi" | "kvm-pv-unhalt" | "nodeid-msr" => name.replace('-', "_"),
-        "pclmulqdq" => "pclmuldq".to_owned(),
-        other => other.to_owned(),
     }
 }

@@ -19,16 +19,20 @@ pub(super) fn devices(asked: &Asked<'_>, host: &Host) -> DeviceFacilities {
     backends.extend(asked.known(&[("passt", Flag::NetdevStream)]));
     DeviceFacilities {
         disk: Some(disk(asked)),
-        graphics: Some(Facility::yes().with(
-            "type",
-            asked.known(&[
-                ("sdl", Flag::Sdl),
-                ("vnc", Flag::Vnc),
-                ("spice", Flag::Spice),
-                ("egl-headless", Flag::EglHeadless),
-                ("dbus", Flag::DisplayDbus),
-            ]),
-        )),
+        graphics: Some(
+            Facility::yes().with(
+                "type",
+                asked
+                    .known(&[("sdl", Flag::Sdl), ("vnc", Flag::Vnc)])
+                    .into_iter()
+                    .chain(host.rdp.then_some("rdp").filter(|_| asked.has(Flag::DisplayDbus)))
+                    .chain(asked.known(&[
+                        ("spice", Flag::Spice),
+                        ("egl-headless", Flag::EglHeadless),
+                        ("dbus", Flag::DisplayDbus),
+                    ])),
+            ),
+        ),
         video: Some(Facility::yes().with("modelType", videos(asked))),
         hostdev: Some(hostdev(asked, host)),
         rng: Some(Facility::yes().with("model", virtio(asked, Flag::VirtioRng)).with(

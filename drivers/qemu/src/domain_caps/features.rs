@@ -37,7 +37,7 @@ fn gic(asked: &Asked<'_>) -> Facility {
     if !machine::is_arm_virt(&asked.guest) {
         return Facility::no();
     }
-    let usable = asked.caps.gic.iter().filter(|gic| match asked.accel {
+    let usable = asked.caps.gic.iter().filter(|gic| match asked.wanted.accel {
         Accel::Kvm => gic.kernel,
         _ => gic.emulated,
     });

@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use virtus_api::{ConnectGetCapabilities, Result};
 use virtus_core::Call;
+use virtus_domain::cpu::Profile;
 use virtus_host::node::{self, Node};
 use virtus_xml::capabilities::{
-    BaseLabel, Capabilities, Cell, CellPages, Cells, Cpus, Guest, GuestArch, GuestDomain,
-    GuestFeatures, Host, HostCpu, HostThread, HostTopology, Machine, Microcode, PageSize, Secmodel,
-    Toggle,
+    BaseLabel, Capabilities, Cell, CellPages, Cells, Cpus, Host, HostCpu, HostThread, HostTopology,
+    Microcode, PageSize, Secmodel,
 };
 use virtus_xml::cpuset::CpuSet;
-use virtus_xml::domain::cpu::Topology;
+use virtus_xml::domain::cpu::{MaxPhysAddr, PhysAddrMode, Topology};
 use virtus_xml::units::Kib;
-use virtus_xml::value::{OnOff, YesNo};
 
-use crate::caps::{self, Accel};
 use crate::driver::{Qemu, QemuDriver};
+use crate::guest_caps::guest;
 
 pub(super) async fn get(
     driver: Arc<QemuDriver>,
@@ -48,19 +47,20 @@ fn host(qemu: &Qemu) -> Host {
     };
     Host {
         uuid: node::uuid(),
-        cpu: cpu(node),
+        cpu: cpu(qemu),
         topology: Some(topology(node)),
         secmodels: vec![secmodel("none", Vec::new()), secmodel("dac", labels)],
         ..Host::default()
     }
 }
 
-fn cpu(node: &Node) -> HostCpu {
+fn cpu(qemu: &Qemu) -> HostCpu {
+    let node = &qemu.node;
     let topology = node.topology();
+    let known = qemu.cpus.host.as_ref().map(Profile::to_host).unwrap_or_default();
     let microcode = Some(node.microcode()).filter(|version| *version > 0);
     HostCpu {
         arch: Some(node::arch()),
-        vendor: vendor(node),
         microcode: microcode.map(|version| Microcode { version }),
         topology: Some(Topology {
             sockets: topology.sockets,
@@ -69,22 +69,18 @@ fn cpu(node: &Node) -> HostCpu {
             cores: topology.cores,
             threads: topology.threads,
         }),
+        maxphysaddr: node.address_bits().map(|bits| MaxPhysAddr {
+            mode: PhysAddrMode::Emulate,
+            bits: Some(bits),
+            limit: None,
+        }),
         pages: node.page_sizes().into_iter().map(page_size).collect(),
-        ..HostCpu::default()
+        ..known
     }
 }
 
 fn page_size(size: u64) -> PageSize {
     PageSize { unit: Some("KiB".to_owned()), size }
-}
-
-fn vendor(node: &Node) -> Option<String> {
-    match node.cpu_vendor()?.as_str() {
-        "GenuineIntel" => Some("Intel".to_owned()),
-        "AuthenticAMD" => Some("AMD".to_owned()),
-        "HygonGenuine" => Some("Hygon".to_owned()),
-        _ => None,
-    }
 }
 
 fn topology(node: &Node) -> HostTopology {
@@ -117,71 +113,4 @@ fn topology(node: &Node) -> HostTopology {
         ..Cell::default()
     });
     HostTopology { cells: Cells { cells: cells.collect() }, ..HostTopology::default() }
-}
-
-fn guest(arch: &str, binary: &std::path::Path, caps: &caps::Capabilities) -> Guest {
-    let emulator = Some(binary.to_string_lossy().into_owned());
-    let machines = |accel: Accel| -> Vec<Machine> {
-        let known = caps.accelerator(accel).map(|accel| accel.machines.as_slice());
-        known.unwrap_or_default().iter().flat_map(machine).collect()
-    };
-    let tcg = machines(Accel::Tcg);
-    let mut domains = vec![GuestDomain { kind: "qemu".to_owned(), ..GuestDomain::default() }];
-    if caps.accelerator(Accel::Kvm).is_some() {
-        let own = machines(Accel::Kvm);
-        let machines = if own == tcg { Vec::new() } else { own };
-        let emulator = emulator.clone();
-        domains.push(GuestDomain {
-            kind: "kvm".to_owned(),
-            emulator: emulator.filter(|_| !machines.is_empty()),
-            machines,
-            ..GuestDomain::default()
-        });
-    }
-    let x86 = matches!(arch, "x86_64" | "i686");
-    let toggle = |default| Some(Toggle { default, toggle: YesNo::Yes });
-    Guest {
-        os_type: "hvm".to_owned(),
-        arch: GuestArch {
-            name: arch.to_owned(),
-            wordsize: word_size(arch),
-            emulator,
-            machines: tcg,
-            domains,
-            ..GuestArch::default()
-        },
-        features: Some(GuestFeatures {
-            pae: arch == "i686",
-            nonpae: arch == "i686",
-            acpi: toggle(OnOff::On).filter(|_| x86 || arch == "aarch64"),
-            apic: Some(Toggle { default: OnOff::On, toggle: YesNo::No }).filter(|_| x86),
-            cpuselection: true,
-            deviceboot: true,
-            disksnapshot: Some(Toggle { default: OnOff::On, toggle: YesNo::No }),
-            ..GuestFeatures::default()
-        }),
-    }
-}
-
-fn word_size(arch: &str) -> u32 {
-    match arch {
-        "x86_64" | "aarch64" | "ppc64" | "ppc64le" | "s390x" | "riscv64" | "loongarch64"
-        | "alpha" | "mips64" | "mips64el" | "sparc64" => 64,
-        _ => 32,
-    }
-}
-
-/// A machine type and the name that stands for it.
-fn machine(machine: &caps::Machine) -> Vec<Machine> {
-    let named = |name: &str, canonical: Option<&str>| Machine {
-        canonical: canonical.map(str::to_owned),
-        max_cpus: Some(machine.max_cpus).filter(|most| *most > 0),
-        deprecated: machine.deprecated.then_some(YesNo::Yes),
-        name: name.to_owned(),
-    };
-    let mut all = vec![named(&machine.name, None)];
-    if let Some(alias) = &machine.alias {
-        all.push(named(alias, Some(&machine.name)));
-    }
-    all
 }

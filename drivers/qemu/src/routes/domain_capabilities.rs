@@ -6,19 +6,24 @@ use std::sync::Arc;
 
 use virtus_api::{ConnectGetDomainCapabilities, Error, ErrorCode, Result};
 use virtus_core::Call;
+use virtus_domain::routes::check_flags;
 use virtus_host::process::find_program;
 
 use crate::caps::{Accel, Capabilities};
 use crate::complete::{emulates, unknown_machine};
-use crate::domain_caps::{Host, domain_capabilities};
+use crate::domain_caps::{Host, Wanted, domain_capabilities};
 use crate::driver::{Qemu, QemuDriver, no_emulator};
 use crate::firmware::installed;
+
+/// `VIR_CONNECT_GET_DOMAIN_CAPABILITIES_DISABLE_DEPRECATED_FEATURES`.
+const DISABLE_DEPRECATED: u32 = 1;
 
 pub(super) async fn get(
     driver: Arc<QemuDriver>,
     _: Call,
     request: ConnectGetDomainCapabilities,
 ) -> Result<String> {
+    check_flags(request.flags, DISABLE_DEPRECATED, "virConnectGetDomainCapabilities")?;
     let arch = request.arch.clone().unwrap_or_else(virtus_host::node::arch);
     let binary = match &request.emulatorbin {
         Some(path) => PathBuf::from(path),
@@ -43,7 +48,10 @@ pub(super) async fn get(
         return Err(unknown_machine(name, known, &caps));
     }
     let firmwares = installed();
-    Ok(domain_capabilities(&caps, accel, &arch, machine, &firmwares, &host()).format())
+    let without_deprecated = request.flags & DISABLE_DEPRECATED != 0;
+    let wanted = Wanted { accel, arch: &arch, machine, without_deprecated };
+    let document = domain_capabilities(&caps, wanted, &firmwares, &host(), &driver.qemu.cpus)?;
+    Ok(document.format())
 }
 
 /// What was asked for if it works here; if nothing was, the best that does.

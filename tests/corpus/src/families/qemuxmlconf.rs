@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! QEMU's domains: definition to inactive document, and to the command line.
 
-mod surroundings;
+pub(super) mod surroundings;
 
 use virtus_qemu::caps::Capabilities;
 use virtus_qemu::{complete, plan, validate};

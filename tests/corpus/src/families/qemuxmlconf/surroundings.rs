@@ -46,7 +46,7 @@ pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Result<Capabilities,
 }
 
 /// The firmware descriptors of the data.
-fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, String> {
+pub(in crate::families) fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, String> {
     let folders = ["etc/qemu/firmware", "usr/share/qemu/firmware"]
         .map(|name| corpus.folder(&format!("qemufirmwaredata/{name}")));
     let folders = folders.into_iter().collect::<Result<Vec<_>, _>>()?;
