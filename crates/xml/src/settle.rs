@@ -335,6 +335,9 @@ impl Domain {
             if hostdev.mode == crate::domain::hostdev::HostdevMode::Subsystem {
                 hostdev.managed.get_or_insert(crate::value::YesNo::No);
             }
+            if let Some(source) = &mut hostdev.source {
+                source.settle_unit();
+            }
         }
         self.body.devices.filesystems.iter_mut().for_each(Filesystem::settle);
         for redirdev in &mut self.body.devices.redirdevs {

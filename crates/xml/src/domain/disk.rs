@@ -92,7 +92,7 @@ element! {
         child mirror: Option<Mirror> = "mirror",
         child geometry: Option<Geometry> = "geometry",
         child blockio: Option<Blockio> = "blockio",
-        child target: DiskTarget = "target",
+        custom target: DiskTarget = "target",
         child iotune: Option<Iotune> = "iotune",
         child throttlefilters: Option<ThrottleFilters> = "throttlefilters",
         flag readonly: bool = "readonly",
@@ -252,6 +252,13 @@ element! {
 }
 
 impl Disk {
+    /// libvirt writes of USB sticks only whether they are removable.
+    fn target(&self, tag: &str, out: &mut crate::writer::Writer) {
+        let told = self.target.removable.filter(|_| self.target.bus == Some(DiskBus::Usb));
+        let target = DiskTarget { removable: told, ..self.target.clone() };
+        crate::slot::ChildSlot::write(&target, tag, out);
+    }
+
     /// Whether the guest may not write: stated, or by nature.
     #[must_use]
     pub fn is_readonly(&self) -> bool {

@@ -8,12 +8,12 @@ use super::address::{AddressType, PciAddress};
 use super::device::Device;
 use super::disk::Sgio;
 use super::interface::{Ip, Teaming};
-use super::storage::{Auth, Initiator, Named, StartupPolicy, StorageHost};
+use super::storage::{Auth, Initiator, Named, Protocol, StartupPolicy, StorageHost, StorageSource};
 use crate::netdev::Route;
 use crate::reader::{Element, Node, Part};
 use crate::schema::Shape;
 use crate::tree::Tree;
-use crate::value::{Hex, OnOff, YesNo};
+use crate::value::{Hex, OnOff, Value, YesNo};
 use crate::writer::Writer;
 
 element! {
@@ -81,6 +81,31 @@ element! {
         leaf block: Option<String> = "block",
         leaf char_device: Option<String> = "char",
         leaf interface: Option<String> = "interface"
+    }
+}
+
+impl HostdevSource {
+    /// Names the logical unit of an iSCSI target that has none: the first.
+    pub(crate) fn settle_unit(&mut self) {
+        if let Some(mut storage) = self.as_storage() {
+            storage.settle_unit();
+            self.name = storage.name;
+        }
+    }
+
+    /// The image of a SCSI device that a server keeps.
+    #[must_use]
+    pub fn as_storage(&self) -> Option<StorageSource> {
+        let protocol = self.protocol.as_deref().and_then(Protocol::parse)?;
+        Some(StorageSource {
+            protocol: Some(protocol),
+            name: self.name.clone(),
+            hosts: self.hosts.clone(),
+            auth: self.auth.clone(),
+            initiator: self.initiator.clone(),
+            private: self.private.clone(),
+            ..StorageSource::default()
+        })
     }
 }
 

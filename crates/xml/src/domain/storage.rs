@@ -379,6 +379,27 @@ impl Encryption {
     }
 }
 
+impl Protocol {
+    /// The port where a server of the protocol usually listens.
+    #[must_use]
+    pub fn usual_port(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Nbd => "10809",
+            Self::Sheepdog => "7000",
+            Self::Gluster => "24007",
+            Self::Iscsi => "3260",
+            Self::Http => "80",
+            Self::Https => "443",
+            Self::Ftp => "21",
+            Self::Ftps => "990",
+            Self::Tftp => "69",
+            Self::Ssh => "22",
+            Self::Vxhs => "9999",
+            Self::Rbd | Self::Nfs => return None,
+        })
+    }
+}
+
 impl StorageSource {
     /// A user name alone is not written, as libvirt does not: it came out of an image's backing string.
     fn identity(&self, tag: &str, out: &mut crate::writer::Writer) {
@@ -413,22 +434,18 @@ impl StorageSource {
         }
     }
 
+    /// Names the logical unit of an iSCSI target that has none: the first.
+    pub fn settle_unit(&mut self) {
+        if self.protocol == Some(Protocol::Iscsi)
+            && let Some(name) = self.name.as_mut().filter(|name| !name.contains('/'))
+        {
+            name.push_str("/0");
+        }
+    }
+
     /// Names the port of each TCP host that has none, where the protocol has a usual one.
     pub fn settle_ports(&mut self) {
-        let usual = match self.protocol {
-            Some(Protocol::Nbd) => "10809",
-            Some(Protocol::Sheepdog) => "7000",
-            Some(Protocol::Gluster) => "24007",
-            Some(Protocol::Iscsi) => "3260",
-            Some(Protocol::Http) => "80",
-            Some(Protocol::Https) => "443",
-            Some(Protocol::Ftp) => "21",
-            Some(Protocol::Ftps) => "990",
-            Some(Protocol::Tftp) => "69",
-            Some(Protocol::Ssh) => "22",
-            Some(Protocol::Vxhs) => "9999",
-            Some(Protocol::Rbd | Protocol::Nfs) | None => return,
-        };
+        let Some(usual) = self.protocol.and_then(Protocol::usual_port) else { return };
         for host in &mut self.hosts {
             if matches!(host.transport, None | Some(Transport::Tcp)) && host.socket.is_none() {
                 host.port.get_or_insert_with(|| usual.to_owned());

@@ -6,9 +6,9 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use super::{unsupported, xml_error};
 use crate::domain::Domain;
 use crate::domain::address::{Address, DriveAddress};
-use crate::domain::disk::{Disk, DiskBus, DiskDevice, MirrorJob, Tray};
+use crate::domain::disk::{Disk, DiskBus, DiskDevice, MirrorJob, SnapshotMode, Tray};
 use crate::domain::hostdev::HostdevType;
-use crate::domain::storage::StartupPolicy;
+use crate::domain::storage::{StartupPolicy, StorageType};
 
 /// The prefixes of target names; the first is the longest that fits.
 const PREFIXES: [(&str, DiskBus); 6] = [
@@ -65,7 +65,15 @@ pub(super) fn settle(disk: &mut Disk) -> Result<()> {
     if disk.target.tray == Some(Tray::Closed) {
         disk.target.tray = None;
     }
+    let readonly = disk.is_readonly();
+    // Snapshots leave out what cannot change in any case.
+    disk.snapshot = disk.snapshot.filter(|mode| !(readonly && *mode == SnapshotMode::No));
+    let remote = disk.source.as_ref().is_some_and(|source| source.protocol.is_some());
+    if disk.kind == StorageType::Network && !remote {
+        disk.kind = StorageType::File;
+    }
     if let Some(source) = &mut disk.source {
+        source.settle_unit();
         source.keep_only(disk.kind);
         source.settle_ports();
         if source.startup_policy == Some(StartupPolicy::Mandatory) {

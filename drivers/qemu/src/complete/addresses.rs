@@ -264,11 +264,10 @@ fn ccw(domain: &mut Domain) -> Result<()> {
     Ok(())
 }
 
-/// Registers on the virtual I/O bus of pSeries.
+/// Registers on the virtual I/O bus of pSeries. Network cards and SCSI controllers of that bus get theirs on any
+/// machine, as libvirt gives them.
 fn spapr(domain: &mut Domain) {
-    if !is_pseries(domain) {
-        return;
-    }
+    let pseries = is_pseries(domain);
     let mut used = BTreeSet::new();
     let devices = &mut domain.body.devices;
     let mut infos: Vec<(&mut Device, u64)> = Vec::new();
@@ -284,14 +283,15 @@ fn spapr(domain: &mut Domain) {
             infos.push((&mut controller.info, 0x2000));
         }
     }
-    for serial in &mut devices.serials {
+    for serial in devices.serials.iter_mut().filter(|_| pseries) {
         let kind = serial.target.as_ref().and_then(|target| target.kind);
         if kind == Some(ChardevTargetType::SpaprVioSerial) {
             infos.push((&mut serial.info, 0x3000_0000));
         }
     }
-    infos.extend(devices.nvram.iter_mut().map(|nvram| (&mut nvram.info, 0x3000)));
-    for tpm in &mut devices.tpms {
+    let nvram = devices.nvram.iter_mut().filter(|_| pseries);
+    infos.extend(nvram.map(|nvram| (&mut nvram.info, 0x3000)));
+    for tpm in devices.tpms.iter_mut().filter(|_| pseries) {
         if tpm.model.is_none_or(|model| model.as_str() != "spapr-tpm-proxy") {
             infos.push((&mut tpm.info, 0x4000));
         }
