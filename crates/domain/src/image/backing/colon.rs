@@ -61,7 +61,6 @@ pub(super) fn rbd(text: &str) -> Location {
     found.source.snapshot = snapshot.map(|name| Named { name });
     for option in parts {
         match option.split_once('=') {
-            Some(("id", _)) => found.credentials = true,
             Some(("conf", file)) => {
                 found.source.config = Some(ConfigFile { file: plain(file) });
             }

@@ -113,12 +113,10 @@ impl<'a> Node<'a> {
                 )));
             }
         };
-        const SECRETS: [&str; 5] =
-            ["user", "username", "password", "password-secret", "key-secret"];
-        let ssh = found.source.protocol == Some(Protocol::Ssh);
-        let nfs = found.source.protocol == Some(Protocol::Nfs);
-        found.credentials |=
-            !ssh && !nfs && SECRETS.iter().any(|key| self.members.contains_key(*key));
+        // Who a disk of these is opened as does not stand in the host's configuration.
+        let ours = matches!(driver, "iscsi" | "http" | "https" | "ftp" | "ftps" | "tftp");
+        const SECRETS: [&str; 4] = ["user", "username", "password", "password-secret"];
+        found.credentials |= ours && SECRETS.iter().any(|key| self.members.contains_key(*key));
         Ok(found)
     }
 

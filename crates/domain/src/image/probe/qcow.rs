@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The headers of qcow and qcow2: encryption, backing file, extensions, features.
 
-use virtus_xml::domain::storage::ImageFormat;
+use virtus_xml::domain::storage::{ImageFormat, Protocol};
 use virtus_xml::value::Value;
 
 use super::{Head, Order, name_at, u32_at, u64_at};
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8], head: &mut Head) -> Option<()> {
         let text = || String::from_utf8_lossy(data).into_owned();
         match kind {
             EXTENSION_BACKING_FORMAT if head.backing.is_some() => {
-                head.backing_format = ImageFormat::parse(&text());
+                head.backing_format = format_word(&text());
             }
             EXTENSION_DATA_FILE if incompatible & INCOMPATIBLE_DATA_FILE != 0 => {
                 head.data_file = Some(text());
@@ -52,6 +52,13 @@ pub(super) fn read(bytes: &[u8], head: &mut Head) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// The format that a word means. A protocol says that there is no format: the image is raw.
+fn format_word(word: &str) -> Option<ImageFormat> {
+    const PROTOCOLS: [&str; 3] = ["file", "host_device", "host_cdrom"];
+    let protocol = PROTOCOLS.contains(&word) || Protocol::parse(word).is_some();
+    if protocol { Some(ImageFormat::Raw) } else { ImageFormat::parse(word) }
 }
 
 /// The extensions behind the header, each padded to eight bytes.
