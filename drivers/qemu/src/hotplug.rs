@@ -84,8 +84,8 @@ async fn attach_disk(
     }
     let new = plan.def.devices.disks[place].clone();
     let boot = new.info.boot.as_ref().map(|boot| boot.order);
-    let nodes = disk::backend(&new, &plan.context)?;
-    let device = disk::device(&plan.def, &new, boot)?
+    let nodes = disk::backend(&new, &plan.context, &disk::FdSets::new())?;
+    let device = disk::device(&plan.def, &new, &plan.context, boot)?
         .ok_or_else(|| unsupported("this disk is part of the machine"))?
         .into_value();
     let given = give(context, &new).await?;
@@ -158,7 +158,7 @@ async fn remove_nodes(guest: &Guest, names: Vec<String>) {
 
 /// The names of the nodes of a disk that is there.
 fn nodes_of(disk: &Disk, plan: &Plan) -> Result<Vec<String>> {
-    let nodes = disk::backend(disk, &plan.context)?;
+    let nodes = disk::backend(disk, &plan.context, &disk::FdSets::new())?;
     let names = nodes.iter().filter_map(|(_, props)| props.get("node-name")?.as_str());
     Ok(names.map(str::to_owned).collect())
 }
@@ -349,7 +349,8 @@ async fn swap(
         remove_nodes(guest, nodes_of(old, plan)?).await;
     }
     if new.source.is_some() {
-        let names = add_nodes(guest, disk::backend(new, &plan.context)?).await?;
+        let names =
+            add_nodes(guest, disk::backend(new, &plan.context, &disk::FdSets::new())?).await?;
         if let Some(top) = names.last() {
             let insert = json!({ "id": id, "node-name": top });
             guest.execute("blockdev-insert-medium", insert, WORK).await?;

@@ -63,6 +63,8 @@ impl Machine for Qemu {
             host_cdroms: Vec::new(),
             peers: Default::default(),
             host_arch: self.cpus.arch.clone(),
+            fd_groups: Default::default(),
+            nbdkit: None,
             auto_nodes: Vec::new(),
             cpu_nodes: Default::default(),
             incoming: None,

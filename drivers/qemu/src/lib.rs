@@ -7,6 +7,7 @@
 //! deadline; `complete` and `plan` do no I/O.
 
 pub mod agent;
+pub mod bitmaps;
 pub mod caps;
 mod clean_up;
 pub mod complete;

@@ -18,6 +18,7 @@
 //! takes, which are also what `device_add` takes. What no plan is made for is refused by name, never ignored.
 
 mod argv;
+pub mod block;
 mod boot;
 mod chardev;
 mod clock_time;
@@ -45,16 +46,20 @@ mod sound;
 mod storage;
 mod tpm;
 mod video;
+pub mod volume;
 
 use virtus_api::Result;
 use virtus_xml::Domain;
 
 pub use argv::Props;
-pub use context::{Config, Context, Dirs, FdKey, HugePages, Sealed, short_name};
+pub use context::{
+    Config, Context, Dirs, FdGroup, FdKey, HugePages, NbdkitServer, Sealed, short_name,
+};
 pub use descriptors::{Descriptor, What, descriptors};
 pub(crate) use head::no_accelerator;
 use line::Line;
 pub(crate) use net::is_virtio as is_virtio_net;
+pub(crate) use storage::has_medium;
 
 use crate::caps::{Capabilities, Flag};
 use crate::cpu::{self, Cpus};

@@ -8,6 +8,7 @@ mod address;
 mod chardev;
 mod clock;
 mod controller;
+mod disk;
 mod display;
 mod features;
 mod filesystem;
@@ -49,6 +50,7 @@ pub fn validate(domain: &Domain, caps: &Capabilities, host: &Host) -> Result<()>
     address::validate(rules)?;
     controller::validate(rules)?;
     pci::validate(rules)?;
+    disk::validate(rules)?;
     net::validate(rules)?;
     chardev::validate(rules)?;
     hostdev::validate(rules)?;

@@ -50,6 +50,8 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
         host_cdroms: Vec::new(),
         peers: BTreeMap::new(),
         host_arch: "x86_64".to_owned(),
+        fd_groups: BTreeMap::new(),
+        nbdkit: None,
         auto_nodes: Vec::new(),
         cpu_nodes: BTreeMap::new(),
         incoming: None,

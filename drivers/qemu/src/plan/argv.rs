@@ -119,6 +119,15 @@ impl Props {
         opts
     }
 
+    /// The same in the older form.
+    #[must_use]
+    pub(crate) fn into_opts(self) -> Opts {
+        self.0.into_iter().fold(Opts::default(), |opts, (key, value)| match value {
+            Value::String(text) => opts.with(&key, text),
+            other => opts.with(&key, other),
+        })
+    }
+
     /// The object as QMP's arguments take it.
     #[must_use]
     pub fn into_value(self) -> Value {

@@ -30,6 +30,10 @@ pub struct Context {
     pub peers: BTreeMap<String, String>,
     /// The host's architecture, by libvirt's name.
     pub host_arch: String,
+    /// Descriptors of images that clients have passed, by the name of their group.
+    pub fd_groups: BTreeMap<String, FdGroup>,
+    /// What nbdkit serves, where the configuration wants it to.
+    pub nbdkit: Option<NbdkitServer>,
     /// Host nodes for `placement='auto'`.
     pub auto_nodes: Vec<u32>,
     /// The node of each processor of the host; empty where it is unknown.
@@ -154,6 +158,24 @@ pub struct Sealed {
     pub iv: String,
 }
 
+/// Descriptors through which one image is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FdGroup {
+    /// Their numbers in QEMU; QEMU takes the one with the mode that it needs.
+    pub fds: Vec<i32>,
+    /// Whether the first of them may be written to.
+    pub writable: bool,
+}
+
+/// The nbdkit of this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NbdkitServer {
+    /// The plugins that are installed: `curl`, `ssh`.
+    pub plugins: Vec<String>,
+    /// The folder of the sockets at which it serves this guest's images.
+    pub dir: String,
+}
+
 /// What a descriptor is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FdKey {
@@ -163,7 +185,7 @@ pub enum FdKey {
     Tap(String),
     /// `/dev/vhost-net`, once for each queue, by the interface's alias.
     VhostNet(String),
-    /// A vDPA device, by the interface's alias or the disk's target.
+    /// A vDPA device, by the interface's alias or the path of the disk's source.
     Vdpa(String),
     /// The listening socket of a character device, by the device's alias.
     Listen(String),

@@ -6,6 +6,7 @@ use virtus_xml::domain::chardev::{ChardevBackend, ChardevType};
 use virtus_xml::domain::device::Device;
 use virtus_xml::domain::hostdev::HostdevType;
 use virtus_xml::domain::interface::InterfaceType;
+use virtus_xml::domain::storage::StorageType;
 use virtus_xml::domain::tpm::TpmBackendType;
 use virtus_xml::domain::video::VideoBackend;
 
@@ -78,6 +79,12 @@ pub fn descriptors(domain: &Domain) -> Vec<Descriptor> {
         if net.kind == InterfaceType::Vdpa {
             let dev = net.source.as_ref().and_then(|source| source.dev.clone()).unwrap_or_default();
             out.push(one(FdKey::Vdpa(name(&net.info)), What::Device(dev)));
+        }
+    }
+    for disk in &devices.disks {
+        let dev = disk.source.as_ref().and_then(|source| source.dev.clone());
+        if let Some(dev) = dev.filter(|_| disk.kind == StorageType::VhostVdpa) {
+            out.push(one(FdKey::Vdpa(dev.clone()), What::Device(dev)));
         }
     }
     let chardevs = devices.serials.iter().chain(&devices.parallels).chain(&devices.channels);

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<disk>`: the nodes of its images and the device that the guest sees.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use virtus_api::Result;
 use virtus_xml::Domain;
 use virtus_xml::domain::address::{Address, DriveAddress};
 use virtus_xml::domain::controller::ControllerType;
-use virtus_xml::domain::disk::{Disk, DiskBus, DiskDevice, ErrorPolicy, IothreadMap};
+use virtus_xml::domain::disk::{
+    Disk, DiskBus, DiskDevice, ErrorPolicy, IothreadMap, ThrottleFilter,
+};
+use virtus_xml::domain::storage::StorageType;
+use virtus_xml::value::YesNo;
 
 use super::argv::{Opts, Props};
 use super::boot::BootOrder;
@@ -14,15 +20,33 @@ use super::device::{alias, find, place, virtio};
 use super::line::Line;
 use super::storage::{Handling, chain, unsupported};
 
+/// The numbers of the sets in which QEMU gets descriptors of images, by the image's number.
+pub(crate) type FdSets = BTreeMap<u32, u32>;
+
+/// Numbers the sets of all images that are passed as descriptors.
+pub(crate) fn fd_sets(domain: &Domain, cx: &Context) -> FdSets {
+    let images = domain.devices.disks.iter().flat_map(|disk| chain(disk, cx));
+    let passed = images
+        .filter(|image| image.source.fdgroup.is_some() || image.kind == StorageType::VhostVdpa);
+    let numbers: BTreeSet<u32> = passed.map(|image| image.number).collect();
+    numbers.into_iter().zip(0..).collect()
+}
+
 /// Everything that one disk needs before its device, in the order in which QEMU must see it.
-pub(crate) fn backend(disk: &Disk, cx: &Context) -> Result<Vec<(&'static str, Props)>> {
+pub(crate) fn backend(
+    disk: &Disk,
+    cx: &Context,
+    sets: &FdSets,
+) -> Result<Vec<(&'static str, Props)>> {
     let how = Handling::of(disk);
     let mut out = Vec::new();
-    let images = chain(disk);
+    let mut images = chain(disk, cx);
+    for image in &mut images {
+        image.fd_set = sets.get(&image.number).copied();
+    }
     for (depth, image) in images.iter().enumerate().rev() {
-        let how =
-            if depth == 0 { how } else { Handling { discard: None, detect_zeroes: None, ..how } };
-        let nodes = image.nodes(how, cx)?;
+        let nodes = image.nodes(if depth == 0 { how } else { how.below() }, cx)?;
+        out.extend(nodes.fds.into_iter().map(|fd| ("-add-fd", fd)));
         out.extend(nodes.objects.into_iter().map(|object| ("-object", object)));
         out.extend(nodes.nodes.into_iter().map(|node| ("-blockdev", node)));
     }
@@ -33,14 +57,12 @@ pub(crate) fn backend(disk: &Disk, cx: &Context) -> Result<Vec<(&'static str, Pr
         let props = Props::device("copy-on-read")
             .with("node-name", name.clone())
             .with("file", below)
-            .maybe("discard", how.discard.map(|discard| discard.as_str()))
-            .maybe("detect-zeroes", how.detect_zeroes.map(|detect| detect.as_str()));
+            .with("discard", "unmap");
         out.push(("-blockdev", props));
         below = name;
     }
-    let filters = disk.throttlefilters.as_ref().map(|filters| filters.filters.as_slice());
-    for (at, filter) in filters.unwrap_or_default().iter().enumerate() {
-        let name = filter_name(disk, at);
+    for (at, filter) in filters(disk).iter().enumerate() {
+        let name = filter_name(disk, images.len(), at);
         let props = Props::device("throttle")
             .with("node-name", name.clone())
             .with("throttle-group", format!("throttle-{}", filter.group))
@@ -51,6 +73,10 @@ pub(crate) fn backend(disk: &Disk, cx: &Context) -> Result<Vec<(&'static str, Pr
     Ok(out)
 }
 
+fn filters(disk: &Disk) -> &[ThrottleFilter] {
+    disk.throttlefilters.as_ref().map_or(&[], |filters| &filters.filters)
+}
+
 fn copies_on_read(disk: &Disk) -> bool {
     disk.driver.as_ref().and_then(|driver| driver.copy_on_read).is_some_and(|on| on.is_on())
 }
@@ -59,35 +85,47 @@ fn copy_on_read_name(disk: &Disk) -> String {
     format!("libvirt-CoR-{}", disk.target.dev)
 }
 
-fn filter_name(disk: &Disk, at: usize) -> String {
+/// Filters are numbered behind the images of their disk.
+fn filter_name(disk: &Disk, images: usize, at: usize) -> String {
     let index = disk.source.as_ref().and_then(|source| source.index).unwrap_or(0);
-    format!("libvirt-{}-filter", index as usize + chain(disk).len() + at)
+    format!("libvirt-{}-filter", index as usize + images + at)
 }
 
 /// The node that the guest's device reads, if there is a medium.
-fn drive(disk: &Disk) -> Option<String> {
-    let top = chain(disk).first()?.top_name();
-    let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
-    Some(if filters > 0 {
-        filter_name(disk, filters - 1)
-    } else if copies_on_read(disk) {
-        copy_on_read_name(disk)
-    } else {
-        top
+fn drive(disk: &Disk, cx: &Context) -> Option<String> {
+    let images = chain(disk, cx);
+    let top = images.first()?;
+    Some(match filters(disk).len() {
+        0 if copies_on_read(disk) => copy_on_read_name(disk),
+        0 => top.top_name(),
+        count => filter_name(disk, images.len(), count - 1),
     })
+}
+
+/// Whether a disk is plugged in only when QEMU runs: its overlay must not be made before other guests, which share
+/// the image, have opened it.
+pub(crate) fn is_late(disk: &Disk) -> bool {
+    disk.transient.as_ref().and_then(|transient| transient.share_backing) == Some(YesNo::Yes)
 }
 
 /// Writes all disks: for each its nodes, then its device.
 pub(crate) fn write(line: &mut Line<'_>, boot: &BootOrder) -> Result<()> {
+    let sets = fd_sets(line.domain, line.cx);
     for (at, disk) in line.domain.devices.disks.iter().enumerate() {
+        if is_late(disk) {
+            continue;
+        }
         if disk.target.bus == Some(DiskBus::Sd) {
             sd_card(line, disk)?;
             continue;
         }
-        for (flag, props) in backend(disk, line.cx)? {
-            line.argv.json(flag, props);
+        for (flag, props) in backend(disk, line.cx, &sets)? {
+            match flag {
+                "-add-fd" => line.argv.pair(flag, props.into_opts()),
+                _ => line.argv.json(flag, props),
+            }
         }
-        if let Some(props) = device(line.domain, disk, boot.disk(at))? {
+        if let Some(props) = device(line.domain, disk, line.cx, boot.disk(at))? {
             line.device(props);
         }
     }
@@ -116,7 +154,12 @@ pub(crate) fn unit(disk: &Disk) -> u32 {
 }
 
 /// The device; `None` for what is part of the machine.
-pub(crate) fn device(domain: &Domain, disk: &Disk, boot: Option<u32>) -> Result<Option<Props>> {
+pub(crate) fn device(
+    domain: &Domain,
+    disk: &Disk,
+    cx: &Context,
+    boot: Option<u32>,
+) -> Result<Option<Props>> {
     let bus = disk.target.bus.unwrap_or(DiskBus::Ide);
     let mut props = match bus {
         DiskBus::Ide | DiskBus::Sata => ata(domain, disk, bus)?,
@@ -132,7 +175,7 @@ pub(crate) fn device(domain: &Domain, disk: &Disk, boot: Option<u32>) -> Result<
     if disk.shareable {
         props.set("share-rw", true);
     }
-    props = props.maybe("drive", drive(disk)).with("id", alias(&disk.info)?.to_owned());
+    props = props.maybe("drive", drive(disk, cx)).with("id", alias(&disk.info)?.to_owned());
     if bus != DiskBus::Fdc {
         let loadparm = disk.info.boot.as_ref().and_then(|boot| boot.loadparm.clone());
         props = props.maybe("bootindex", boot).maybe("loadparm", loadparm);

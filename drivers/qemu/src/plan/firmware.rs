@@ -3,14 +3,13 @@
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
-use virtus_xml::domain::disk::DiskDevice;
 use virtus_xml::domain::os::LoaderType;
 use virtus_xml::domain::storage::{ImageFormat, StorageSource, StorageType};
 use virtus_xml::value::{Value, YesNo};
 
 use super::argv::Opts;
 use super::line::Line;
-use super::storage::{Below, Handling, Image, unsupported};
+use super::storage::{Below, Handling, Image, Names, unsupported};
 use crate::caps::Flag;
 
 /// Whether the firmware is in flash.
@@ -78,17 +77,11 @@ fn code_image<'a>(
     readonly: Option<YesNo>,
 ) -> Result<Image<'a>> {
     Ok(Image {
-        name: "libvirt-pflash0".to_owned(),
-        kind: StorageType::File,
-        source,
         format: format(word)?,
-        cache_size: None,
-        auth: None,
-        encryption: None,
         read_only: readonly.is_none_or(YesNo::is_yes),
-        device: DiskDevice::Disk,
         below: Below::Nothing,
         force_format: true,
+        ..Image::at(StorageType::File, source, Names::called("libvirt-pflash0"), 0)
     })
 }
 
@@ -110,18 +103,12 @@ fn vars_image<'a>(
     format: ImageFormat,
 ) -> Image<'a> {
     Image {
-        name: "libvirt-pflash1".to_owned(),
-        kind,
-        source,
         format,
-        cache_size: None,
-        auth: source.auth.as_ref(),
-        encryption: source.encryption.as_ref(),
         read_only: false,
-        device: DiskDevice::Disk,
         below: Below::Nothing,
         // A block job of an older QEMU could not work on a node without a format.
         force_format: !line.has(Flag::BlockjobBackingMaskProtocol),
+        ..Image::at(kind, source, Names::called("libvirt-pflash1"), 0)
     }
 }
 

@@ -4,15 +4,19 @@
 use virtus_api::Result;
 use virtus_xml::domain::address::Address;
 use virtus_xml::domain::controller::ControllerType;
-use virtus_xml::domain::hostdev::{GuestReset, HostAddress, Hostdev, HostdevMode, HostdevType};
+use virtus_xml::domain::hostdev::{
+    GuestReset, HostAddress, Hostdev, HostdevMode, HostdevSource, HostdevType,
+};
 use virtus_xml::domain::interface::{Interface, InterfaceType, TeamingType};
+use virtus_xml::domain::storage::{StorageSource, StorageType};
 
 use super::argv::Props;
 use super::context::FdKey;
 use super::device::{alias, find, place, rom, virtio, virtio_model};
 use super::disk::is_narrow;
 use super::line::Line;
-use super::storage::unsupported;
+use super::live::image_count;
+use super::storage::{Handling, Image, unsupported};
 
 /// Writes all devices of the host.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -22,6 +26,8 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
             line.device(props);
         }
     }
+    // They are numbered behind the images of the disks.
+    let mut number = image_count(line.domain);
     for hostdev in &line.domain.devices.hostdevs {
         if hostdev.mode != HostdevMode::Subsystem {
             return Err(unsupported("hostdev mode 'capabilities'"));
@@ -30,7 +36,8 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
             continue;
         }
         if hostdev.kind == HostdevType::Scsi {
-            scsi(line, hostdev)?;
+            number += 1;
+            scsi(line, hostdev, number)?;
             continue;
         }
         let props = device(line, hostdev)?;
@@ -147,31 +154,32 @@ fn passed_interface(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Resu
     Ok(props)
 }
 
-fn scsi(line: &mut Line<'_>, hostdev: &Hostdev) -> Result<()> {
+fn scsi(line: &mut Line<'_>, hostdev: &Hostdev, number: u32) -> Result<()> {
     let id = alias(&hostdev.info)?.to_owned();
     let Some(Address::Drive(at)) = &hostdev.info.address else {
         return Err(unsupported("a SCSI hostdev without a drive address"));
     };
-    let path = line
-        .cx
-        .peers
-        .get(&id)
-        .cloned()
-        .ok_or_else(|| unsupported("a SCSI hostdev that was not found on this host"))?;
-    let node = line
-        .cx
-        .peers
-        .get(&format!("{id}-node"))
-        .cloned()
-        .unwrap_or_else(|| format!("libvirt-{id}-backend"));
-    let mut backend = Props::device("host_device")
-        .with("filename", path)
-        .with("node-name", node.clone())
-        .with("read-only", hostdev.readonly);
-    if hostdev.shareable && !hostdev.readonly {
-        backend.set("cache", Props::new().with("direct", true).with("no-flush", false));
+    let remote = hostdev.source.as_ref().and_then(HostdevSource::as_storage);
+    let (kind, storage) = match remote {
+        Some(remote) => (StorageType::Network, remote),
+        None => {
+            let path = line.cx.peers.get(&id).cloned();
+            let path =
+                path.ok_or_else(|| unsupported("a SCSI hostdev that was not found on this host"))?;
+            let private = hostdev.source.as_ref().and_then(|source| source.private.clone());
+            let dev = Some(path);
+            (StorageType::Block, StorageSource { dev, private, ..StorageSource::default() })
+        }
+    };
+    let image = Image::behind(hostdev, kind, &storage, number);
+    let nodes = image.nodes(Handling::default(), line.cx)?;
+    for object in nodes.objects {
+        line.object(object);
     }
-    line.argv.json("-blockdev", backend);
+    for node in nodes.nodes {
+        line.argv.json("-blockdev", node);
+    }
+    let node = image.top_name();
     let controller = find(line.domain, ControllerType::Scsi, at.controller)?;
     let mut props = Props::device("scsi-generic");
     if hostdev.shareable {

@@ -23,7 +23,9 @@ pub(crate) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(crate) fn new(domain: &'a Domain, caps: &'a Capabilities, cx: &'a Context) -> Self {
-        Self { domain, caps, cx, boot: BootOrder::of(domain), argv: Argv::default(), fd_sets: 0 }
+        // The first sets are those of the disks, wherever they stand.
+        let fd_sets = super::disk::fd_sets(domain, cx).len().try_into().unwrap_or(u32::MAX);
+        Self { domain, caps, cx, boot: BootOrder::of(domain), argv: Argv::default(), fd_sets }
     }
 
     pub(crate) fn has(&self, flag: Flag) -> bool {

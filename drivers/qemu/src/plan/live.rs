@@ -13,6 +13,7 @@ use virtus_xml::domain::device::{Device, is_user_alias};
 use virtus_xml::domain::disk::{Disk, DiskBus};
 use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::domain::misc::BalloonModel;
+use virtus_xml::domain::storage::StorageSource;
 
 use virtus_xml::settle::disk_index;
 
@@ -50,8 +51,11 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
     each(devices.filesystems.iter_mut().map(|d| &mut d.info), "fs");
     each(devices.sounds.iter_mut().map(|d| &mut d.info), "sound");
     for hostdev in &mut devices.hostdevs {
-        name(&mut hostdev.info, || format!("hostdev{hostdevs}"));
-        hostdevs += 1;
+        // A name of the user's takes no number.
+        name(&mut hostdev.info, || {
+            hostdevs += 1;
+            format!("hostdev{}", hostdevs - 1)
+        });
     }
     each(devices.redirdevs.iter_mut().map(|d| &mut d.info), "redir");
     each(devices.videos.iter_mut().map(|d| &mut d.info), "video");
@@ -154,27 +158,62 @@ fn disk_alias(disk: &Disk, narrow: &[u32]) -> Result<String> {
     Ok(format!("{bus}-disk{number}"))
 }
 
-/// Numbers images from the last disk to the first, and in each chain from the top down.
+/// Numbers images from the last disk to the first, and in each chain from the top down. An empty drive has a number,
+/// too: that of the medium that may come.
 fn number_images(domain: &mut Domain) {
     let mut next = 0;
+    let mut number = || {
+        next += 1;
+        Some(next)
+    };
     for disk in domain.body.devices.disks.iter_mut().rev() {
         let on_card = disk.target.bus == Some(DiskBus::Sd);
-        let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
-        let Some(source) = disk.source.as_mut().filter(|source| !on_card && has_medium(source))
-        else {
+        if on_card {
             continue;
-        };
-        next += 1;
-        source.index = Some(next);
+        }
+        let own = number();
+        if let Some(source) = disk.source.as_mut().filter(|source| has_medium(source)) {
+            source.index = own;
+            number_data(source, &mut number);
+        }
         let mut below = disk.backing_store.as_mut();
         while let Some(store) = below {
-            if store.source.is_none() {
-                break;
-            }
-            next += 1;
-            store.index = Some(next);
+            let Some(source) = store.source.as_mut() else { break };
+            store.index = number();
+            number_data(source, &mut number);
             below = store.backing_store.as_deref_mut();
         }
-        next += u32::try_from(filters).unwrap_or(0);
+        let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
+        for _ in 0..filters {
+            number();
+        }
+    }
+}
+
+/// How many numbers the images of all disks take.
+pub(super) fn image_count(domain: &Domain) -> u32 {
+    let mut count = 0;
+    for disk in &domain.devices.disks {
+        if disk.target.bus == Some(DiskBus::Sd) {
+            continue;
+        }
+        let data = |source: &StorageSource| usize::from(source.data_store.is_some());
+        count += 1 + disk.source.as_ref().map_or(0, data);
+        let mut below = disk.backing_store.as_ref();
+        while let Some((store, source)) =
+            below.and_then(|store| Some((store, store.source.as_ref()?)))
+        {
+            count += 1 + data(source);
+            below = store.backing_store.as_deref();
+        }
+        count += disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
+    }
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The data of an image that keeps them elsewhere.
+fn number_data(source: &mut StorageSource, number: &mut impl FnMut() -> Option<u32>) {
+    if let Some(data) = source.data_store.as_mut().and_then(|data| data.source.as_mut()) {
+        data.index = number();
     }
 }

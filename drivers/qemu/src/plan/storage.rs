@@ -5,24 +5,34 @@
 //! Invariant: what stands here is what `blockdev-add` of a hot-plug takes, in the order in which the nodes are
 //! added: the deepest image first.
 
+mod chain;
+mod create;
+mod format;
+mod names;
+mod nbdkit;
 mod network;
+mod reference;
 
-use serde_json::json;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::disk::{CacheMode, DetectZeroes, Discard, Disk, DiskDevice, IoMode};
 use virtus_xml::domain::storage::{
-    Auth, BackingStore, Encryption, EncryptionEngine, EncryptionFormat, ImageFormat, Slice,
-    StorageSource, StorageType,
+    Auth, Encryption, EncryptionEngine, ImageFormat, Slice, StorageSource, StorageType,
 };
 
+pub(crate) use self::chain::{chain, has_medium};
+pub use self::create::Creation;
+pub(crate) use self::names::Names;
+pub use self::nbdkit::{Nbdkit, Secret, Word};
+pub use self::reference::Reference;
 use super::argv::Props;
-use super::context::Context;
+use super::context::{Context, FdGroup, FdKey};
 
 /// One image of a chain.
 #[derive(Debug, Clone)]
 pub(crate) struct Image<'a> {
-    /// What its nodes' names begin with: `libvirt-2`.
-    pub(crate) name: String,
+    pub(crate) names: Names<'a>,
+    /// The number in its nodes' names.
+    pub(crate) number: u32,
     pub(crate) kind: StorageType,
     pub(crate) source: &'a StorageSource,
     pub(crate) format: ImageFormat,
@@ -33,6 +43,12 @@ pub(crate) struct Image<'a> {
     /// The device through which the guest sees it.
     pub(crate) device: DiskDevice,
     pub(crate) below: Below,
+    /// Where a qcow2 image keeps its data.
+    pub(crate) data: Option<Box<Image<'a>>>,
+    /// The descriptors through which a client has it opened.
+    pub(crate) fds: Option<&'a FdGroup>,
+    /// The number of the set in which QEMU gets descriptors.
+    pub(crate) fd_set: Option<u32>,
     /// Whether there is a format node in any case.
     pub(crate) force_format: bool,
 }
@@ -76,6 +92,11 @@ impl Handling {
         }
     }
 
+    /// The same for an image below: what is discarded there and what is zero is the overlay's affair.
+    pub(crate) fn below(self) -> Self {
+        Self { discard: None, detect_zeroes: None, ..self }
+    }
+
     fn cache_props(self) -> Option<Props> {
         let (direct, no_flush) = match self.cache? {
             CacheMode::Default => return None,
@@ -99,21 +120,23 @@ impl Handling {
 /// The nodes of one image, and the objects that they refer to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Nodes {
+    /// Descriptors that must be handed over first: set, number and purpose of each.
+    pub(crate) fds: Vec<Props>,
     pub(crate) objects: Vec<Props>,
     pub(crate) nodes: Vec<Props>,
 }
 
 impl Image<'_> {
     pub(crate) fn storage_name(&self) -> String {
-        format!("{}-storage", self.name)
+        self.names.storage()
     }
 
     /// The node that stands for the image as a whole.
     pub(crate) fn top_name(&self) -> String {
         if self.needs_format() {
-            format!("{}-format", self.name)
+            self.names.format()
         } else if self.slice().is_some() {
-            format!("{}-slice-sto", self.name)
+            self.names.slice()
         } else {
             self.storage_name()
         }
@@ -137,18 +160,30 @@ impl Image<'_> {
             StorageType::Dir => return true,
             _ => {}
         }
+        if let Some(stated) = self.names.has_format() {
+            return stated;
+        }
         self.force_format
             || self.format != ImageFormat::Raw
             || self.qemu_decrypts()
-            || (self.source.fdgroup.is_some() && self.read_only)
+            || (self.read_only && self.only_fd_is_writable())
+    }
+
+    /// A single descriptor cannot be opened again in another mode: QEMU must take it as it is.
+    fn only_fd_is_writable(&self) -> bool {
+        self.fds.is_some_and(|group| group.fds.len() == 1 && group.writable)
     }
 
     /// The image's nodes.
     pub(crate) fn nodes(&self, how: Handling, cx: &Context) -> Result<Nodes> {
-        let mut out = Nodes::default();
+        self.names.check()?;
+        let mut out = match &self.data {
+            Some(data) => data.nodes(how, cx)?,
+            None => Nodes::default(),
+        };
         let formatted = self.needs_format();
         let sliced = self.slice();
-        let storage = self.storage(how, cx, &mut out)?;
+        let storage = self.storage(how, Some(cx), &mut out)?;
         out.nodes.push(self.finish(
             storage,
             self.storage_name(),
@@ -160,7 +195,7 @@ impl Image<'_> {
                 .with("file", self.storage_name())
                 .with("offset", slice.offset)
                 .with("size", slice.size);
-            out.nodes.push(self.finish(props, format!("{}-slice-sto", self.name), formatted, how));
+            out.nodes.push(self.finish(props, self.names.slice(), formatted, how));
         }
         if formatted {
             let props = self.format_node(how, cx, &mut out.objects)?;
@@ -173,7 +208,12 @@ impl Image<'_> {
     fn finish(&self, mut props: Props, name: String, covered: bool, how: Handling) -> Props {
         props.set("node-name", name);
         if covered {
-            props.set("auto-read-only", true);
+            match self.fds {
+                Some(group) if group.fds.len() == 1 => {
+                    props.set("read-only", self.read_only && !group.writable);
+                }
+                _ => props.set("auto-read-only", true),
+            }
             props.set("discard", "unmap");
         } else {
             props.set("read-only", self.read_only);
@@ -194,214 +234,117 @@ impl Image<'_> {
         }
     }
 
-    fn storage(&self, how: Handling, cx: &Context, out: &mut Nodes) -> Result<Props> {
+    /// The node of the storage without what every node has. Without a context only what says where the data is: no
+    /// secrets, no way of access.
+    fn storage(&self, how: Handling, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
         let source = self.source;
-        let need = |value: &Option<String>, what: &str| {
-            value.clone().ok_or_else(|| {
-                Error::new(
-                    ErrorCode::ConfigUnsupported,
-                    format!("image '{}' has no {what}", self.name),
-                )
-            })
-        };
         let mut props = match self.kind {
             StorageType::File => {
-                Props::device("file").with("filename", need(&source.file, "file")?)
+                let file = self.need(&source.file, "file")?;
+                Props::device("file").with("filename", self.handed_over(cx, out)?.unwrap_or(file))
             }
             StorageType::Block => {
-                let path = need(&source.dev, "device")?;
-                let drive = self.device == DiskDevice::Cdrom && cx.host_cdroms.contains(&path);
+                let path = self.need(&source.dev, "device")?;
+                let drive = self.device == DiskDevice::Cdrom
+                    && cx.is_some_and(|cx| cx.host_cdroms.contains(&path));
                 Props::device(if drive { "host_cdrom" } else { "host_device" })
-                    .with("filename", path)
+                    .with("filename", self.handed_over(cx, out)?.unwrap_or(path))
             }
             StorageType::Dir => Props::device("vvfat")
-                .with("dir", need(&source.dir, "folder")?)
+                .with("dir", self.need(&source.dir, "folder")?)
                 .with("floppy", self.device == DiskDevice::Floppy)
-                .with("rw", false),
-            StorageType::Network => self.network(cx, out)?,
-            StorageType::Nvme => {
-                let (Some(address), Some(namespace)) = (source.address, source.namespace) else {
-                    return Err(unsupported(format!(
-                        "NVMe disk '{}' without an address",
-                        self.name
-                    )));
-                };
-                let pci = address.pci;
-                Props::device("nvme")
-                    .with(
-                        "device",
-                        format!(
-                            "{:04x}:{:02x}:{:02x}.{:x}",
-                            pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0
-                        ),
-                    )
-                    .with("namespace", namespace)
+                .maybe("rw", cx.map(|_| false)),
+            StorageType::Network => match cx.and_then(|cx| self.nbdkit_socket(cx)) {
+                Some(path) => Props::device("nbd")
+                    .with("server", Props::new().with("type", "unix").with("path", path)),
+                None => self.network(cx, out)?,
+            },
+            StorageType::Nvme => self.nvme()?,
+            StorageType::VhostVdpa => {
+                let path = self.vdpa(cx, out)?;
+                Props::device("virtio-blk-vhost-vdpa").with("path", path)
             }
-            kind => {
+            kind @ (StorageType::Volume | StorageType::VhostUser) => {
                 return Err(unsupported(format!("disk type '{kind}'")));
             }
         };
-        if matches!(self.kind, StorageType::File | StorageType::Block) {
+        if cx.is_some() && matches!(self.kind, StorageType::File | StorageType::Block) {
             if let Some(io) = how.io {
                 props.set("aio", io.as_str());
             }
-            if let Some(reservations) = &source.reservations {
-                let managed = reservations.managed == Some(virtus_xml::value::YesNo::Yes);
-                let id = if managed {
-                    "pr-helper0".to_owned()
-                } else {
-                    let path = reservations.source.as_ref().and_then(|source| source.path.clone());
-                    let path = path
-                        .ok_or_else(|| unsupported("persistent reservations without a helper"))?;
-                    let id = format!("pr-helper-{}", self.storage_name());
-                    let helper = Props::object("pr-manager-helper", id.clone());
-                    out.objects.push(helper.with("path", path));
-                    id
-                };
-                props.set("pr-manager", id);
-            }
+            props = props.maybe("pr-manager", self.reservations(out)?);
         }
         Ok(props)
     }
 
-    fn format_node(&self, how: Handling, cx: &Context, objects: &mut Vec<Props>) -> Result<Props> {
-        let name = format!("{}-format", self.name);
-        let mut props =
-            Props::new().with("node-name", name.clone()).with("read-only", self.read_only);
-        self.set_handling(&mut props, how);
-        if let Some(cache) = how.cache_props() {
-            props.set("cache", cache);
-        }
-        let key = |objects: &mut Vec<Props>| -> Result<String> {
-            let id = format!("{name}-encryption-secret0");
-            objects.push(secret(cx, &id)?);
-            Ok(id)
+    fn need(&self, value: &Option<String>, what: &str) -> Result<String> {
+        value.clone().ok_or_else(|| {
+            let text = format!("image '{}' has no {what}", self.storage_name());
+            Error::new(ErrorCode::ConfigUnsupported, text)
+        })
+    }
+
+    fn nvme(&self) -> Result<Props> {
+        let (Some(address), Some(namespace)) = (self.source.address, self.source.namespace) else {
+            return Err(unsupported(format!(
+                "NVMe disk '{}' without an address",
+                self.storage_name()
+            )));
         };
-        match (self.format, self.encryption.filter(|_| self.qemu_decrypts())) {
-            (ImageFormat::Raw | ImageFormat::Luks, Some(encryption))
-                if encryption.format == EncryptionFormat::Luks =>
-            {
-                props.set("driver", "luks");
-                props.set("key-secret", key(objects)?);
-            }
-            (ImageFormat::Qcow2, Some(encryption)) => {
-                let id = key(objects)?;
-                let format = match encryption.format {
-                    EncryptionFormat::Luks => "luks",
-                    EncryptionFormat::Qcow => "aes",
-                    other => {
-                        return Err(unsupported(format!("encryption '{other}' of a qcow2 image")));
-                    }
-                };
-                props.set("driver", "qcow2");
-                props.set("encrypt", json!({ "format": format, "key-secret": id }));
-            }
-            (_, Some(encryption)) => {
-                return Err(unsupported(format!(
-                    "encryption '{}' of a {} image",
-                    encryption.format, self.format
-                )));
-            }
-            (ImageFormat::Luks, None) => {
-                return Err(unsupported("a luks image without <encryption>"));
-            }
-            (ImageFormat::Iso | ImageFormat::Fat | ImageFormat::Dir, None) => {
-                props.set("driver", "raw")
-            }
-            (format, None) => props.set("driver", format.as_str()),
-        }
-        if self.format == ImageFormat::Qcow2 {
-            if let Some(size) = self.cache_size {
-                props.set("cache-size", size);
-            }
-            if let Some(on) = how.discard_no_unref {
-                props.set("discard-no-unref", on);
-            }
-        }
-        let file = match self.slice() {
-            Some(_) => format!("{}-slice-sto", self.name),
-            None => self.storage_name(),
-        };
-        props.set("file", file);
-        let has_backing = matches!(
-            self.format,
-            ImageFormat::Qcow2 | ImageFormat::Qcow | ImageFormat::Qed | ImageFormat::Vmdk
+        let pci = address.pci;
+        let device = format!(
+            "{:04x}:{:02x}:{:02x}.{:x}",
+            pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0
         );
-        match &self.below {
-            Below::Node(node) => props.set("backing", node.clone()),
-            Below::Nothing if has_backing => props.set("backing", serde_json::Value::Null),
-            Below::Nothing | Below::Unknown => {}
+        Ok(Props::device("nvme").with("device", device).with("namespace", namespace))
+    }
+
+    /// The path of an image that QEMU gets as descriptors.
+    fn handed_over(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Option<String>> {
+        let Some(name) = self.source.fdgroup.as_ref().filter(|_| cx.is_some()) else {
+            return Ok(None);
+        };
+        let group = self.fds.ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidArg,
+                format!("file descriptor group '{name}' was not associated with the domain"),
+            )
+            .hint("the client that starts the domain passes it with virDomainFDAssociate")
+        })?;
+        let fds = group.fds.iter().enumerate();
+        let purpose = |at| format!("{}{at}", self.storage_name());
+        self.fd_set(fds.map(|(at, fd)| (*fd, purpose(at))), out).map(Some)
+    }
+
+    fn vdpa(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<String> {
+        let path = self.need(&self.source.dev, "device")?;
+        let Some(cx) = cx else { return Ok(path) };
+        let fd = cx.fd(&FdKey::Vdpa(path))?;
+        self.fd_set([(fd, format!("{}-vdpa", self.storage_name()))].into_iter(), out)
+    }
+
+    fn fd_set(&self, fds: impl Iterator<Item = (i32, String)>, out: &mut Nodes) -> Result<String> {
+        let set = self
+            .fd_set
+            .ok_or_else(|| unsupported("plugging in a disk that is passed as a descriptor"))?;
+        out.fds.extend(fds.map(|(fd, purpose)| {
+            Props::new().with("set", set).with("fd", fd).with("opaque", purpose)
+        }));
+        Ok(format!("/dev/fdset/{set}"))
+    }
+
+    /// The object through which the guest reserves the disk for itself.
+    fn reservations(&self, out: &mut Nodes) -> Result<Option<String>> {
+        let Some(reservations) = &self.source.reservations else { return Ok(None) };
+        if reservations.managed == Some(virtus_xml::value::YesNo::Yes) {
+            return Ok(Some("pr-helper0".to_owned()));
         }
-        Ok(props)
+        let path = reservations.source.as_ref().and_then(|source| source.path.clone());
+        let path = path.ok_or_else(|| unsupported("persistent reservations without a helper"))?;
+        let id = format!("pr-helper-{}", self.storage_name());
+        out.objects.push(Props::object("pr-manager-helper", id.clone()).with("path", path));
+        Ok(Some(id))
     }
-}
-
-/// The images of a disk, the one that the guest writes to first. Empty for an empty drive.
-pub(crate) fn chain(disk: &Disk) -> Vec<Image<'_>> {
-    let Some(source) = disk.source.as_ref().filter(|source| has_medium(source)) else {
-        return Vec::new();
-    };
-    let name = |index: Option<u32>| format!("libvirt-{}", index.unwrap_or(0));
-    let driver = disk.driver.as_ref();
-    let mut images = vec![Image {
-        name: name(source.index),
-        kind: disk.kind,
-        source,
-        format: disk.format().unwrap_or(ImageFormat::Raw),
-        cache_size: driver
-            .and_then(|driver| driver.metadata_cache.as_ref())
-            .and_then(|cache| cache.max_size.as_ref())
-            .map(|size| size.0),
-        auth: source.auth.as_ref().or(disk.auth.as_ref()),
-        encryption: source.encryption.as_ref().or(disk.encryption.as_ref()),
-        read_only: disk.is_readonly(),
-        device: disk.device,
-        below: Below::Unknown,
-        force_format: false,
-    }];
-    let mut next = disk.backing_store.as_ref();
-    while let Some(BackingStore { kind, index, format, source, backing_store }) = next {
-        let Some(source) = source.as_ref() else {
-            set_below(&mut images, Below::Nothing);
-            break;
-        };
-        let image = Image {
-            name: name(index.or(source.index)),
-            kind: kind.unwrap_or(StorageType::File),
-            source,
-            format: format.as_ref().map_or(ImageFormat::Raw, |format| format.kind),
-            cache_size: format
-                .as_ref()
-                .and_then(|format| format.metadata_cache.as_ref())
-                .and_then(|cache| cache.max_size.as_ref())
-                .map(|size| size.0),
-            auth: source.auth.as_ref(),
-            encryption: source.encryption.as_ref(),
-            read_only: true,
-            device: disk.device,
-            below: Below::Unknown,
-            force_format: false,
-        };
-        set_below(&mut images, Below::Node(image.top_name()));
-        images.push(image);
-        next = backing_store.as_deref();
-    }
-    images
-}
-
-fn set_below(images: &mut [Image<'_>], below: Below) {
-    if let Some(image) = images.last_mut() {
-        image.below = below;
-    }
-}
-
-/// Whether a source names any data.
-pub(crate) fn has_medium(source: &StorageSource) -> bool {
-    source.local_path().is_some()
-        || source.protocol.is_some()
-        || source.pool.is_some()
-        || source.address.is_some()
-        || source.path.is_some()
 }
 
 /// `-object secret` with a value that only this guest's master key opens.

@@ -13,10 +13,9 @@ use crate::plan::argv::Props;
 use crate::plan::context::Context;
 
 impl Image<'_> {
-    pub(super) fn network(&self, cx: &Context, out: &mut Nodes) -> Result<Props> {
+    pub(super) fn network(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
         let protocol =
             self.source.protocol.ok_or_else(|| unsupported("a network disk without a protocol"))?;
-        let name = self.source.name.clone();
         match protocol {
             Protocol::Nbd => self.nbd(cx, out),
             Protocol::Rbd => self.rbd(cx, out),
@@ -24,20 +23,14 @@ impl Image<'_> {
             Protocol::Http | Protocol::Https | Protocol::Ftp | Protocol::Ftps | Protocol::Tftp => {
                 self.curl(protocol, cx, out)
             }
-            Protocol::Ssh => {
-                let identity = self.source.identity.as_ref();
-                Ok(Props::device("ssh")
-                    .with("path", name.unwrap_or_default())
-                    .with("server", self.inet(self.host()?, Some("22"), false))
-                    .maybe("user", identity.and_then(|identity| identity.username.clone())))
-            }
+            Protocol::Ssh => self.ssh(),
             Protocol::Nfs => self.nfs(),
             Protocol::Gluster => self.gluster(),
             other => Err(unsupported(format!("network disk protocol '{other}'"))),
         }
     }
 
-    fn host(&self) -> Result<&StorageHost> {
+    pub(super) fn host(&self) -> Result<&StorageHost> {
         self.source.hosts.first().ok_or_else(|| unsupported("a network disk without a <host>"))
     }
 
@@ -55,20 +48,40 @@ impl Image<'_> {
         props.with("host", host.name.clone().unwrap_or_default()).maybe("port", port)
     }
 
-    fn auth_secret(&self, cx: &Context, out: &mut Nodes) -> Result<Option<(String, String)>> {
-        let Some(auth) = self.auth else { return Ok(None) };
-        let id = format!("{}-auth-secret0", self.storage_name());
+    fn ssh(&self) -> Result<Props> {
+        let identity = self.source.identity.as_ref();
+        if self.auth.is_some()
+            || identity.is_some_and(|who| who.keyfile.is_some() || who.agentsock.is_some())
+        {
+            return Err(unsupported("an ssh disk with credentials, but without nbdkit,"));
+        }
+        Ok(Props::device("ssh")
+            .with("path", self.source.name.clone().unwrap_or_default())
+            .with("server", self.inet(self.host()?, Some("22"), false))
+            .maybe("user", identity.and_then(|identity| identity.username.clone())))
+    }
+
+    fn auth_secret(
+        &self,
+        cx: Option<&Context>,
+        out: &mut Nodes,
+    ) -> Result<Option<(String, String)>> {
+        let (Some(auth), Some(cx)) = (self.auth, cx) else { return Ok(None) };
+        let Some(id) = self.names.secret("auth") else { return Ok(None) };
         out.objects.push(secret(cx, &id)?);
         Ok(Some((auth.username.clone(), id)))
     }
 
-    fn nbd(&self, cx: &Context, out: &mut Nodes) -> Result<Props> {
+    fn nbd(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
         let mut props = Props::device("nbd")
             .with("server", self.inet(self.host()?, Some("10809"), true))
             .maybe("export", self.source.name.clone());
-        let tls = self.source.tls.map_or(cx.config.nbd_tls, YesNo::is_yes);
-        if tls && self.host()?.transport != Some(Transport::Unix) {
-            let id = format!("obj{}_tls0", self.storage_name());
+        let unix = self.host()?.transport == Some(Transport::Unix);
+        if let Some(cx) = cx
+            && self.source.tls.map_or(cx.config.nbd_tls, YesNo::is_yes)
+            && !unix
+        {
+            let id = self.names.tls();
             let mut creds = Props::object("tls-creds-x509", id.clone())
                 .with("dir", cx.config.nbd_tls_x509_cert_dir.clone())
                 .with("endpoint", "client")
@@ -86,7 +99,7 @@ impl Image<'_> {
         Ok(props.maybe("reconnect-delay", delay))
     }
 
-    fn rbd(&self, cx: &Context, out: &mut Nodes) -> Result<Props> {
+    fn rbd(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
         let name = self.source.name.clone().unwrap_or_default();
         let (pool, image) = name.split_once('/').unwrap_or(("rbd", name.as_str()));
         let (namespace, image) = match image.split_once('/') {
@@ -97,7 +110,7 @@ impl Image<'_> {
             .source
             .hosts
             .iter()
-            .map(|host| self.inet(host, Some("6789"), false).into_value())
+            .map(|host| self.inet(host, Some("0"), false).into_value())
             .collect();
         let mut props = Props::device("rbd")
             .with("pool", pool)
@@ -120,12 +133,9 @@ impl Image<'_> {
     }
 
     /// Encryption that librbd undoes; layers lie in each other.
-    fn rbd_encryption(&self, cx: &Context, out: &mut Nodes) -> Result<Option<Props>> {
-        let Some(encryption) =
-            self.encryption.filter(|e| e.engine == Some(EncryptionEngine::Librbd))
-        else {
-            return Ok(None);
-        };
+    fn rbd_encryption(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Option<Props>> {
+        let librbd = self.encryption.filter(|e| e.engine == Some(EncryptionEngine::Librbd));
+        let (Some(encryption), Some(cx)) = (librbd, cx) else { return Ok(None) };
         let format = match encryption.format {
             EncryptionFormat::Luks => "luks",
             EncryptionFormat::Luks2 => "luks2",
@@ -136,11 +146,13 @@ impl Image<'_> {
         let base = if self.format == virtus_xml::domain::storage::ImageFormat::Raw {
             self.storage_name()
         } else {
-            format!("{}-format", self.name)
+            self.names.format()
         };
-        let ids: Vec<String> = (0..encryption.secrets.len())
-            .map(|at| format!("{base}-encryption-secret{at}"))
-            .collect();
+        let mut ids = self.names.secrets("encryption");
+        if ids.is_empty() {
+            let count = 0..encryption.secrets.len();
+            ids = count.map(|at| format!("{base}-encryption-secret{at}")).collect();
+        }
         for id in &ids {
             out.objects.push(secret(cx, id)?);
         }
@@ -154,7 +166,7 @@ impl Image<'_> {
         Ok(layers)
     }
 
-    fn iscsi(&self, cx: &Context, out: &mut Nodes) -> Result<Props> {
+    fn iscsi(&self, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
         let name = self.source.name.clone().unwrap_or_default();
         let (target, lun) = name.rsplit_once('/').unwrap_or((name.as_str(), "0"));
         let lun: u64 = lun.parse().map_err(|_| unsupported(format!("iSCSI unit '{lun}'")))?;
@@ -177,41 +189,55 @@ impl Image<'_> {
         Ok(props.maybe("initiator-name", iqn.map(|iqn| iqn.name.clone())))
     }
 
-    fn curl(&self, protocol: Protocol, cx: &Context, out: &mut Nodes) -> Result<Props> {
-        let host = self.host()?;
-        let default = match protocol {
-            Protocol::Http => "80",
-            Protocol::Https => "443",
-            Protocol::Ftp => "21",
-            Protocol::Ftps => "990",
-            _ => "69",
-        };
-        let name = self.source.name.clone().unwrap_or_default();
-        let mut url = format!(
-            "{protocol}://{}:{}/{}",
-            bracketed(host.name.as_deref().unwrap_or_default()),
-            host.port.as_deref().unwrap_or(default),
-            name.trim_start_matches('/')
-        );
-        if let Some(query) = &self.source.query {
-            url.push('?');
-            url.push_str(query);
-        }
-        let mut props = Props::device(protocol.as_str()).with("url", url);
+    fn curl(&self, protocol: Protocol, cx: Option<&Context>, out: &mut Nodes) -> Result<Props> {
+        let mut props = Props::device(protocol.as_str()).with("url", self.url()?);
         if let Some((user, id)) = self.auth_secret(cx, out)? {
             props.set("username", user);
             props.set("password-secret", id);
         }
         let verify = self.source.ssl.as_ref().and_then(|ssl| ssl.verify);
         props = props.maybe("sslverify", verify.map(YesNo::is_yes));
-        if self.source.cookies.is_some() {
-            let id = format!("{}-httpcookie-secret0", self.storage_name());
-            out.objects.push(secret(cx, &id)?);
-            props.set("cookie-secret", id);
+        if let Some(cookies) = self.cookies() {
+            match (cx, self.names.secret("httpcookie")) {
+                (Some(cx), Some(id)) => {
+                    out.objects.push(secret(cx, &id)?);
+                    props.set("cookie-secret", id);
+                }
+                (Some(_), None) => {}
+                (None, _) => props.set("cookie", cookies),
+            }
         }
         Ok(props
-            .maybe("readahead", self.source.readahead.as_ref().map(|readahead| readahead.size))
-            .maybe("timeout", self.source.timeout.as_ref().map(|timeout| timeout.seconds)))
+            .maybe("timeout", self.source.timeout.as_ref().map(|timeout| timeout.seconds))
+            .maybe("readahead", self.source.readahead.as_ref().map(|readahead| readahead.size)))
+    }
+
+    /// The image's address as a browser would spell it.
+    pub(super) fn url(&self) -> Result<String> {
+        let host = self.host()?;
+        let protocol = self.source.protocol.unwrap_or_default();
+        let mut url =
+            format!("{protocol}://{}", bracketed(host.name.as_deref().unwrap_or_default()));
+        if let Some(port) = host.port.as_deref().or(protocol.usual_port()) {
+            url.push(':');
+            url.push_str(port);
+        }
+        if let Some(name) = &self.source.name {
+            url.push('/');
+            url.push_str(&escaped(name.trim_start_matches('/')));
+        }
+        if let Some(query) = &self.source.query {
+            url.push('?');
+            url.push_str(query);
+        }
+        Ok(url)
+    }
+
+    /// The cookies as a browser would send them.
+    pub(super) fn cookies(&self) -> Option<String> {
+        let cookies = &self.source.cookies.as_ref()?.cookie;
+        let pairs = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value));
+        Some(pairs.collect::<Vec<_>>().join("; "))
     }
 
     fn nfs(&self) -> Result<Props> {
@@ -254,6 +280,23 @@ impl Image<'_> {
             .with("path", path)
             .with("server", servers))
     }
+}
+
+/// What may not stand in the path of a URI, as its code.
+fn escaped(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.!~*'()/;@&=+$,".contains(c);
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if plain(c) {
+            out.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            c.encode_utf8(&mut bytes)
+                .bytes()
+                .for_each(|byte| out.push_str(&format!("%{byte:02X}")));
+        }
+    }
+    out
 }
 
 fn bracketed(host: &str) -> String {
