@@ -153,6 +153,13 @@ impl Case {
         self.expected[role].as_str()
     }
 
+    /// How many results there are whose roles begin so, without those of their parts.
+    #[must_use]
+    pub fn roles(&self, head: &str) -> usize {
+        let roles = self.expected.as_object().into_iter().flatten().map(|(role, _)| role);
+        roles.filter(|role| role.strip_prefix(head).is_some_and(|rest| !rest.contains('.'))).count()
+    }
+
     /// A parameter that is a text.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {

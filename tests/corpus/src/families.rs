@@ -2,10 +2,12 @@
 //! The table of checks: one row for each family and kind that can be run.
 
 mod addresses;
+mod block;
 mod cpu;
 mod cpu_hosts;
 mod documents;
 mod host;
+mod images;
 mod networks;
 mod node_device;
 mod qemucaps;
@@ -65,6 +67,7 @@ pub const TABLE: &[Row] = &[
     asked("cpu", "qmp2cpu", cpu::qemu),
     asked("cpu", "qmp2signature", cpu::qemu_signature),
     asked("domaincaps", "caps2domcaps", qemucaps::domain),
+    asked("backingstore", "string2xml", images::backing),
     besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
     asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),
@@ -86,6 +89,13 @@ pub const TABLE: &[Row] = &[
     asked("qemucapabilities", "qmp2caps", qemucaps::cache),
     asked("qemucaps2xml", "caps2xml", qemucaps::guests),
     besides("qemucaps2xml", "identity", expects_xml, documents::capabilities_identity),
+    asked("json", "json2json", images::json),
+    asked("qemublock", "json2json", block::json),
+    asked("qemublock", "json2text", block::bitmaps),
+    asked("qemublock", "json2value", block::soundness),
+    asked("qemublock", "xml2json", block::nodes),
+    asked("qemublock", "xml2json-error", block::nodes_refused),
+    asked("qemunbdkit", "xml2argv", block::nbdkit),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
     asked("qemuxmlactive", "activexml2inactivexml", qemuxmlconf::active_to_inactive),
@@ -101,8 +111,11 @@ pub const TABLE: &[Row] = &[
     asked("qemuxmlconf", "xml-parse-error", qemuxmlconf::refused),
     asked("qemuxmlconf", "xml2argv", qemuxmlconf::command_line),
     asked("qemuxmlconf", "xml2argv-error", qemuxmlconf::not_planned),
+    asked("storagechain", "image2chain", images::chain),
+    asked("storagechain", "image2chain-error", images::chain),
     asked("storagepoolcaps", "call2xml", storage::capabilities),
     asked("storagepoolxml2xml", "xml2xml", storage::pool),
+    asked("storagesourcejson", "xml2json2xml", block::round_trip),
     asked("storageutil", "xml2xml", storage::gluster),
     asked("storagevolxml2xml", "xml2xml", storage::volume),
     asked("secretxml2xml", "xml2xml", networks::xml2xml::<Secret>),

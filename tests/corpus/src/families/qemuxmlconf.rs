@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! QEMU's domains: definition to inactive document, and to the command line.
 
+pub(super) mod disks;
 pub(super) mod surroundings;
 
 use virtus_qemu::caps::Capabilities;
@@ -57,6 +58,7 @@ fn planned(
     caps: &Capabilities,
     case: &Case,
 ) -> Result<Vec<String>, virtus_api::Error> {
+    disks::place_volumes(&mut domain, corpus)?;
     surroundings::prepare(corpus, &mut domain, &case.params);
     let cpus = cpu_hosts::cpus(&case.params, "core2duo")?;
     plan::live(&mut domain, caps, &cpus)?;

@@ -16,6 +16,7 @@ use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::value::YesNo;
 use virtus_xml::{Document, Domain, Network, ParseFlags};
 
+use super::disks;
 use crate::{Case, Corpus};
 
 /// The capabilities of a case: aliases of machines are dropped, so that `pc` stays as it is written.
@@ -188,7 +189,7 @@ fn network_address(corpus: &Corpus, name: &str) -> Option<String> {
 }
 
 /// The context of a live definition.
-pub(super) fn context(domain: &Domain, params: &Value) -> Context {
+pub(in crate::families) fn context(domain: &Domain, params: &Value) -> Context {
     let mut secrets = BTreeMap::new();
     let sealed = Sealed {
         data: "9eao5F8qtkGt+seB1HYivWIxbtwUu6MQtg1zpj/oDtUsPr1q8wBYM91uEHCn6j/1".to_owned(),
@@ -214,11 +215,13 @@ pub(super) fn context(domain: &Domain, params: &Value) -> Context {
             HugePages { mount: "/dev/hugepages2M".to_owned(), size_kib: 2048, default: true },
             HugePages { mount: "/dev/hugepages1G".to_owned(), size_kib: 1_048_576, default: false },
         ],
-        fds: fds(domain),
+        fds: fds(domain, params),
         secrets,
         host_cdroms: vec!["/dev/cdrom".to_owned()],
         peers,
         host_arch: params["arch"].as_str().unwrap_or("x86_64").to_owned(),
+        fd_groups: disks::fd_groups(params),
+        nbdkit: disks::nbdkit(params, &dir),
         auto_nodes: vec![0, 1, 2, 3],
         cpu_nodes: (0..64).map(|cpu| (cpu, cpu / 4)).collect(),
         pipewire_dir: params["env"]["PIPEWIRE_RUNTIME_DIR"].as_str().map(str::to_owned),
@@ -246,6 +249,7 @@ fn secret_ids(domain: &Domain) -> Vec<String> {
     let images = (0..64).map(|number| format!("libvirt-{number}"));
     for node in images.chain(["libvirt-pflash1".to_owned()]) {
         for tail in [
+            "backend-secret0",
             "storage-auth-secret0",
             "storage-httpcookie-secret0",
             "format-encryption-secret0",
@@ -267,7 +271,7 @@ fn secret_ids(domain: &Domain) -> Vec<String> {
     out
 }
 
-fn fds(domain: &Domain) -> BTreeMap<FdKey, Vec<i32>> {
+fn fds(domain: &Domain, params: &Value) -> BTreeMap<FdKey, Vec<i32>> {
     let mut out = BTreeMap::new();
     for Descriptor { key, what, count, .. } in descriptors(domain) {
         let first = match (&key, &what) {
@@ -279,7 +283,7 @@ fn fds(domain: &Domain) -> BTreeMap<FdKey, Vec<i32>> {
                 if plain { 3 } else { 102 }
             }
             (FdKey::VhostNet(_), _) => 44,
-            (FdKey::Vdpa(_), _) => 1732,
+            (FdKey::Vdpa(device), _) => disks::vdpa_fd(params, device).unwrap_or(1732),
             (FdKey::VhostVsock, _) => 6789,
             (FdKey::VhostScsi(_), _) => 3,
             (FdKey::Tpm, _) => 1730,
