@@ -7,6 +7,7 @@ use crate::capabilities::HostCpu;
 use crate::document::Document;
 use crate::domain::cpu::{self, Cpu};
 use crate::reader::{Element, Node, ParseFlags};
+use crate::schema::Shape;
 use crate::writer::Writer;
 
 /// One of the two forms of `<cpu>`.
@@ -17,6 +18,10 @@ pub enum CpuDocument {
 }
 
 impl Element for CpuDocument {
+    /// A child decides which of the two it is, so that both are allowed.
+    const SHAPE: &'static Shape =
+        shape!(CpuDocument: pieces (Cpu::SHAPE.pieces), pieces (HostCpu::SHAPE.pieces));
+
     fn read(node: Node<'_>) -> Result<Self> {
         if node.find("arch").is_none() {
             return Cpu::read(node).map(|guest| Self::Guest(Box::new(guest)));

@@ -32,6 +32,18 @@ macro_rules! shape {
     };
 }
 
+/// Types without values for shapes that no field has: what a case allows in a child.
+macro_rules! shapes {
+    ($($(#[$meta:meta])* $name:ident { $($words:tt)* })*) => {$(
+        $(#[$meta])*
+        pub(super) struct $name;
+
+        impl $crate::schema::Shaped for $name {
+            const SHAPE: &'static $crate::schema::Shape = shape!($name: $($words)*);
+        }
+    )*};
+}
+
 macro_rules! pieces_step {
     ([$($done:expr,)*]) => { const { &[$($done),*] as &'static [$crate::schema::Piece] } };
     ([$($done:expr,)*] attr $ty:ty = $tag:literal $(, $($rest:tt)*)?) => {

@@ -223,6 +223,8 @@ impl Element for Domain {
     const SHAPE: &'static Shape = shape!(Domain:
         required DomainType = "type",
         attr i32 = "id",
+        one_leaf kinds::Title = "name",
+        leaf kinds::Title = "title",
         part Body,
         pieces (qemu::PIECES),
         foreign (lxc::NAMESPACE) lxc::Namespace = "namespace",

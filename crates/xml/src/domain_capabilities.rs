@@ -35,7 +35,7 @@ element! {
 element! {
     /// Something that is supported or not, and in which variants.
     pub struct Facility {
-        attr supported: YesNo = "supported",
+        required supported: YesNo = "supported",
         child enums: Vec<Choices> = "enum"
     }
 }
@@ -51,7 +51,7 @@ element! {
 element! {
     /// `<os>`.
     pub struct OsFacility {
-        attr supported: YesNo = "supported",
+        required supported: YesNo = "supported",
         child enums: Vec<Choices> = "enum",
         child loader: Option<LoaderFacility> = "loader"
     }
@@ -60,7 +60,7 @@ element! {
 element! {
     /// `<loader>`: the firmware images and how they can be used.
     pub struct LoaderFacility {
-        attr supported: YesNo = "supported",
+        required supported: YesNo = "supported",
         leaf values: Vec<String> = "value",
         child enums: Vec<Choices> = "enum"
     }
@@ -155,7 +155,7 @@ element! {
 element! {
     /// `<sev>`: AMD's encrypted guests.
     pub struct Sev {
-        attr supported: YesNo = "supported",
+        required supported: YesNo = "supported",
         leaf cbitpos: Option<u32> = "cbitpos",
         leaf reduced_phys_bits: Option<u32> = "reducedPhysBits",
         leaf max_guests: Option<u32> = "maxGuests",
@@ -167,7 +167,7 @@ element! {
 element! {
     /// `<sgx>`: Intel's enclaves.
     pub struct Sgx {
-        attr supported: YesNo = "supported",
+        required supported: YesNo = "supported",
         leaf flc: Option<YesNo> = "flc",
         leaf sgx1: Option<YesNo> = "sgx1",
         leaf sgx2: Option<YesNo> = "sgx2",

@@ -22,6 +22,7 @@ pub mod domain_capabilities;
 pub mod host_interface;
 pub mod ip;
 pub mod limits;
+mod nearest;
 pub mod netdev;
 pub mod network;
 pub mod network_port;

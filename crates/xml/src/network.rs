@@ -29,7 +29,7 @@ use crate::netdev::{
     Bandwidth, MacAddress, MacTableManager, Mtu, PortOptions, Route, VirtualPort, Vlan,
 };
 use crate::reader::{Element, Node, ParseFlags, Part, Source};
-use crate::schema::{Described, Kind};
+use crate::schema::{Described, Kind, Shape, kinds};
 use crate::slot::AttrSlot;
 use crate::value::{OnOff, YesNo};
 use crate::writer::Writer;
@@ -97,6 +97,10 @@ element! {
         attr delay: Option<u64> = "delay",
         attr mac_table_manager: Option<MacTableManager> = "macTableManager"
     }
+    schema {
+        attr kinds::DeviceName = "name",
+        attr kinds::GenericName = "zone"
+    }
 }
 
 element! {
@@ -147,6 +151,12 @@ impl DerefMut for Network {
 }
 
 impl Element for Network {
+    const SHAPE: &'static Shape = shape!(Network:
+        one_leaf String = "name",
+        part Body,
+        pieces (dnsmasq::PIECES)
+    );
+
     fn read(node: Node<'_>) -> Result<Self> {
         let mut network = Self::default();
         node.fill(&mut network.body)?;

@@ -24,7 +24,7 @@ use self::types::{SourceParts, TargetRule};
 use crate::chance::Chance;
 use crate::document::Document;
 use crate::reader::{Element, Node, ParseFlags, Part, Reported};
-use crate::schema::Shape;
+use crate::schema::{Shape, kinds};
 use crate::units::Bytes;
 use crate::value::YesNo;
 use crate::writer::Writer;
@@ -67,6 +67,9 @@ element! {
     pub struct PoolTarget {
         leaf path: Option<String> = "path",
         child permissions: Permissions = "permissions"
+    }
+    schema {
+        one_leaf kinds::AbsolutePath = "path"
     }
 }
 
@@ -191,8 +194,16 @@ impl Document for StoragePool {
 }
 
 impl Element for StoragePool {
-    const SHAPE: &'static Shape =
-        shape!(StoragePool: required PoolType = "type", part PoolBody, pieces (options::PIECES));
+    const SHAPE: &'static Shape = shape!(StoragePool:
+        required PoolType = "type",
+        case "type" ["logical" "rbd" "sheepdog" "gluster" "zfs" "vstorage"] { leaf kinds::ObjectName = "name" },
+        one_leaf kinds::ObjectName = "name",
+        case "type" ["dir" "mpath"] { child PoolSource = "source" },
+        one PoolSource = "source",
+        case "type" ["fs" "netfs" "dir" "disk" "iscsi" "scsi" "mpath" "vstorage"] { one PoolTarget = "target" },
+        part PoolBody,
+        pieces (options::PIECES)
+    );
 
     fn read(node: Node<'_>) -> Result<Self> {
         let kind: PoolType = node.need("type")?;

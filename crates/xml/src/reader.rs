@@ -11,6 +11,7 @@ use bitflags::bitflags;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::limits::{self, MAX_NODES};
+use crate::nearest::with_nearest;
 use crate::schema::{self, Piece, Shape};
 use crate::value::{Allowed, Value};
 
@@ -463,35 +464,4 @@ impl<'a> Source<'a> {
             format_args!("Invalid value for {place}: '{shown}'. Allowed: {allowed}"),
         )
     }
-}
-
-fn with_nearest(text: String, name: &str, known: &[&str]) -> String {
-    match nearest(name, known) {
-        Some(near) => format!("{text}; did you mean '{near}'?"),
-        None => text,
-    }
-}
-
-/// The known name that is at most two edits away.
-#[must_use]
-pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|&k| (distance(name, k), k)).min()?;
-    (near.0 <= 2 && near.0 < name.len()).then_some(near.1)
-}
-
-/// Levenshtein's distance, for names of ordinary length.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 64 || a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let best = (row[j] + 1).min(row[j + 1] + 1).min(diagonal + usize::from(x != y));
-            diagonal = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[b.len()]
 }

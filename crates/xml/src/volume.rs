@@ -14,6 +14,7 @@ use crate::document::Document;
 use crate::pool::source::Extent;
 use crate::pool::{PoolType, xml_error};
 use crate::reader::{Element, ParseFlags, Parsed, Reported};
+use crate::schema::kinds;
 use crate::units::Bytes;
 use crate::writer::Writer;
 
@@ -48,6 +49,9 @@ element! {
         child physical: Reported<Bytes> = "physical",
         frame target: VolumeTarget = "target",
         block backing: Option<BackingImage> = "backingStore"
+    }
+    schema {
+        one_leaf kinds::VolumeName = "name"
     }
 }
 

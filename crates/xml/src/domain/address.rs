@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use crate::reader::{Element, Node, Part};
+use crate::schema::kinds;
 use crate::schema::{Data, Shape};
 use crate::value::{Allowed, Hex, OnOff, Value, c_number};
 use crate::writer::{Escaped, Writer};
@@ -35,6 +36,12 @@ part! {
         attr multifunction: Option<OnOff> = "multifunction",
         child zpci: Option<Zpci> = "zpci"
     }
+    schema {
+        attr kinds::PciDomain = "domain",
+        attr kinds::PciBus = "bus",
+        attr kinds::PciSlot = "slot",
+        attr kinds::PciFunction = "function"
+    }
 }
 
 impl std::fmt::Display for PciAddress {
@@ -50,6 +57,10 @@ element! {
     pub struct Zpci {
         attr uid: Option<Hex<4>> = "uid",
         attr fid: Option<Hex<8>> = "fid"
+    }
+    schema {
+        attr kinds::Uint16 = "uid",
+        attr kinds::Uint32 = "fid"
     }
 }
 
@@ -194,8 +205,8 @@ impl Element for Address {
             required u32 = "controller", attr u32 = "bus", attr u32 = "port"
         },
         case "type" ["ccid"] { required u32 = "controller", attr u32 = "slot" },
-        case "type" ["usb"] { attr u32 = "bus", attr UsbPort = "port", attr u32 = "device" },
-        case "type" ["spapr-vio"] { attr Hex<8> = "reg" },
+        case "type" ["usb"] { required u32 = "bus", attr UsbPort = "port", attr u32 = "device" },
+        case "type" ["spapr-vio"] { attr kinds::Uint32 = "reg" },
         case "type" ["ccw"] { part CcwAddress },
         case "type" ["isa"] { attr Hex<1> = "iobase", attr Hex<1> = "irq" },
         case "type" ["dimm"] { attr Hex<1> = "slot", attr Hex<1> = "base" }

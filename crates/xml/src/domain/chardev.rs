@@ -53,6 +53,9 @@ element! {
         child clipboard: Option<ClipboardCopy> = "clipboard",
         child mouse: Option<MouseMode> = "mouse"
     }
+    schema {
+        attr String = "mode"
+    }
 }
 
 spellings! {
@@ -102,6 +105,9 @@ element! {
         attr address: Option<String> = "address",
         attr port: Option<u32> = "port",
         child model: Option<ChardevModel> = "model"
+    }
+    schema {
+        attr String = "port"
     }
 }
 

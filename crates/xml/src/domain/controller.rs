@@ -3,6 +3,7 @@
 
 use super::device::{Device, VirtioOptions};
 use super::disk::IothreadMap;
+use crate::schema::kinds;
 use crate::units::Kib;
 use crate::value::OnOff;
 
@@ -30,11 +31,22 @@ element! {
         part info: Device,
         child pcihole64: Option<Kib> = "pcihole64"
     }
+    schema {
+        case "type" ["scsi"] { attr kinds::ScsiModel = "model" },
+        case "type" ["usb"] { attr kinds::UsbModel = "model" },
+        case "type" ["ide"] { attr kinds::IdeModel = "model" },
+        case "type" ["pci"] { required kinds::PciControllerModel = "model" },
+        case "type" ["virtio-serial"] { attr super::disk::VirtioModel = "model" },
+        case "type" ["fdc" "sata" "ccid" "isa" "xenbus"] { without attr "model" }
+    }
 }
 
 element! {
     /// `<model name='…'/>`: the device that implements a PCI controller.
     pub struct PciModel { required name: String = "name" }
+    schema {
+        required kinds::PciModelName = "name"
+    }
 }
 
 element! {

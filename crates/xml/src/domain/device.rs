@@ -8,6 +8,7 @@ use virtus_api::Result;
 use super::address::Address;
 use crate::reader::{Node, Part, Source};
 use crate::schema::Piece;
+use crate::schema::kinds;
 use crate::slot::ChildSlot;
 use crate::value::{OnOff, YesNo};
 use crate::writer::Writer;
@@ -30,6 +31,10 @@ element! {
         required order: u32 = "order",
         attr loadparm: Option<String> = "loadparm"
     }
+    schema {
+        required kinds::Positive = "order",
+        attr kinds::LoadParm = "loadparm"
+    }
 }
 
 element! {
@@ -43,6 +48,9 @@ element! {
         attr enabled: Option<YesNo> = "enabled",
         attr bar: Option<OnOff> = "bar",
         attr file: Option<String> = "file"
+    }
+    schema {
+        attr kinds::AbsolutePath = "file"
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 
 use crate::reader::Element;
+use crate::schema::kinds;
 use crate::settle::disk_index;
 use crate::writer::Writer;
 
@@ -48,6 +49,9 @@ element! {
         child iommu: Option<misc::Iommu> = "iommu",
         child vsock: Option<misc::Vsock> = "vsock",
         child pstore: Option<misc::Pstore> = "pstore"
+    }
+    schema {
+        leaf kinds::AbsolutePath = "emulator"
     }
 }
 

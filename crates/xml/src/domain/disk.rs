@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<disk>`: a block device of the guest and the image behind it.
 
+mod sources;
+
+use self::sources::{
+    BlockSource, DirSource, DiskAuth, FileSource, NetworkSource, NvmeSource, VhostUserSource,
+    VhostVdpaSource, VolumeSource,
+};
 use super::device::{Device, VirtioOptions};
 use super::storage::{
     Auth, BackingStore, Encryption, Format, ImageFormat, MetadataCache, StorageSource, StorageType,
 };
+use crate::schema::kinds;
 use crate::tree::Tree;
 use crate::value::{OnOff, YesNo};
 
@@ -75,6 +82,11 @@ spellings! {
     pub enum Tray { Closed = "closed", Open = "open" }
 }
 
+spellings! {
+    /// Where the image of a `lun` is: only there is something that takes SCSI commands.
+    pub enum LunType { Block = "block", Network = "network", Volume = "volume" }
+}
+
 element! {
     /// `<disk>`.
     pub struct Disk {
@@ -107,6 +119,23 @@ element! {
         status private: Option<Tree> = "privateData",
         status secrets_placement: Option<Tree> = "diskSecretsPlacement"
     }
+    schema {
+        case "device" ["lun"] { required LunType = "type" },
+        one DiskTarget = "target",
+        child DiskAuth = "auth",
+        leaf kinds::Wwn = "wwn",
+        leaf kinds::ScsiVendor = "vendor",
+        leaf kinds::ScsiProduct = "product",
+        case "type" [] { child FileSource = "source" },
+        case "type" ["file"] { child FileSource = "source" },
+        case "type" ["block"] { child BlockSource = "source" },
+        case "type" ["dir"] { child DirSource = "source" },
+        case "type" ["network"] { one NetworkSource = "source" },
+        case "type" ["volume"] { child VolumeSource = "source" },
+        case "type" ["nvme"] { child NvmeSource = "source" },
+        case "type" ["vhostuser"] { one VhostUserSource = "source" },
+        case "type" ["vhostvdpa"] { one VhostVdpaSource = "source" }
+    }
 }
 
 element! {
@@ -130,6 +159,11 @@ element! {
         part virtio: VirtioOptions,
         child iothreads: Option<IothreadMap> = "iothreads",
         child metadata_cache: Option<MetadataCache> = "metadata_cache"
+    }
+    schema {
+        attr kinds::GenericName = "name",
+        attr kinds::Positive = "queues",
+        attr kinds::Positive = "queue_size"
     }
 }
 
@@ -159,6 +193,9 @@ element! {
         attr tray: Option<Tray> = "tray",
         attr removable: Option<OnOff> = "removable",
         attr rotation_rate: Option<u32> = "rotation_rate"
+    }
+    schema {
+        required kinds::DiskName = "dev"
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<features>`: what the machine can do.
 
+use crate::schema::kinds;
 use crate::units::Kib;
 use crate::value::{OnOff, YesNo};
 
@@ -146,6 +147,9 @@ impl crate::reader::Element for Tseg {
 element! {
     /// `<gic version='3'/>`.
     pub struct Gic { attr version: Option<String> = "version" }
+    schema {
+        attr kinds::GicVersion = "version"
+    }
 }
 
 element! {

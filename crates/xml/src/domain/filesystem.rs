@@ -7,6 +7,7 @@ use super::disk::VirtioModel;
 use super::idmap::IdMap;
 use super::storage::ImageFormat;
 use crate::pool::permissions::Mode;
+use crate::schema::kinds;
 use crate::units::{self, Bytes};
 use crate::value::{Allowed, OnOff, Value};
 use crate::writer::Escaped;
@@ -29,6 +30,10 @@ element! {
         part info: Device,
         child space_hard_limit: Option<Bytes> = "space_hard_limit",
         child space_soft_limit: Option<Bytes> = "space_soft_limit"
+    }
+    schema {
+        one FilesystemSource = "source",
+        one FilesystemTarget = "target"
     }
 }
 
@@ -151,6 +156,14 @@ element! {
         attr units: Option<String> = "units",
         attr pool: Option<String> = "pool",
         attr volume: Option<String> = "volume"
+    }
+    schema {
+        attr kinds::AbsolutePath = "file",
+        attr kinds::AbsolutePath = "dev",
+        attr kinds::AbsoluteFolder = "dir",
+        attr kinds::AbsolutePath = "socket",
+        attr kinds::GenericName = "name",
+        attr kinds::Unit = "units"
     }
 }
 

@@ -11,7 +11,7 @@ use super::interface::{Ip, Teaming};
 use super::storage::{Auth, Initiator, Named, Protocol, StartupPolicy, StorageHost, StorageSource};
 use crate::netdev::Route;
 use crate::reader::{Element, Node, Part};
-use crate::schema::Shape;
+use crate::schema::{Shape, kinds};
 use crate::tree::Tree;
 use crate::value::{Hex, OnOff, Value, YesNo};
 use crate::writer::Writer;
@@ -35,6 +35,20 @@ element! {
         flag readonly: bool = "readonly",
         flag shareable: bool = "shareable",
         part info: Device
+    }
+    schema {
+        case "type" ["mdev"] {
+            required kinds::MdevModel = "model",
+            one (one (required Uuid = "uuid") = "address") = "source"
+        },
+        case "type" ["pci"] {
+            one (
+                attr StartupPolicy = "startupPolicy",
+                attr YesNo = "writeFiltering",
+                one PciAddress = "address"
+            ) = "source"
+        },
+        one HostdevSource = "source"
     }
 }
 

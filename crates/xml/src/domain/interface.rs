@@ -7,6 +7,7 @@ use super::device::{Device, VirtioOptions};
 use super::storage::{Named, Reconnect, SourcePciAddress};
 use crate::netdev::{Bandwidth, Mtu, PortOptions, Route, VirtualPort, Vlan};
 use crate::nwfilter::FilterRef;
+use crate::schema::kinds;
 use crate::tree::Tree;
 use crate::value::{Mac, OnOff, YesNo};
 
@@ -61,6 +62,10 @@ element! {
         attr kind: Option<MacType> = "type",
         attr check: Option<YesNo> = "check",
         attr current_address: Option<Mac> = "currentAddress"
+    }
+    schema {
+        required kinds::UnicastMac = "address",
+        attr kinds::UnicastMac = "currentAddress"
     }
 }
 
@@ -178,6 +183,9 @@ element! {
 element! {
     /// `<model type='virtio'/>`. Any name: QEMU has models that we need not know.
     pub struct InterfaceModel { required kind: String = "type" }
+    schema {
+        required kinds::CardModel = "type"
+    }
 }
 
 impl InterfaceModel {

@@ -170,7 +170,7 @@ pub struct NumaMemory {
 }
 
 impl Element for NumaMemory {
-    const SHAPE: &'static Shape = shape!(NumaMemory: attr NumaMode = "mode", attr CpuSet = "nodeset", attr Placement = "placement");
+    const SHAPE: &'static Shape = shape!(NumaMemory: case "placement" ["auto"] { without attr "nodeset" }, attr NumaMode = "mode", attr CpuSet = "nodeset", attr Placement = "placement");
     fn read(node: Node<'_>) -> Result<Self> {
         Ok(Self {
             mode: node.get("mode")?.unwrap_or_default(),

@@ -63,6 +63,9 @@ element! {
         child driver: Option<VirtioDriver> = "driver",
         part info: Device
     }
+    schema {
+        one RngBackend = "backend"
+    }
 }
 
 element! {

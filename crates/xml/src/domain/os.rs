@@ -2,6 +2,7 @@
 //! `<os>`: machine, firmware, kernel, boot order.
 
 use super::storage::{StorageSource, StorageType};
+use crate::schema::kinds;
 use crate::value::YesNo;
 
 element! {
@@ -30,6 +31,14 @@ element! {
         child bios: Option<Bios> = "bios",
         child smbios: Option<Smbios> = "smbios"
     }
+    schema {
+        one OsType = "type",
+        leaf kinds::AbsolutePath = "init",
+        leaf kinds::AbsolutePath = "kernel",
+        leaf kinds::AbsolutePath = "initrd",
+        leaf kinds::AbsolutePath = "shim",
+        leaf kinds::AbsolutePath = "dtb"
+    }
 }
 
 spellings! {
@@ -43,6 +52,11 @@ element! {
         attr arch: Option<String> = "arch",
         attr machine: Option<String> = "machine",
         text name: String
+    }
+    schema {
+        attr kinds::Arch = "arch",
+        attr kinds::MachineName = "machine",
+        text kinds::OsName
     }
 }
 
@@ -134,6 +148,9 @@ element! {
     pub struct BootMenu {
         attr enable: Option<YesNo> = "enable",
         attr timeout: Option<u32> = "timeout"
+    }
+    schema {
+        attr u16 = "timeout"
     }
 }
 

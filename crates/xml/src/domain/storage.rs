@@ -8,6 +8,7 @@ use virtus_api::Result;
 
 use super::address::PciAddress;
 use super::seclabel::DeviceSeclabel;
+use crate::schema::kinds;
 use crate::settle::{unsupported, xml_error};
 use crate::tree::Tree;
 use crate::units::Bytes;
@@ -226,6 +227,15 @@ element! {
     }
 }
 
+shapes! {
+    /// The secret of an image: by its UUID or by what it is for.
+    ImageSecret {
+        required kinds::ImageSecret = "type",
+        attr Uuid = "uuid",
+        attr String = "usage"
+    }
+}
+
 spellings! {
     /// How an image is encrypted.
     pub enum EncryptionFormat {
@@ -246,6 +256,9 @@ element! {
         child secrets: Vec<Secret> = "secret",
         child cipher: Option<Cipher> = "cipher",
         child ivgen: Option<Ivgen> = "ivgen"
+    }
+    schema {
+        many ImageSecret = "secret"
     }
 }
 

@@ -121,6 +121,9 @@ element! {
         required iothreads: CpuSet = "iothreads",
         part sched: Sched
     }
+    schema {
+        attr CpuSet = "iothreads"
+    }
 }
 
 element! {

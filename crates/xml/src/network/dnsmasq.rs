@@ -4,9 +4,15 @@
 use virtus_api::Result;
 
 use crate::reader::Node;
+use crate::schema::Piece;
 use crate::writer::Writer;
 
 const NAMESPACE: &str = "http://libvirt.org/schemas/network/dnsmasq/1.0";
+
+/// What the schema allows in this namespace.
+pub(super) const PIECES: &[Piece] = pieces!(
+    foreign (NAMESPACE) (many (required String = "value") = "option") = "options"
+);
 
 pub(super) fn read(network: Node<'_>) -> Result<Vec<String>> {
     let ours = |node: &Node<'_>| node.namespace() == Some(NAMESPACE);

@@ -8,6 +8,7 @@ use crate::domain::hostdev::HostdevDriver;
 use crate::domain::storage::SourcePciAddress;
 use crate::ip::{Family, IpAddress, range_size};
 use crate::reader::Node;
+use crate::schema::kinds;
 use crate::value::YesNo;
 
 element! {
@@ -22,6 +23,9 @@ element! {
         child pf: Option<PhysicalFunction> = "pf",
         child interfaces: Vec<ForwardInterface> = "interface",
         child addresses: Vec<SourcePciAddress> = "address"
+    }
+    schema {
+        attr kinds::DeviceName = "dev"
     }
     then Self::check
 }
@@ -48,11 +52,17 @@ element! {
         required dev: String = "dev",
         attr connections: Connections = "connections"
     }
+    schema {
+        required kinds::DeviceName = "dev"
+    }
 }
 
 element! {
     /// `<pf>`: the physical function whose virtual functions are the pool.
     pub struct PhysicalFunction { required dev: String = "dev" }
+    schema {
+        required kinds::DeviceName = "dev"
+    }
 }
 
 element! {

@@ -20,6 +20,9 @@ element! {
         child tftp: Option<Tftp> = "tftp",
         child dhcp: Option<Dhcp> = "dhcp"
     }
+    schema {
+        attr IpAddress = "address"
+    }
     then Self::check
 }
 

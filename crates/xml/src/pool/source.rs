@@ -7,6 +7,7 @@ use super::adapter::{self, Adapter};
 use super::types::{PoolType, SourceParts};
 use super::{sanitize_path, unsupported, xml_error};
 use crate::domain::storage::{Auth, AuthType, Initiator, Named};
+use crate::schema::kinds;
 use crate::value::YesNo;
 
 element! {
@@ -32,6 +33,9 @@ element! {
         required name: String = "name",
         attr port: Option<u16> = "port"
     }
+    schema {
+        required kinds::HostOrAddress = "name"
+    }
 }
 
 element! {
@@ -54,11 +58,17 @@ element! {
 element! {
     /// `<dir path='…'/>`.
     pub struct Dir { attr path: Option<String> = "path" }
+    schema {
+        required kinds::Path = "path"
+    }
 }
 
 element! {
     /// `<format type='…'/>`; which words there are depends on the pool's type.
     pub struct FormatName { attr kind: Option<String> = "type" }
+    schema {
+        required kinds::GenericName = "type"
+    }
 }
 
 element! {

@@ -6,7 +6,8 @@
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::{Attr, Child, ChildBody, Kind, Often, Piece, Shape};
-use crate::reader::{Node, Source, nearest};
+use crate::nearest::with_nearest;
+use crate::reader::{Node, Source};
 
 /// Errs at the first part of `node` that `shape` does not allow.
 pub fn check(node: Node<'_>, shape: &'static Shape) -> Result<()> {
@@ -20,7 +21,7 @@ pub fn check_child(root: Node<'_>, parent: &'static Shape) -> Result<()> {
         Some(child) => child.body.check(root),
         None => {
             let what = format!("element <{}> is not known", root.name());
-            Err(unknown(root, &what, root.name(), &frame.child_names()))
+            Err(unknown(root, what, root.name(), &frame.child_names()))
         }
     }
 }
@@ -105,7 +106,7 @@ impl Frame<'_> {
             } else if !self.status(name) {
                 let known = self.attr_names();
                 let what = format!("attribute '{name}' of <{}> is not known", self.node.name());
-                return Err(unknown(self.node, &what, name, &known));
+                return Err(unknown(self.node, what, name, &known));
             }
         }
         let missing = self.find(&mut |piece| match piece {
@@ -134,7 +135,7 @@ impl Frame<'_> {
                 let known = self.child_names();
                 let parent = self.node.name();
                 let what = format!("element <{}> is not known in <{parent}>", node.name());
-                return Err(unknown(node, &what, node.name(), &known));
+                return Err(unknown(node, what, node.name(), &known));
             };
             let again = seen.iter().any(|known| std::ptr::eq(*known, child));
             if !again {
@@ -216,11 +217,11 @@ impl Frame<'_> {
 fn leaf(node: Node<'_>, kind: &Kind) -> Result<()> {
     if let Some((name, _)) = node.attrs().next() {
         let what = format!("attribute '{name}' of <{}> is not known", node.name());
-        return Err(unknown(node, &what, name, &[]));
+        return Err(unknown(node, what, name, &[]));
     }
     if let Some(child) = node.children().next() {
         let what = format!("element <{}> is not known in <{}>", child.name(), node.name());
-        return Err(unknown(child, &what, child.name(), &[]));
+        return Err(unknown(child, what, child.name(), &[]));
     }
     let text = node.text();
     node.with_text(&text, |source| value_fits(source, kind))
@@ -230,13 +231,10 @@ fn value_fits(value: Source<'_>, kind: &Kind) -> Result<()> {
     if (kind.accepts)(value.text()) { Ok(()) } else { Err(refused(value.invalid(&kind.allowed))) }
 }
 
-fn unknown(node: Node<'_>, what: &str, name: &str, known: &[&str]) -> Error {
-    let mut text = what.to_owned();
-    if let Some(near) = nearest(name, known) {
-        text.push_str(&format!("; did you mean '{near}'?"));
-    }
+fn unknown(node: Node<'_>, what: String, name: &str, known: &[&str]) -> Error {
+    let text = with_nearest(what, name, known);
     let allowed = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-    invalid(node, &format!("{text} Allowed: {allowed}"))
+    invalid(node, &format!("{text}. Allowed: {allowed}"))
 }
 
 fn invalid(node: Node<'_>, what: &str) -> Error {

@@ -58,7 +58,7 @@ impl Document {
     /// Errs at the first thing in `text` that the schema does not allow.
     pub fn validate(&self, text: &str) -> Result<()> {
         let checked = reader::parse(text, self.name, ParseFlags::VALIDATE, |root| {
-            if root.name() == self.root {
+            if root.name() == self.root && root.namespace().is_none() {
                 return root.conform(self.shape);
             }
             let text = format!("root element <{}>, where <{}> is expected", root.name(), self.root);
