@@ -14,7 +14,7 @@ use virtus_xml::value::YesNo;
 
 use crate::caps::{Accel, Capabilities, Flag};
 use crate::cpu::Cpus;
-use crate::firmware::Firmware;
+use crate::firmware::{Firmware, supported};
 
 /// What the host has besides QEMU.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,23 +129,16 @@ fn variants(name: &str, values: Vec<&str>) -> Facility {
 }
 
 fn os(arch: &str, machine: &str, firmwares: &[Firmware]) -> OsFacility {
-    let fitting: Vec<_> = firmwares.iter().filter(|one| one.runs_on(arch, machine)).collect();
-    let offers = |interface: &str| {
-        fitting.iter().any(|one| one.interfaces.iter().any(|known| known == interface))
-    };
-    let kinds = [("bios", "bios"), ("efi", "uefi")]
-        .into_iter()
-        .filter(|(_, interface)| offers(interface))
-        .map(|(word, _)| word);
-    let secure = fitting.iter().any(|one| one.has("requires-smm"));
+    let offered = supported(firmwares, arch, machine);
+    let kinds = offered.interfaces;
     let uses = Facility::yes()
         .with("type", ["rom", "pflash"])
         .with("readonly", ["yes", "no"])
-        .with("secure", if secure { &["yes", "no"][..] } else { &["no"] });
+        .with("secure", if offered.secure { &["yes", "no"][..] } else { &["no"] });
     let mut values: Vec<String> = Vec::new();
-    for firmware in &fitting {
-        if !values.iter().any(|known| known == firmware.code()) {
-            values.push(firmware.code().to_owned());
+    for (code, _) in offered.images {
+        if !values.iter().any(|known| known == code) {
+            values.push(code.to_owned());
         }
     }
     OsFacility {

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Firmware descriptors: the JSON files by which a distribution tells which firmware it has for which machines.
 //!
-//! Descriptors lie in several folders; a file in a folder that comes earlier replaces the one of the same name in a
-//! later one, an empty file masks it, and all are ordered by name.
+//! Which files are in force, and in which order, is [`in_force`]'s to say.
 
 mod installed;
+mod supported;
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 use virtus_api::{Error, ErrorCode, Result};
 
+pub use crate::descriptor_files::{DescriptorFile, folders, in_force};
 pub use installed::installed;
+pub use supported::{Supported, supported};
 
-/// The folders, the most important first; `HOME` and `XDG_CONFIG_HOME` add one in front for sessions.
-pub const FOLDERS: [&str; 2] = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"];
+/// The features that libvirt 11.3 knows; descriptors may name others.
+const FEATURES: [&str; 10] = [
+    "acpi-s3",
+    "acpi-s4",
+    "amd-sev",
+    "amd-sev-es",
+    "amd-sev-snp",
+    "enrolled-keys",
+    "requires-smm",
+    "secure-boot",
+    "verbose-dynamic",
+    "verbose-static",
+];
 
 /// One firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +140,40 @@ impl Firmware {
         Ok(Self { interfaces, mapping, targets, features: words(&value["features"]) })
     }
 
+    /// The descriptor, with what it means: without descriptions, tags and unknown features.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let image = |image: &Image| json!({ "filename": image.path, "format": image.format });
+        let mapping = match &self.mapping {
+            Mapping::Flash { mode, code, variables } => {
+                let mode = match mode {
+                    FlashMode::Split => "split",
+                    FlashMode::Combined => "combined",
+                    FlashMode::Stateless => "stateless",
+                };
+                let mut flash =
+                    json!({ "device": "flash", "mode": mode, "executable": image(code) });
+                if let Some(variables) = variables {
+                    flash["nvram-template"] = image(variables);
+                }
+                flash
+            }
+            Mapping::Memory(path) => json!({ "device": "memory", "filename": path }),
+            Mapping::Kernel(path) => json!({ "device": "kernel", "filename": path }),
+        };
+        let targets = self
+            .targets
+            .iter()
+            .map(|target| json!({ "architecture": target.arch, "machines": target.machines }));
+        let features = self.features.iter().filter(|name| FEATURES.contains(&name.as_str()));
+        json!({
+            "interface-types": self.interfaces,
+            "mapping": mapping,
+            "targets": targets.collect::<Vec<_>>(),
+            "features": features.collect::<Vec<_>>(),
+        })
+    }
+
     /// Whether it has a feature.
     #[must_use]
     pub fn has(&self, feature: &str) -> bool {
@@ -152,20 +197,6 @@ impl Firmware {
             Mapping::Memory(path) | Mapping::Kernel(path) => path,
         }
     }
-}
-
-/// Orders the files of several folders, the most important folder first; each file is its name and its text.
-#[must_use]
-pub fn in_force(folders: Vec<Vec<(String, String)>>) -> Vec<(String, String)> {
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for folder in folders {
-        for (name, text) in folder {
-            if name.ends_with(".json") && !name.starts_with('.') {
-                files.entry(name).or_insert(text);
-            }
-        }
-    }
-    files.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// Whether a name fits a pattern with `*` and `?`.
@@ -207,15 +238,5 @@ mod tests {
         assert!(matches("virt-?.*", "virt-8.2"));
         assert!(!matches("pc-q35-*", "pc-i440fx-10.0"));
         assert!(!matches("q35", "pc-q35"));
-    }
-
-    #[test]
-    fn earlier_folders_replace_and_mask() {
-        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        let found = in_force(vec![
-            vec![file("50-a.json", "mine"), file("60-b.json", "")],
-            vec![file("60-b.json", "theirs"), file("50-a.json", "theirs"), file("40-c.json", "c")],
-        ]);
-        assert_eq!(found, [file("40-c.json", "c"), file("50-a.json", "mine")]);
     }
 }

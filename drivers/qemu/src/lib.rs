@@ -16,6 +16,7 @@ mod config;
 mod corpus;
 pub mod cpu;
 mod cpu_map;
+mod descriptor_files;
 pub mod domain_caps;
 mod driver;
 mod events;
@@ -40,5 +41,6 @@ mod routes;
 mod stop;
 pub mod validate;
 mod vcpus;
+pub mod vhost_user;
 
 pub use driver::DRIVER;

@@ -37,6 +37,7 @@ pub(crate) mod line;
 mod live;
 mod memory;
 mod memory_device;
+mod memory_lock;
 mod misc;
 pub(crate) mod net;
 mod passthrough;
@@ -58,6 +59,7 @@ pub use context::{
 pub use descriptors::{Descriptor, What, descriptors};
 pub(crate) use head::no_accelerator;
 use line::Line;
+pub use memory_lock::{UNLIMITED, memory_lock_limit};
 pub(crate) use net::is_virtio as is_virtio_net;
 pub(crate) use storage::has_medium;
 

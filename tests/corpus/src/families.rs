@@ -5,6 +5,7 @@ mod addresses;
 mod block;
 mod cpu;
 mod cpu_hosts;
+mod descriptors;
 mod documents;
 mod host;
 mod images;
@@ -96,6 +97,12 @@ pub const TABLE: &[Row] = &[
     asked("qemublock", "xml2json", block::nodes),
     asked("qemublock", "xml2json-error", block::nodes_refused),
     asked("qemunbdkit", "xml2argv", block::nbdkit),
+    asked("qemufirmware", "json2json", descriptors::firmware),
+    asked("qemufirmware", "json-parse-error", descriptors::firmware_refused),
+    asked("qemufirmware", "tree2list", descriptors::firmwares),
+    asked("qemumemlock", "xml2value", qemuxmlconf::memory_lock),
+    asked("qemuvhostuser", "json2json", descriptors::program),
+    asked("qemuvhostuser", "tree2list", descriptors::programs),
     asked("qemustatus", "statusxml2statusxml", status::status),
     asked("qemuxmlactive", "activexml2activexml", qemuxmlconf::active),
     asked("qemuxmlactive", "activexml2inactivexml", qemuxmlconf::active_to_inactive),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{FOLDERS, Firmware, in_force};
+use super::{Firmware, folders, in_force};
 
 /// A descriptor is a page of text; what is larger is none.
 const LARGEST: u64 = 1 << 20;
@@ -12,10 +12,10 @@ const LARGEST: u64 = 1 << 20;
 /// Reads all descriptors in force. What cannot be read or understood is told in the log and left out.
 #[must_use]
 pub fn installed() -> Vec<Firmware> {
-    let folders = FOLDERS.iter().map(|folder| files(Path::new(folder))).collect();
-    in_force(folders)
+    let folders = folders("firmware", None);
+    in_force(folders.iter().map(|folder| files(Path::new(folder))).collect())
         .into_iter()
-        .filter_map(|(name, text)| match Firmware::parse(&name, &text) {
+        .filter_map(|file| match Firmware::parse(&file.name, &file.text) {
             Ok(firmware) => Some(firmware),
             Err(error) => {
                 tracing::warn!("{error}");

@@ -136,3 +136,13 @@ pub(super) fn active_to_inactive(corpus: &Corpus, case: &Case) -> Verdict {
     let actual = live(corpus, case, FormatFlags::INACTIVE)?;
     compare::text(&case.read_expected(corpus, "inactive")?, &actual)
 }
+
+/// The limit of memory that may be locked; 0 stands for the usual one.
+pub(super) fn memory_lock(corpus: &Corpus, case: &Case) -> Verdict {
+    let caps = surroundings::capabilities(corpus, case)?;
+    let text = case.read_input(corpus, "file")?;
+    let domain = completed(corpus, case, &caps, &text, ParseFlags::INACTIVE)?.map_err(said)?;
+    let actual = plan::memory_lock_limit(&domain).unwrap_or(0);
+    let expected = case.params["result_bytes"].as_u64().unwrap_or_default();
+    if actual == expected { Ok(()) } else { Err(format!("- {expected}\n+ {actual}")) }
+}

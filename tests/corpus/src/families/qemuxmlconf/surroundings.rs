@@ -52,7 +52,7 @@ pub(in crate::families) fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, S
         .map(|name| corpus.folder(&format!("qemufirmwaredata/{name}")));
     let folders = folders.into_iter().collect::<Result<Vec<_>, _>>()?;
     let files = in_force(folders);
-    Ok(files.into_iter().filter_map(|(name, text)| Firmware::parse(&name, &text).ok()).collect())
+    Ok(files.iter().filter_map(|file| Firmware::parse(&file.name, &file.text).ok()).collect())
 }
 
 /// The defaults of a case.
