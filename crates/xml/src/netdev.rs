@@ -19,6 +19,7 @@ element! {
         attr trunk: Option<YesNo> = "trunk",
         child tags: Vec<VlanTag> = "tag"
     }
+    schema { some VlanTag = "tag" }
     then Self::check
 }
 
@@ -166,6 +167,7 @@ element! {
         leaf name: String = "name",
         leaf uuid: Option<Uuid> = "uuid"
     }
+    schema { one_leaf String = "name", one_leaf Uuid = "uuid" }
     then Self::check
 }
 

@@ -11,6 +11,7 @@ use crate::netdev::{
     Bandwidth, MacAddress, MacTableManager, Owner, PortOptions, VirtualPort, Vlan,
 };
 use crate::reader::Node;
+use crate::schema::kinds::DeviceName;
 use crate::value::YesNo;
 
 element! {
@@ -28,6 +29,7 @@ element! {
         child rxfilters: RxFilters = "rxfilters",
         child plug: Option<Plug> = "plug"
     }
+    schema { one_leaf Uuid = "uuid", one Owner = "owner", leaf DeviceName = "group", one MacAddress = "mac" }
     then Self::check
 }
 
@@ -47,6 +49,20 @@ element! {
         attr managed: Option<YesNo> = "managed",
         child driver: Option<HostdevDriver> = "driver",
         child address: Option<SourcePciAddress> = "address"
+    }
+    schema {
+        case "type" ["network" "bridge"] {
+            required DeviceName = "bridge", without attr "dev", without attr "mode", without attr "managed",
+            without child "driver", without child "address"
+        },
+        case "type" ["direct"] {
+            required DeviceName = "dev", required DirectMode = "mode", without attr "bridge",
+            without attr "macTableManager", without attr "managed", without child "driver", without child "address"
+        },
+        case "type" ["hostdev-pci"] {
+            one SourcePciAddress = "address", without attr "bridge", without attr "macTableManager",
+            without attr "dev", without attr "mode"
+        }
     }
     then Self::check
 }

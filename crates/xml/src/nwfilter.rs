@@ -24,6 +24,7 @@ pub use variable::{Access, Variable};
 use crate::chance::Chance;
 use crate::document::Document;
 use crate::reader::{Element, Node, Part, Source};
+use crate::schema::Piece;
 use crate::value::{Allowed, Value};
 use crate::writer::{Escaped, Writer};
 
@@ -107,6 +108,7 @@ impl Value for Chain {
 impl Part for Entries {
     const ATTRS: &'static [&'static str] = &[];
     const CHILDREN: &'static [&'static str] = &["rule", "filterref"];
+    const PIECES: &'static [Piece] = pieces!(many Rule = "rule", many FilterRef = "filterref");
 
     fn attr(&mut self, _: &str, _: Source<'_>) -> Result<bool> {
         Ok(false)

@@ -7,6 +7,7 @@ use virtus_api::{ErrorDomain, Result};
 use crate::chance::Chance;
 use crate::document::Document;
 use crate::reader::{Node, ParseFlags};
+use crate::schema::kinds::{AbsolutePath, ObjectName};
 use crate::value::YesNo;
 
 element! {
@@ -29,6 +30,13 @@ element! {
         leaf volume: Option<String> = "volume",
         leaf name: Option<String> = "name",
         leaf target: Option<String> = "target"
+    }
+    schema {
+        case "type" ["volume"] { one_leaf AbsolutePath = "volume", without child "name", without child "target" },
+        case "type" ["ceph" "tls" "vtpm"] {
+            one_leaf ObjectName = "name", without child "volume", without child "target"
+        },
+        case "type" ["iscsi"] { one_leaf ObjectName = "target", without child "volume", without child "name" }
     }
     then Self::check
 }

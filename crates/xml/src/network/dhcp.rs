@@ -6,6 +6,7 @@ use virtus_api::Result;
 
 use crate::ip::IpAddress;
 use crate::reader::Node;
+use crate::value::Mac;
 
 element! {
     /// `<dhcp>`.
@@ -35,6 +36,7 @@ element! {
         attr ip: Option<IpAddress> = "ip",
         child lease: Lease = "lease"
     }
+    schema { attr Mac = "mac", required IpAddress = "ip" }
     then Self::check
 }
 
@@ -44,6 +46,7 @@ element! {
         attr expiry: Option<u64> = "expiry",
         attr unit: Option<LeaseUnit> = "unit"
     }
+    schema { required u64 = "expiry" }
     then Self::check
 }
 

@@ -6,6 +6,7 @@ use virtus_api::Result;
 
 use crate::ip::IpAddress;
 use crate::reader::{Node, ParseFlags};
+use crate::schema::kinds::DnsName;
 use crate::value::YesNo;
 
 element! {
@@ -27,6 +28,7 @@ element! {
         attr domain: Option<String> = "domain",
         attr addr: Option<IpAddress> = "addr"
     }
+    schema { attr DnsName = "domain" }
     then Self::check
 }
 
@@ -36,6 +38,7 @@ element! {
         required name: String = "name",
         attr value: Option<String> = "value"
     }
+    schema { required DnsName = "name", required String = "value" }
     then Self::check
 }
 
@@ -50,6 +53,7 @@ element! {
         attr priority: Option<u16> = "priority",
         attr weight: Option<u16> = "weight"
     }
+    schema { required String = "service", required SrvProtocol = "protocol", attr DnsName = "domain" }
     then Self::check
 }
 
@@ -59,7 +63,13 @@ element! {
         attr ip: Option<IpAddress> = "ip",
         leaf names: Vec<String> = "hostname"
     }
+    schema { required IpAddress = "ip", some_leaf DnsName = "hostname" }
     then Self::check
+}
+
+spellings! {
+    /// What the schema allows as a protocol; the reader takes whatever a record can hold.
+    pub enum SrvProtocol { Tcp = "tcp", Udp = "udp" }
 }
 
 /// The longest name of a service: what a record of 512 bytes leaves.

@@ -20,6 +20,7 @@ element! {
         child mac: Option<MacAddress> = "mac",
         child filterref: FilterRef = "filterref"
     }
+    schema { one Owner = "owner", one Named = "portdev", one MacAddress = "mac", one FilterRef = "filterref" }
     then Self::check
 }
 

@@ -5,6 +5,7 @@ use bitflags::bitflags;
 
 use super::Variable;
 use crate::ip::{Family, IpAddress};
+use crate::schema::{self, Data};
 use crate::value::{Allowed, Mac, Value};
 use crate::writer::Escaped;
 
@@ -98,7 +99,7 @@ const MAX_IPSET_SIDES: usize = 6;
 impl Kind {
     /// What is accepted besides variables, for error messages.
     #[must_use]
-    pub fn allowed(self) -> Allowed {
+    pub const fn allowed(self) -> Allowed {
         match self {
             Self::Mac => Mac::ALLOWED,
             Self::MacMask => Allowed::A("a mask such as ff:ff:ff:00:00:00"),
@@ -118,6 +119,24 @@ impl Kind {
             }
             Self::IpsetFlags => Allowed::A("a list of src and dst, of at most 6"),
         }
+    }
+
+    /// The same for the schema; `accepts` is [`Self::parse`] of this very kind.
+    pub(super) const fn described(self, accepts: fn(&str) -> bool) -> schema::Kind {
+        let data = match self {
+            Self::Boolean | Self::Comment => Data::Plain,
+            Self::Mac | Self::MacMask => {
+                Data::Pattern(r"\$.+|([a-fA-F0-9]{1,2}:){5}[a-fA-F0-9]{1,2}")
+            }
+            Self::Address(_) => Data::Pattern(r"\$.+|[0-9a-fA-F.:xX]+"),
+            Self::Mask(_) => Data::Pattern(r"\$.+|[0-9a-fA-F.:]+"),
+            Self::Number(_) => Data::Pattern(r"\$.+|(0x)?[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9_]*"),
+            Self::State => Data::Pattern(r"\$.+|[A-Za-z, ]*"),
+            Self::TcpFlags => Data::Pattern(r"\$.+|[A-Za-z, ]*/[A-Za-z, ]*"),
+            Self::IpsetName => Data::Pattern(r"\$.+|[a-zA-Z0-9_.:\-+ ]{0,31}"),
+            Self::IpsetFlags => Data::Pattern(r"[SsRrCcDdTt]{3}(,[SsRrCcDdTt]{3}){0,5}"),
+        };
+        schema::Kind { allowed: self.allowed(), data, accepts }
     }
 
     /// Reads a value.

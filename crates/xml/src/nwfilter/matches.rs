@@ -9,6 +9,7 @@ use virtus_api::Result;
 use super::kind::{IpsetSide, ItemValue};
 use super::protocol::{Attribute, Protocol};
 use crate::reader::{Node, Part, Source};
+use crate::schema::Piece;
 use crate::value::Value;
 use crate::writer::{Escaped, Writer};
 
@@ -91,6 +92,7 @@ impl Matches {
 impl Part for Matches {
     const ATTRS: &'static [&'static str] = &[];
     const CHILDREN: &'static [&'static str] = Protocol::WORDS;
+    const PIECES: &'static [Piece] = Protocol::PIECES;
 
     fn attr(&mut self, _: &str, _: Source<'_>) -> Result<bool> {
         Ok(false)

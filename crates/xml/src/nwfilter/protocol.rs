@@ -6,6 +6,8 @@
 
 use super::kind::{Hex, Kind, Number};
 use crate::ip::Family;
+use crate::schema::{Attr, Often, Piece, Shape};
+use crate::value::YesNo;
 
 /// A field of a packet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,12 +18,31 @@ pub struct Attribute {
     pub sign_of: Option<&'static str>,
 }
 
-/// Declares groups of attributes that protocols share; `with` names the attribute whose sign counts.
+/// Attributes that protocols share, and what the schema says of them.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    attributes: &'static [Attribute],
+    pieces: &'static [Piece],
+}
+
+/// Declares groups of attributes; `with` names the attribute whose sign counts.
 macro_rules! attributes {
     ($($group:ident { $($name:literal: $kind:expr $(, with $leader:literal)?;)* })*) => {$(
-        const $group: &[Attribute] = &[
-            $(Attribute { name: $name, kind: $kind, sign_of: attributes!(leader $($leader)?) }),*
-        ];
+        const $group: Group = Group {
+            attributes: &[$(Attribute {
+                name: $name,
+                kind: $kind,
+                sign_of: attributes!(leader $($leader)?),
+            }),*],
+            pieces: &[$({
+                const KIND: Kind = $kind;
+                Piece::Attr(Attr {
+                    name: $name,
+                    often: Often::Optional,
+                    kind: KIND.described(|text| KIND.parse(text).is_some()),
+                })
+            }),*],
+        };
     )*};
     (leader) => { None };
     (leader $leader:literal) => { Some($leader) };
@@ -35,9 +56,22 @@ macro_rules! protocols {
         impl Protocol {
             /// The attributes that the protocol's element can have.
             pub fn attributes(self) -> impl Iterator<Item = &'static Attribute> {
-                let groups: &[&[Attribute]] = match self { $(Self::$name => &[$($group),*],)* };
-                groups.iter().copied().flatten()
+                let groups: &[Group] = match self { $(Self::$name => &[$($group),*],)* };
+                groups.iter().flat_map(|group| group.attributes)
             }
+
+            /// What the schema allows in a rule: at most one element of each protocol.
+            pub(super) const PIECES: &'static [Piece] = &[$(
+                Piece::child($word, Often::Optional, || {
+                    const { &Shape {
+                        name: concat!(module_path!(), "::", stringify!($name)),
+                        pieces: &[
+                            Piece::attr::<YesNo>("match", Often::Optional),
+                            $(Piece::Part($group.pieces)),*
+                        ],
+                    } }
+                })
+            ),*];
         }
     };
     (words $($name:ident = $word:literal),*) => {
