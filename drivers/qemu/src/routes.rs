@@ -11,6 +11,7 @@ mod block_stats;
 mod capabilities;
 mod connect;
 pub(crate) mod console;
+mod cpu;
 mod device;
 mod dirty_rate;
 mod disks;
@@ -51,6 +52,7 @@ use crate::guest::Guest;
 pub(crate) fn routes() -> Routes<QemuDriver> {
     virtus_domain::routes::routes::<QemuDriver>()
         .include(connection())
+        .include(cpu::routes())
         .include(resources())
         .include(guest())
         .include(device::routes())
@@ -73,7 +75,6 @@ fn connection() -> Routes<QemuDriver> {
         .on(by(connect::get_type))
         .on(by(connect::get_version))
         .on(by(connect::get_max_vcpus))
-        .on(by(connect::get_cpu_model_names))
         .on(by(capabilities::get))
         .on(by(domain_capabilities::get))
         .on(by(node::get_info))

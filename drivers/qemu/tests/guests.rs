@@ -35,7 +35,8 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
     domain.name_missing([0x52, 0x54, 0], &mut |bytes: &mut [u8]| bytes.fill(7));
     let defaults = Defaults { abi_update: true, ..Defaults::default() };
     complete(&mut domain, caps, &defaults)?;
-    plan::live(&mut domain, caps, &Cpus::default())?;
+    let cpus = Cpus { arch: "x86_64".to_owned(), ..Cpus::default() };
+    plan::live(&mut domain, caps, &cpus)?;
     let mut cx = Context {
         id: 1,
         dirs: Dirs {

@@ -36,10 +36,6 @@ impl Map {
         Ok(())
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.models.iter().map(|model| model.name.as_str())
-    }
-
     /// The CPU with this implementer and part number, as far as it is known.
     pub(super) fn decode(&self, implementer: u64, part: u64) -> Profile {
         let vendor = self.vendors.iter().find(|vendor| vendor.1 == implementer);

@@ -39,6 +39,12 @@ impl CpuMap {
         Ok(map)
     }
 
+    /// Whether no model is described: nothing can be compared then.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.x86.models.is_empty()
+    }
+
     /// POWER: the CPU with this version register.
     pub fn of_pvr(&self, pvr: u32) -> Result<Profile> {
         self.ppc64.decode(pvr.into())
@@ -50,14 +56,13 @@ impl CpuMap {
         self.arm.decode(implementer.into(), part.into())
     }
 
-    /// The names of an architecture's models, as far as they are known here; `None` where no models are.
+    /// The names of an architecture's models; `None` where the hypervisor alone knows its models.
     #[must_use]
     pub fn models(&self, arch: &str) -> Option<Vec<&str>> {
         match Family::of(arch)? {
             Family::X86 => Some(self.x86.models.iter().map(|model| model.name.as_str()).collect()),
             Family::Ppc64 => Some(self.ppc64.names().collect()),
-            Family::Arm => Some(self.arm.names().collect()),
-            Family::S390 | Family::Plain => None,
+            Family::Arm | Family::S390 | Family::Plain => None,
         }
     }
 

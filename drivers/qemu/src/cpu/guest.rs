@@ -10,7 +10,7 @@ use virtus_xml::domain::cpu::{Cpu, CpuCheck, CpuMode, Fallback, FeaturePolicy};
 use super::host_model::is_native;
 use super::{Cpus, HostModel, Offer, is_libvirts_alone};
 use crate::caps::{Accel, Accelerator, Capabilities, Flag};
-use crate::machine::{arch, is_arm};
+use crate::machine::arch;
 
 /// Settles the CPU of a definition that is about to run.
 pub(crate) fn settle(domain: &mut Domain, caps: &Capabilities, cpus: &Cpus) -> Result<()> {
@@ -43,7 +43,7 @@ pub(crate) fn settle(domain: &mut Domain, caps: &Capabilities, cpus: &Cpus) -> R
     }
     let open = matches!(mode, CpuMode::HostPassthrough | CpuMode::Maximum);
     if !open {
-        if check == CpuCheck::Partial && !is_usable(offer, &profile) {
+        if check == CpuCheck::Partial && !map.is_empty() && !is_usable(offer, &profile) {
             let nothing = Profile::default();
             let full = host.as_ref().map_or(&nothing, |host| &host.full);
             map.compare(&arch, full, &profile).and_then(Comparison::check)?;
@@ -84,7 +84,7 @@ fn is_supported(
         }
         CpuMode::HostModel => host.is_some(),
         CpuMode::Maximum => caps.has(Flag::CpuMax),
-        CpuMode::Custom => is_arm(domain) || !known.cpus.is_empty(),
+        CpuMode::Custom => true,
     }
 }
 

@@ -34,23 +34,29 @@ impl Offer<'_> {
         names.iter().map(|name| from_qemu(self.arch, name).to_owned()).collect()
     }
 
+    /// The features of the best CPU, or of the best that can be moved; `None` if the binary did not tell.
+    pub(crate) fn features_on(&self, migratable: bool) -> Option<Vec<String>> {
+        let properties = self.known.host_cpu.as_ref()?.properties.iter();
+        let on = properties.filter(|property| {
+            property.value == CpuValue::Boolean(true)
+                && (!migratable || property.migratable != Some(false))
+        });
+        Some(on.map(|property| from_qemu(self.arch, &property.name).to_owned()).collect())
+    }
+
     /// The registers of the best CPU, on x86; `migratable`: of the best that can be moved. `None` if the binary
     /// did not tell.
     pub fn registers(&self, map: &x86::Map, migratable: bool) -> Result<Option<Registers>> {
         let Some(best) = &self.known.host_cpu else { return Ok(None) };
         let mut bits = Registers::default();
-        for property in &best.properties {
-            match &property.value {
-                CpuValue::Boolean(true) if !migratable || property.migratable != Some(false) => {
-                    if let Ok(feature) = map.feature(from_qemu(self.arch, &property.name)) {
-                        bits.add(&feature.bits);
-                    }
-                }
-                CpuValue::Text(letters) if property.name == "vendor" => {
-                    bits.add(&Registers::of_vendor(letters)?);
-                }
-                _ => {}
+        for name in self.features_on(migratable).unwrap_or_default() {
+            if let Ok(feature) = map.feature(&name) {
+                bits.add(&feature.bits);
             }
+        }
+        let vendor = best.properties.iter().find(|property| property.name == "vendor");
+        if let Some(CpuValue::Text(letters)) = vendor.map(|property| &property.value) {
+            bits.add(&Registers::of_vendor(letters)?);
         }
         bits.add_signature(signature(best).to_cpuid());
         Ok(Some(bits))

@@ -75,8 +75,10 @@ fn host_model(asked: &Asked<'_>) -> Result<Option<HostModelFacility>> {
 /// descriptions.
 fn custom(asked: &Asked<'_>) -> Vec<CustomModel> {
     let arch = asked.wanted.arch;
-    let (Some(offer), Some(family)) = (offer(asked), Family::of(arch)) else { return Vec::new() };
-    let described = asked.cpus.map.models(arch).filter(|_| family != Family::Arm);
+    let Some(offer) = offer(asked).filter(|_| Family::of(arch).is_some()) else {
+        return Vec::new();
+    };
+    let described = asked.cpus.map.models(arch);
     let can_be_named = |model: &&CpuModel| {
         let name = model.name.as_str();
         name != "host" && described.as_ref().is_none_or(|described| described.contains(&name))

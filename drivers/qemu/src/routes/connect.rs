@@ -3,14 +3,9 @@
 
 use std::sync::Arc;
 
-use virtus_api::{
-    ConnectGetCpuModelNames, ConnectGetCpuModelNamesReply, ConnectGetMaxVcpus, ConnectGetType,
-    ConnectGetVersion, Error, ErrorCode, Result,
-};
+use virtus_api::{ConnectGetMaxVcpus, ConnectGetType, ConnectGetVersion, Error, ErrorCode, Result};
 use virtus_core::Call;
-use virtus_domain::routes::check_flags;
 
-use super::count;
 use crate::caps::Accel;
 use crate::driver::{Qemu, QemuDriver, no_emulator};
 
@@ -50,25 +45,4 @@ pub(super) async fn get_max_vcpus(
     let machines = caps.accelerator(accel).map(|accel| accel.machines.as_slice());
     let most = machines.unwrap_or_default().iter().map(|machine| machine.max_cpus).max();
     Ok(most.and_then(|most| i32::try_from(most).ok()).unwrap_or(TCG_MAX))
-}
-
-pub(super) async fn get_cpu_model_names(
-    driver: Arc<QemuDriver>,
-    _: Call,
-    request: ConnectGetCpuModelNames,
-) -> Result<ConnectGetCpuModelNamesReply> {
-    check_flags(request.flags, 0, "virConnectGetCPUModelNames")?;
-    let binary = Qemu::binary_for(&request.arch)
-        .ok_or_else(|| no_emulator(format!("qemu-system-{}", request.arch).as_ref()))?;
-    let caps = driver.qemu.capabilities(&binary).await?;
-    let accel = [Accel::Kvm, Accel::Tcg].into_iter().find_map(|accel| caps.accelerator(accel));
-    let mut models: Vec<String> = accel
-        .map(|accel| accel.cpus.iter().map(|cpu| cpu.name.clone()).collect())
-        .unwrap_or_default();
-    models.sort();
-    let ret = count(models.len());
-    if request.need_results == 0 {
-        models.clear();
-    }
-    Ok(ConnectGetCpuModelNamesReply { models, ret })
 }

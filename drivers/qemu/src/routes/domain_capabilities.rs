@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use virtus_api::{ConnectGetDomainCapabilities, Error, ErrorCode, Result};
+use virtus_api::{
+    ConnectGetDomainCapabilities, ConnectGetDomainCapabilitiesFlags, Error, ErrorCode, Result,
+};
 use virtus_core::Call;
 use virtus_domain::routes::check_flags;
 use virtus_host::process::find_program;
@@ -15,24 +17,57 @@ use crate::domain_caps::{Host, Wanted, domain_capabilities};
 use crate::driver::{Qemu, QemuDriver, no_emulator};
 use crate::firmware::installed;
 
-/// `VIR_CONNECT_GET_DOMAIN_CAPABILITIES_DISABLE_DEPRECATED_FEATURES`.
-const DISABLE_DEPRECATED: u32 = 1;
-
 pub(super) async fn get(
     driver: Arc<QemuDriver>,
     _: Call,
     request: ConnectGetDomainCapabilities,
 ) -> Result<String> {
-    check_flags(request.flags, DISABLE_DEPRECATED, "virConnectGetDomainCapabilities")?;
-    let arch = request.arch.clone().unwrap_or_else(virtus_host::node::arch);
-    let binary = match &request.emulatorbin {
+    check_flags(
+        request.flags,
+        ConnectGetDomainCapabilitiesFlags::all().bits(),
+        "virConnectGetDomainCapabilities",
+    )?;
+    let flags = ConnectGetDomainCapabilitiesFlags::from_bits_truncate(request.flags);
+    let ConnectGetDomainCapabilities { emulatorbin, arch, machine, virttype, .. } = request;
+    let target = target(&driver, emulatorbin, arch, machine, virttype).await?;
+    let wanted = Wanted {
+        accel: target.accel,
+        arch: &target.arch,
+        machine: target.machine.as_deref(),
+        without_deprecated: flags
+            .contains(ConnectGetDomainCapabilitiesFlags::DISABLE_DEPRECATED_FEATURES),
+    };
+    let firmwares = installed();
+    let document =
+        domain_capabilities(&target.caps, wanted, &firmwares, &host(), &driver.qemu.cpus)?;
+    Ok(document.format())
+}
+
+/// A kind of guest as clients ask about it.
+pub(super) struct Target {
+    pub(super) caps: Arc<Capabilities>,
+    pub(super) accel: Accel,
+    pub(super) arch: String,
+    pub(super) machine: Option<String>,
+}
+
+/// The kind of guest that is meant; what is not said is the best that works here.
+pub(super) async fn target(
+    driver: &QemuDriver,
+    emulator: Option<String>,
+    arch: Option<String>,
+    machine: Option<String>,
+    virttype: Option<String>,
+) -> Result<Target> {
+    let usual = arch.clone().unwrap_or_else(virtus_host::node::arch);
+    let binary = match &emulator {
         Some(path) => PathBuf::from(path),
-        None => Qemu::binary_for(&arch)
-            .ok_or_else(|| no_emulator(format!("qemu-system-{arch}").as_ref()))?,
+        None => Qemu::binary_for(&usual)
+            .ok_or_else(|| no_emulator(format!("qemu-system-{usual}").as_ref()))?,
     };
     let caps = driver.qemu.capabilities(&binary).await?;
     // A binary that is named says itself for which architecture it is.
-    let arch = request.arch.unwrap_or_else(|| caps.arch.clone());
+    let arch = arch.unwrap_or_else(|| caps.arch.clone());
     if !emulates(&caps.arch, &arch) {
         return Err(invalid(format!(
             "emulator '{}' is for '{}', not for '{arch}'",
@@ -40,18 +75,13 @@ pub(super) async fn get(
             caps.arch
         )));
     }
-    let accel = accel(&caps, request.virttype.as_deref())?;
-    let machine = request.machine.as_deref();
-    if let (Some(name), Some(known)) = (machine, caps.accelerator(accel))
+    let accel = accel(&caps, virttype.as_deref())?;
+    if let (Some(name), Some(known)) = (&machine, caps.accelerator(accel))
         && known.machine(name).is_none()
     {
         return Err(unknown_machine(name, known, &caps));
     }
-    let firmwares = installed();
-    let without_deprecated = request.flags & DISABLE_DEPRECATED != 0;
-    let wanted = Wanted { accel, arch: &arch, machine, without_deprecated };
-    let document = domain_capabilities(&caps, wanted, &firmwares, &host(), &driver.qemu.cpus)?;
-    Ok(document.format())
+    Ok(Target { caps, accel, arch, machine })
 }
 
 /// What was asked for if it works here; if nothing was, the best that does.
