@@ -103,8 +103,8 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     passthrough::throttle_groups(&mut line);
     memory::numa(&mut line)?;
     passthrough::uuid(&mut line);
-    misc::genid(&mut line);
     smbios::write(&mut line)?;
+    misc::genid(&mut line);
     passthrough::no_display(&mut line);
     line.argv.flag("-no-user-config");
     line.argv.flag("-nodefaults");
@@ -115,8 +115,9 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     passthrough::acpi_tables(&mut line);
     misc::iommu(&mut line)?;
     controller::write(&mut line)?;
-    controller::hubs(&mut line)?;
     memory_device::write(&mut line)?;
+    controller::hubs(&mut line)?;
+    controller::card_readers(&mut line)?;
     let boot = line.boot.clone();
     disk::write(&mut line, &boot)?;
     filesystem::write(&mut line)?;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Graphics: the several ways in which ports and addresses have been written over the years become one.
 
+use std::collections::BTreeMap;
+
 use virtus_api::Result;
 
 use super::xml_error;
 use crate::domain::Domain;
-use crate::domain::graphics::{Graphics, GraphicsType, Listen, ListenType};
+use crate::domain::graphics::{ChannelSecurity, Graphics, GraphicsType, Listen, ListenType};
 use crate::reader::ParseFlags;
 use crate::value::YesNo;
 
@@ -54,6 +56,11 @@ fn settle_spice(graphics: &mut Graphics, inactive: bool) {
         graphics.listens.push(Listen { kind: ListenType::None, ..Listen::default() });
     }
     graphics.autoport = Some(YesNo::from(auto));
+    // What is said of a channel last counts; they are listed in SPICE's order.
+    let channels: BTreeMap<_, _> =
+        std::mem::take(&mut graphics.channels).into_iter().map(|one| (one.name, one)).collect();
+    graphics.channels =
+        channels.into_values().filter(|one| one.mode != ChannelSecurity::Any).collect();
 }
 
 fn settle_rdp(graphics: &mut Graphics, inactive: bool) {

@@ -12,29 +12,42 @@ use super::storage::unsupported;
 use crate::machine::{has_builtin_ide, is_q35};
 
 /// The kinds of controllers, in the order in which QEMU gets them.
-const ORDER: [ControllerType; 9] = [
+const ORDER: [ControllerType; 6] = [
     ControllerType::Pci,
     ControllerType::Usb,
     ControllerType::Scsi,
     ControllerType::Ide,
     ControllerType::Sata,
     ControllerType::VirtioSerial,
-    ControllerType::Isa,
-    ControllerType::Xenbus,
-    ControllerType::Ccid,
 ];
 
 /// Writes all controllers.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     holes(line);
     for kind in ORDER {
-        for controller in line.domain.devices.controllers.iter().filter(|c| c.kind == kind) {
-            if let Some(props) = device(line, controller)? {
-                line.device(props);
-            }
-        }
+        of_kind(line, kind)?;
     }
     floppy(line);
+    Ok(())
+}
+
+/// Writes readers of smartcards, which may stand behind a hub.
+pub(crate) fn card_readers(line: &mut Line<'_>) -> Result<()> {
+    of_kind(line, ControllerType::Ccid)
+}
+
+fn of_kind(line: &mut Line<'_>, kind: ControllerType) -> Result<()> {
+    for controller in line.domain.devices.controllers.iter().filter(|c| c.kind == kind) {
+        if controller.model.as_deref() == Some("pci-root")
+            && controller.index == Some(0)
+            && let Some(hotplug) = controller.target.as_ref().and_then(|target| target.hotplug)
+        {
+            line.argv.pair("-global", format!("PIIX4_PM.acpi-root-pci-hotplug={hotplug}"));
+        }
+        if let Some(props) = device(line, controller)? {
+            line.device(props);
+        }
+    }
     Ok(())
 }
 
@@ -249,9 +262,9 @@ fn pci(controller: &Controller) -> Result<Option<Props>> {
         "pcie-root-port" | "pcie-switch-downstream-port" => Props::device(name)
             .maybe("port", target.port.map(|port| port.0))
             .maybe("chassis", target.chassis)
-            .maybe("hotplug", hotplug.filter(|_| model == "pcie-root-port"))
             .maybe("mem-reserve", target.mem_reserve.map(|kib| kib << 10))
-            .with("id", id),
+            .with("id", id)
+            .maybe("hotplug", hotplug),
         "pci-root" => Props::device(name)
             .maybe("index", target.index)
             .with("id", id)

@@ -153,14 +153,13 @@ fn spice(line: &mut Line<'_>, graphics: &Graphics) -> Result<()> {
             }
         }
     }
-    if let Some(mode) = graphics.mouse.as_ref().and_then(|mouse| mouse.mode) {
-        opts.set("agent-mouse", on_off(mode == MouseOwner::Client));
-    }
     if config.spice_sasl {
         opts.set("sasl", "on");
     }
-    let password = graphics.passwd.is_some() || config.spice_password.is_some();
-    if !password && !config.spice_sasl {
+    if let Some(mode) = graphics.mouse.as_ref().and_then(|mouse| mouse.mode) {
+        opts.set("agent-mouse", on_off(mode == MouseOwner::Client));
+    }
+    if graphics.passwd.is_none() && config.spice_password.is_none() {
         opts.set("disable-ticketing", "on");
     }
     if has_tls {
@@ -253,12 +252,9 @@ fn dbus(line: &mut Line<'_>, graphics: &Graphics) -> Result<()> {
             .ok_or_else(|| unsupported("a D-Bus display without an address"))?;
         opts.set("addr", address);
     }
-    if gl_state(graphics.gl.as_ref()) == Some(true) {
-        opts.set("gl", "on");
-        if let Some(node) = graphics.gl.as_ref().and_then(|gl| gl.rendernode.as_deref()) {
-            opts.set("rendernode", node);
-        }
-    }
+    opts = opts
+        .maybe("gl", gl_state(graphics.gl.as_ref()).map(on_off))
+        .maybe("rendernode", graphics.gl.as_ref().and_then(|gl| gl.rendernode.as_deref()));
     if let Some(audio) = &graphics.audio {
         opts.set("audiodev", format!("audio{}", audio.id));
     }

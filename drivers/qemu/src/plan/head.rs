@@ -5,6 +5,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::clock::{ClockOffset, TickPolicy, TimerName, Track};
 use virtus_xml::domain::cpu::CpuMode;
+use virtus_xml::domain::features::IoapicDriver;
 use virtus_xml::domain::misc::IommuModel;
 use virtus_xml::domain::os::LoaderType;
 use virtus_xml::domain::sound::SoundModel;
@@ -16,7 +17,7 @@ use super::line::Line;
 use super::storage::unsupported;
 use super::{clock_time, memory};
 use crate::caps::{Accel, Capabilities, Flag};
-use crate::machine::{is_arm_virt, is_i440fx, is_pseries, is_q35, is_x86, machine, max_vcpus};
+use crate::machine::{arch, is_arm_virt, is_pseries, is_q35, is_x86, machine, max_vcpus};
 
 /// `-name`.
 pub(crate) fn name(line: &mut Line<'_>) {
@@ -60,40 +61,35 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     };
     switch("vmport", features.vmport.as_ref().map(|f| f.state.unwrap_or(OnOff::On)));
     switch("smm", features.smm.as_ref().map(|f| f.state.unwrap_or(OnOff::On)));
-    if let Some(ioapic) = &features.ioapic {
-        use virtus_xml::domain::features::IoapicDriver;
-        match ioapic.driver {
-            Some(IoapicDriver::Qemu) => opts.set("kernel_irqchip", "split"),
-            Some(IoapicDriver::Kvm) if is_x86(domain) => opts.set("kernel_irqchip", "on"),
-            _ => {}
-        }
-    }
-    if let Some(ps2) = &features.ps2 {
-        opts.set("i8042", ps2.state.unwrap_or(OnOff::On));
-    }
     if let Some(gic) = features.gic.as_ref().and_then(|gic| gic.version.as_deref())
         && is_arm_virt(domain)
     {
         opts.set("gic-version", gic);
     }
-    if domain.devices.iommu.as_ref().is_some_and(|iommu| iommu.model == IommuModel::Smmuv3) {
-        opts.set("iommu", "smmuv3");
+    match features.ioapic.as_ref().and_then(|ioapic| ioapic.driver) {
+        Some(IoapicDriver::Qemu) => opts.set("kernel_irqchip", "split"),
+        Some(IoapicDriver::Kvm) if is_x86(domain) => opts.set("kernel_irqchip", "on"),
+        _ => {}
     }
+    ppc_features(line, &mut opts);
     if let Some(ras) = &features.ras {
         opts.set("ras", ras.state.unwrap_or(OnOff::On));
     }
     if let Some(aia) = &features.aia {
         opts.set("aia", &aia.value);
     }
+    if let Some(ps2) = &features.ps2 {
+        opts.set("i8042", ps2.state.unwrap_or(OnOff::On));
+    }
+    if domain.devices.iommu.as_ref().is_some_and(|iommu| iommu.model == IommuModel::Smmuv3) {
+        opts.set("iommu", "smmuv3");
+    }
     let dump = domain.memory.dump_core.map_or(line.cx.config.dump_guest_core, OnOff::is_on);
     opts.set("dump-guest-core", on_off(dump));
     if domain.memory_backing.nosharepages {
         opts.set("mem-merge", "off");
     }
-    ppc_features(line, &mut opts);
-    if domain.devices.memories.iter().any(|memory| memory.model.as_str() == "nvdimm") {
-        opts.set("nvdimm", "on");
-    }
+    super::memory_device::machine_options(line, &mut opts)?;
     if let Some(id) = memory::default_backend(line) {
         opts.set("memory-backend", id);
     }
@@ -107,11 +103,9 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     if memory::has_hmat(domain) {
         opts.set("hmat", "on");
     }
-    if let Some(sound) = domain.devices.sounds.iter().find(|s| s.model == SoundModel::Pcspk) {
-        opts.set(
-            "pcspk-audiodev",
-            format!("audio{}", super::sound::audio_id(line.domain, sound.audio.as_ref())),
-        );
+    // The firmware of a PC then speaks to the serial port.
+    if domain.os.bios.as_ref().and_then(|bios| bios.useserial) == Some(YesNo::Yes) {
+        opts.set("graphics", "off");
     }
     for timer in timers(line) {
         if timer.name == TimerName::Hpet
@@ -120,6 +114,12 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
         {
             opts.set("hpet", on_off(present.is_yes()));
         }
+    }
+    if let Some(sound) = domain.devices.sounds.iter().find(|s| s.model == SoundModel::Pcspk) {
+        opts.set(
+            "pcspk-audiodev",
+            format!("audio{}", super::sound::audio_id(line.domain, sound.audio.as_ref())),
+        );
     }
     if machine_acpi(line) == Some(true) {
         opts.set("acpi", on_off(domain.features.acpi));
@@ -281,13 +281,13 @@ pub(crate) fn clock(line: &mut Line<'_>) -> Result<()> {
     }
     line.argv.pair("-rtc", opts);
     for timer in timers(line) {
-        match (timer.name, timer.tickpolicy) {
-            (TimerName::Pit, Some(policy)) => {
-                let word = match policy {
-                    TickPolicy::Delay => "delay",
-                    TickPolicy::Discard => "discard",
-                    TickPolicy::Catchup => continue,
-                    TickPolicy::Merge => {
+        match timer.name {
+            TimerName::Pit => {
+                let word = match timer.tickpolicy {
+                    None | Some(TickPolicy::Delay) => "delay",
+                    Some(TickPolicy::Discard) => "discard",
+                    Some(TickPolicy::Catchup) => continue,
+                    Some(TickPolicy::Merge) => {
                         return Err(unsupported("tickpolicy='merge' of timer 'pit'"));
                     }
                 };
@@ -295,8 +295,10 @@ pub(crate) fn clock(line: &mut Line<'_>) -> Result<()> {
                     line.argv.pair("-global", format!("kvm-pit.lost_tick_policy={word}"));
                 }
             }
-            (TimerName::Hpet, _)
-                if timer.present == Some(YesNo::No) && !line.has(Flag::MachineHpet) =>
+            TimerName::Hpet
+                if timer.present == Some(YesNo::No)
+                    && !line.has(Flag::MachineHpet)
+                    && is_x86(line.domain) =>
             {
                 line.argv.flag("-no-hpet");
             }
@@ -309,18 +311,12 @@ pub(crate) fn clock(line: &mut Line<'_>) -> Result<()> {
 /// What happens on a shutdown, and which sleep states there are.
 pub(crate) fn power(line: &mut Line<'_>) {
     line.argv.flag("-no-shutdown");
-    let had_acpi = is_x86(line.domain) || is_arm_virt(line.domain);
+    let had_acpi = is_x86(line.domain) || arch(line.domain) == "aarch64";
     if had_acpi && machine_acpi(line).is_none() && !line.domain.features.acpi {
         line.argv.flag("-no-acpi");
     }
     let Some(pm) = &line.domain.pm else { return };
-    let chip = if is_q35(line.domain) {
-        "ICH9-LPC"
-    } else if is_i440fx(line.domain) {
-        "PIIX4_PM"
-    } else {
-        return;
-    };
+    let chip = if is_q35(line.domain) { "ICH9-LPC" } else { "PIIX4_PM" };
     for (name, state) in [("disable_s3", &pm.suspend_to_mem), ("disable_s4", &pm.suspend_to_disk)] {
         if let Some(enabled) = state.as_ref().and_then(|state| state.enabled) {
             line.argv.pair("-global", format!("{chip}.{name}={}", u8::from(!enabled.is_yes())));
@@ -336,23 +332,14 @@ pub(crate) fn boot(line: &mut Line<'_>) {
         && let Some(enable) = menu.enable
     {
         opts.set("menu", on_off(enable.is_yes()));
-        if let Some(timeout) = menu.timeout.filter(|_| enable.is_yes()) {
-            opts.set("splash-time", timeout);
-        }
     }
-    if let Some(timeout) = os.bios.as_ref().and_then(|bios| bios.reboot_timeout) {
-        opts.set("reboot-timeout", timeout);
-    }
+    let bios = os.bios.as_ref();
+    let menu = os.bootmenu.as_ref().filter(|menu| menu.enable == Some(YesNo::Yes));
+    opts = opts
+        .maybe("reboot-timeout", bios.and_then(|bios| bios.reboot_timeout))
+        .maybe("splash-time", menu.and_then(|menu| menu.timeout));
     opts.set("strict", "on");
     line.argv.pair("-boot", opts);
-    let no_root_hotplug = is_i440fx(line.domain)
-        && line.domain.devices.controllers.iter().any(|controller| {
-            controller.model.as_deref() == Some("pci-root")
-                && controller.target.as_ref().and_then(|target| target.hotplug) == Some(OnOff::Off)
-        });
-    if no_root_hotplug {
-        line.argv.pair("-global", "PIIX4_PM.acpi-root-pci-hotplug=off");
-    }
     for (flag, value) in [
         ("-kernel", &os.kernel),
         ("-initrd", &os.initrd),

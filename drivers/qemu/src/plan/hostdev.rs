@@ -79,7 +79,7 @@ pub(crate) fn device(line: &Line<'_>, hostdev: &Hostdev) -> Result<Props> {
                 .maybe("bootindex", boot)
                 .maybe("failover_pair_id", failover)
         }
-        HostdevType::Usb => usb(hostdev, id)?.maybe("bootindex", boot),
+        HostdevType::Usb => usb(hostdev, id, boot)?,
         HostdevType::Mdev => mdev(hostdev, id)?.maybe("bootindex", boot),
         HostdevType::ScsiHost => {
             let fd = line.cx.fd(&FdKey::VhostScsi(id.clone()))?;
@@ -114,21 +114,24 @@ fn mdev(hostdev: &Hostdev, id: String) -> Result<Props> {
         .maybe("ramfb", on(hostdev.ramfb).then_some(true)))
 }
 
-fn usb(hostdev: &Hostdev, id: String) -> Result<Props> {
+fn usb(hostdev: &Hostdev, id: String, boot: Option<u32>) -> Result<Props> {
     let mut props = Props::device("usb-host");
     if let Ok(HostAddress::Usb { bus, device }) = host_address(hostdev) {
         props.set("hostdevice", format!("/dev/bus/usb/{bus:03}/{device:03}"));
     } else if hostdev.source.as_ref().and_then(|source| source.missing).is_none() {
         return Err(unsupported("a USB hostdev whose bus and device were not found"));
     }
-    props.set("id", id);
     let (guest, all) = match hostdev.source.as_ref().and_then(|source| source.guest_reset) {
-        None => return Ok(props),
-        Some(GuestReset::Off) => (false, false),
-        Some(GuestReset::Uninitialized) => (true, false),
-        Some(GuestReset::On) => (true, true),
+        None => (None, None),
+        Some(GuestReset::Off) => (Some(false), None),
+        Some(GuestReset::Uninitialized) => (Some(true), Some(false)),
+        Some(GuestReset::On) => (Some(true), Some(true)),
     };
-    Ok(props.with("guest-reset", guest).with("guest-resets-all", all))
+    Ok(props
+        .with("id", id)
+        .maybe("bootindex", boot)
+        .maybe("guest-reset", guest)
+        .maybe("guest-resets-all", all))
 }
 
 fn passed_interface(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Result<Props> {

@@ -18,6 +18,8 @@ pub(crate) struct Line<'a> {
     pub(crate) cx: &'a Context,
     pub(crate) boot: BootOrder,
     pub(crate) argv: Argv,
+    /// Whether QEMU makes all pages of the guest's memory, so that no back end need ask for its own.
+    pub(crate) all_preallocated: bool,
     fd_sets: u32,
 }
 
@@ -25,7 +27,8 @@ impl<'a> Line<'a> {
     pub(crate) fn new(domain: &'a Domain, caps: &'a Capabilities, cx: &'a Context) -> Self {
         // The first sets are those of the disks, wherever they stand.
         let fd_sets = super::disk::fd_sets(domain, cx).len().try_into().unwrap_or(u32::MAX);
-        Self { domain, caps, cx, boot: BootOrder::of(domain), argv: Argv::default(), fd_sets }
+        let (boot, argv) = (BootOrder::of(domain), Argv::default());
+        Self { domain, caps, cx, boot, argv, all_preallocated: false, fd_sets }
     }
 
     pub(crate) fn has(&self, flag: Flag) -> bool {

@@ -4,6 +4,8 @@
 //! Aliases and numbers are libvirt's, for they stand in the status files of running guests and are how a guest
 //! that was started by the other daemon is found again.
 
+use std::collections::BTreeMap;
+
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::address::Address;
@@ -12,6 +14,7 @@ use virtus_xml::domain::controller::{Controller, ControllerType};
 use virtus_xml::domain::device::{Device, is_user_alias};
 use virtus_xml::domain::disk::{Disk, DiskBus};
 use virtus_xml::domain::interface::InterfaceType;
+use virtus_xml::domain::memory_device::MemoryModel;
 use virtus_xml::domain::misc::BalloonModel;
 use virtus_xml::domain::storage::StorageSource;
 
@@ -88,18 +91,19 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
     each(devices.iommu.iter_mut().map(|d| &mut d.info), "iommu");
     each(devices.pstore.iter_mut().map(|d| &mut d.info), "pstore");
     each(devices.panics.iter_mut().map(|d| &mut d.info), "panic");
-    let mut virtio_modules = 0;
-    for (at, memory) in devices.memories.iter_mut().enumerate() {
-        let slot = match &memory.info.address {
+    let mut counts = BTreeMap::new();
+    for memory in &mut devices.memories {
+        let count: &mut u32 = counts.entry(memory.model).or_default();
+        let number = match &memory.info.address {
             Some(Address::Dimm { slot: Some(slot), .. }) => *slot,
-            Some(Address::Pci(_) | Address::Ccw(_)) => {
-                virtio_modules += 1;
-                virtio_modules - 1
-            }
-            _ => u32::try_from(at).unwrap_or(u32::MAX),
+            _ => *count,
         };
-        let kind = memory.model.as_str().replace('-', "");
-        name(&mut memory.info, || format!("{kind}{slot}"));
+        *count += 1;
+        let kind = match memory.model {
+            MemoryModel::SgxEpc => "epc".to_owned(),
+            model => model.as_str().replace('-', ""),
+        };
+        name(&mut memory.info, || format!("{kind}{number}"));
     }
     Ok(())
 }

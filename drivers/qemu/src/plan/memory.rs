@@ -6,6 +6,7 @@ use virtus_xml::Domain;
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::cpu::NumaCell;
 use virtus_xml::domain::memory::{AccessShare, AllocationMode, BackingType, NumaMode, Placement};
+use virtus_xml::domain::memory_device::MemoryModel;
 
 use super::argv::{Opts, Props};
 use super::context::{Context, short_name};
@@ -30,99 +31,112 @@ pub(crate) struct Piece<'a> {
     pub(crate) host_nodes: Option<&'a CpuSet>,
     /// The file of the host that is the memory.
     pub(crate) file: Option<&'a str>,
-    /// Whether it is the memory that the machine itself makes.
-    pub(crate) default_ram: bool,
-    /// Whether pages are made when they are plugged, not before.
-    pub(crate) sparse: bool,
     pub(crate) align_kib: Option<u64>,
     pub(crate) pmem: bool,
+    /// The module; `None` for memory that is there at the start.
+    pub(crate) model: Option<MemoryModel>,
 }
 
 /// The size of the pages of the host that need no huge page file system.
 const HOST_PAGE_KIB: u64 = 4;
 
+/// The page size of a piece, if it is not that of the host: its own, or that of its node.
+fn page_kib(line: &Line<'_>, own: Option<u64>, node: Option<u32>) -> Result<Option<u64>> {
+    Ok(match own.or_else(|| huge_page(line.domain, node)) {
+        Some(HOST_PAGE_KIB) | None => None,
+        Some(0) => {
+            let mounts = &line.cx.hugetlbfs;
+            let default = mounts.iter().find(|fs| fs.default).or(mounts.first());
+            let none = || unsupported("huge pages on a host where none are mounted");
+            Some(default.ok_or_else(none)?.size_kib)
+        }
+        kib => kib,
+    })
+}
+
+/// Whether pages are made before the guest runs: as asked for, and always where they come from a small store.
+pub(crate) fn is_preallocated(
+    line: &Line<'_>,
+    own: Option<u64>,
+    node: Option<u32>,
+) -> Result<bool> {
+    Ok(page_kib(line, own, node)?.is_some() || is_immediate(line.domain))
+}
+
+fn is_immediate(domain: &Domain) -> bool {
+    let allocation = domain.memory_backing.allocation.as_ref();
+    allocation.and_then(|a| a.mode) == Some(AllocationMode::Immediate)
+}
+
 /// The objects of a piece of memory: a thread context if pages are to be made on certain nodes, and the back end.
 pub(crate) fn backend(line: &Line<'_>, piece: &Piece<'_>) -> Result<Vec<Props>> {
     let domain = line.domain;
     let backing = &domain.memory_backing;
-    let page_kib = piece.page_kib.or_else(|| huge_page(domain, piece.node));
-    let page_kib = match page_kib {
-        Some(0) => line.cx.hugetlbfs.iter().find(|fs| fs.default).map(|fs| fs.size_kib),
-        other => other,
-    }
-    .filter(|kib| *kib != HOST_PAGE_KIB && piece.file.is_none());
-    let asked_huge = backing.hugepages.is_some() && piece.file.is_none();
-    if asked_huge && page_kib.is_none() && huge_page(domain, piece.node) == Some(0) {
-        return Err(unsupported("huge pages on a host where none are mounted"));
-    }
     let source = backing.source.as_ref().map(|source| source.kind);
     let cell = piece.node.and_then(|node| cell(domain, node));
     let access = piece
         .access
         .or(cell.and_then(|cell| cell.mem_access))
         .or(backing.access.as_ref().map(|access| access.mode));
+    let share = access.map(|access| access == AccessShare::Shared);
     let discard = piece
         .discard
         .or(cell.and_then(|cell| cell.discard).map(YesNo::is_yes))
         .or(backing.discard.then_some(true));
-    let allocation = backing.allocation.as_ref();
-    let immediate = allocation.and_then(|a| a.mode) == Some(AllocationMode::Immediate);
-    // A file that is the memory is touched before the guest is; persistent memory must not be.
-    let mut prealloc = (immediate && !piece.sparse) || (piece.file.is_some() && !piece.pmem);
-    let mut props;
-    let mut is_file = false;
+    let enclave = piece.model == Some(MemoryModel::SgxEpc);
+    let pages = match piece.file {
+        None if !enclave => page_kib(line, piece.page_kib, piece.node)?,
+        _ => None,
+    };
+    let prealloc = match piece.model {
+        // A real device would wear off.
+        Some(MemoryModel::Nvdimm) if !piece.pmem => true,
+        Some(MemoryModel::SgxEpc) => true,
+        Some(MemoryModel::VirtioMem) => false,
+        _ if piece.file.is_some() => is_immediate(domain),
+        _ => is_preallocated(line, piece.page_kib, piece.node)?,
+    };
+    let file = |path: String| {
+        let props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", path);
+        props.maybe("discard-data", discard.filter(|_| piece.file.is_none()))
+    };
     let mut is_ram = false;
-    if let Some(file) = piece.file {
-        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", file);
-        is_file = true;
+    let mut props = if enclave {
+        Props::object("memory-backend-epc", piece.id.clone())
+    } else if let Some(path) = piece.file {
+        file(path.to_owned()).maybe("share", share)
     } else if source == Some(BackingType::Memfd) {
-        props = Props::object("memory-backend-memfd", piece.id.clone());
-        if let Some(kib) = page_kib {
-            props = props.with("hugetlb", true).with("hugetlbsize", kib << 10);
-            prealloc |= !piece.sparse;
-        }
-    } else if let Some(kib) = page_kib {
-        let path = huge_path(line.cx, &domain.name, kib)?;
-        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", path);
-        prealloc |= !piece.sparse;
-        is_file = true;
+        Props::object("memory-backend-memfd", piece.id.clone())
+            .maybe("hugetlb", pages.map(|_| true))
+            .maybe("hugetlbsize", pages.map(|kib| kib << 10))
+            .maybe("share", share)
+    } else if let Some(kib) = pages {
+        file(huge_path(line.cx, &domain.name, kib)?).maybe("share", share)
     } else if source == Some(BackingType::File) || access.is_some() {
-        let path = format!(
-            "{}/{}/{}",
-            line.cx.dirs.ram,
-            short_name(line.cx.id, &domain.name),
-            file_name(&piece.id)
-        );
-        props = Props::object("memory-backend-file", piece.id.clone()).with("mem-path", path);
-        is_file = true;
+        let name = short_name(line.cx.id, &domain.name);
+        let path = format!("{}/{name}/{}", line.cx.dirs.ram, file_name(&piece.id));
+        file(path).maybe("share", share)
     } else {
-        props = Props::object("memory-backend-ram", piece.id.clone());
         is_ram = true;
-    }
-    if is_file && piece.file.is_none() {
-        props = props.maybe("discard-data", discard);
-    }
-    props = props.maybe("share", access.map(|access| access == AccessShare::Shared));
-    if piece.default_ram
-        && !is_ram
-        && line.has(Flag::MemoryBackendFileXUseCanonicalPathForRamblockId)
-    {
+        Props::object("memory-backend-ram", piece.id.clone())
+    };
+    let default_ram = piece.model.is_none() && piece.node.is_none();
+    if default_ram && !is_ram && line.has(Flag::MemoryBackendFileXUseCanonicalPathForRamblockId) {
         props.set("x-use-canonical-path-for-ramblock-id", false);
     }
-    if piece.sparse {
-        props.set("reserve", false);
-    }
-    if prealloc {
-        props.set("prealloc", true);
-        props = props.maybe("prealloc-threads", allocation.and_then(|a| a.threads));
+    if piece.model == Some(MemoryModel::VirtioMem) {
+        if line.has(Flag::MemoryBackendFileReserve) {
+            props.set("reserve", false);
+        }
+    } else if !line.all_preallocated {
+        let threads = backing.allocation.as_ref().and_then(|allocation| allocation.threads);
+        props =
+            props.maybe("prealloc", prealloc.then_some(true)).maybe("prealloc-threads", threads);
     }
     props.set("size", piece.kib << 10);
-    if let Some(align) = piece.align_kib {
-        props.set("align", align << 10);
-    }
-    if piece.pmem {
-        props.set("pmem", true);
-    }
+    props = props
+        .maybe("align", piece.align_kib.map(|align| align << 10))
+        .maybe("pmem", piece.pmem.then_some(true));
     let (nodes, mode) = host_nodes(line, piece);
     if !nodes.is_empty() && mode != NumaMode::Restrictive {
         props.set("host-nodes", nodes.iter().collect::<Vec<u32>>());
@@ -196,11 +210,11 @@ fn huge_page(domain: &Domain, node: Option<u32>) -> Option<u64> {
     if pages.is_empty() {
         return Some(0);
     }
-    let holds = |nodes: &CpuSet| nodes.contains(node.unwrap_or(0));
+    let holds = |nodes: &CpuSet| node.is_some_and(|node| nodes.contains(node));
     pages
         .iter()
         .find(|page| page.nodeset.as_ref().is_some_and(holds))
-        .or_else(|| pages.iter().find(|page| page.nodeset.is_none()))
+        .or_else(|| pages.iter().rfind(|page| page.nodeset.is_none()))
         .map(|page| page.kib)
 }
 
@@ -272,8 +286,8 @@ fn initial_kib(line: &Line<'_>) -> u64 {
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
     let initial = initial_kib(line);
-    // Only a guest that can grow may have a size that is no whole number of MiB.
-    let size = if domain.max_memory.is_some() { initial } else { initial & !0x3ff };
+    // Only a guest that can grow may have a size that is no whole number of half MiB.
+    let size = if domain.max_memory.is_some() { initial } else { initial & !0x1ff };
     let mut opts = Opts::default().with("size", format!("{size}k"));
     if let Some(max) = &domain.max_memory {
         if max.slots > 0 {
@@ -283,10 +297,38 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
     }
     line.argv.pair("-m", opts);
     if let Some(id) = default_backend(line) {
-        let piece = Piece { id, kib: initial, default_ram: true, ..Piece::default() };
+        let piece = Piece { id, kib: initial, ..Piece::default() };
         for object in backend(line, &piece)? {
             line.object(object);
         }
+    } else if cells(domain).is_empty() {
+        path_of_all(line)?;
+    }
+    Ok(())
+}
+
+/// `-mem-prealloc` and `-mem-path`: what stands for a back end where the machine makes its memory itself.
+fn path_of_all(line: &mut Line<'_>) -> Result<()> {
+    let backing = &line.domain.memory_backing;
+    let own = backing.hugepages.as_ref().map(|huge| huge.pages.first().map_or(0, |page| page.kib));
+    let pages = match own {
+        Some(_) => page_kib(line, own, None)?,
+        None => None,
+    };
+    let path = match pages {
+        Some(kib) => Some(huge_path(line.cx, &line.domain.name, kib)?),
+        None if backing.source.as_ref().is_some_and(|s| s.kind == BackingType::File) => {
+            let name = short_name(line.cx.id, &line.domain.name);
+            Some(format!("{}/{name}/ram", line.cx.dirs.ram))
+        }
+        None => None,
+    };
+    if pages.is_some() || is_immediate(line.domain) {
+        line.argv.flag("-mem-prealloc");
+        line.all_preallocated = true;
+    }
+    if let Some(path) = path {
+        line.argv.pair("-mem-path", path);
     }
     Ok(())
 }
@@ -301,7 +343,11 @@ pub(crate) fn overcommit(line: &mut Line<'_>) {
 pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
     let hmat = has_hmat(domain);
-    let by_size = line.legacy_numa();
+    let by_size =
+        line.legacy_numa() && !hmat && !cells(domain).iter().any(|cell| is_special(domain, cell));
+    if by_size && !cells(domain).is_empty() {
+        path_of_all(line)?;
+    }
     for (at, cell) in cells(domain).iter().enumerate() {
         let id = cell.id.unwrap_or(u32::try_from(at).unwrap_or(u32::MAX));
         let kib = round(line, cell.memory_kib);
@@ -321,15 +367,10 @@ pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
             continue;
         }
         let piece = Piece { id: name.clone(), kib, node: Some(id), ..Piece::default() };
-        let objects = backend(line, &piece)?;
-        let plain = objects.len() == 1
-            && objects[0].get("qom-type").and_then(|kind| kind.as_str())
-                == Some("memory-backend-ram")
-            && objects[0].get("host-nodes").is_none();
-        if by_size && plain {
+        if by_size {
             opts.set("mem", kib >> 10);
         } else {
-            for object in objects {
+            for object in backend(line, &piece)? {
                 line.object(object);
             }
             opts.set("memdev", name);
@@ -339,6 +380,22 @@ pub(crate) fn numa(line: &mut Line<'_>) -> Result<()> {
     distances(line);
     attributes(line);
     Ok(())
+}
+
+/// Whether a node's memory is unlike that of the others, so that it takes a back end to say so.
+fn is_special(domain: &Domain, cell: &NumaCell) -> bool {
+    let backing = &domain.memory_backing;
+    let id = cell.id.unwrap_or(0);
+    let pages = backing.hugepages.iter().flat_map(|huge| &huge.pages);
+    let own_pages = pages
+        .filter(|page| page.nodeset.as_ref().is_some_and(|nodes| nodes.contains(id)))
+        .any(|page| page.kib != HOST_PAGE_KIB);
+    let source = backing.source.as_ref().map(|source| source.kind);
+    own_pages
+        || domain.numatune.iter().flat_map(|tune| &tune.memnodes).any(|node| node.cellid == id)
+        || cell.mem_access.is_some()
+        || backing.access.is_some()
+        || matches!(source, Some(BackingType::File | BackingType::Memfd))
 }
 
 /// The node from whose processors a node without processors is reached best.

@@ -8,6 +8,7 @@ use virtus_xml::domain::misc::{
     BalloonModel, IommuModel, PanicModel, RngModel, Shmem, ShmemModelType, WatchdogAction,
     WatchdogModel,
 };
+use virtus_xml::domain::tuning::Poll;
 use virtus_xml::value::OnOff;
 
 use super::argv::Props;
@@ -80,18 +81,20 @@ fn evdev(input: &Input) -> Result<Props> {
 
 /// Writes watchdogs and what their bite does.
 pub(crate) fn watchdogs(line: &mut Line<'_>) -> Result<()> {
-    for watchdog in &line.domain.devices.watchdogs {
-        match watchdog.model {
-            WatchdogModel::Itco => line.argv.pair("-global", "ICH9-LPC.noreboot=off"),
-            model => {
-                let mut props =
-                    Props::device(model.as_str()).with("id", alias(&watchdog.info)?.to_owned());
-                props.extend(place(line.domain, &watchdog.info)?);
-                line.device(props);
-            }
-        }
+    let watchdogs = &line.domain.devices.watchdogs;
+    // That of a Q35 is part of the machine; it must only be allowed to bite.
+    let (builtin, plugged): (Vec<_>, Vec<_>) =
+        watchdogs.iter().partition(|watchdog| watchdog.model == WatchdogModel::Itco);
+    for watchdog in plugged {
+        let mut props =
+            Props::device(watchdog.model.as_str()).with("id", alias(&watchdog.info)?.to_owned());
+        props.extend(place(line.domain, &watchdog.info)?);
+        line.device(props);
     }
-    if let Some(first) = line.domain.devices.watchdogs.first() {
+    if !builtin.is_empty() {
+        line.argv.pair("-global", "ICH9-LPC.noreboot=off");
+    }
+    if let Some(first) = watchdogs.first() {
         let action = match first.action {
             // The dump is taken by the driver, from a guest that stands still.
             WatchdogAction::Dump => "pause",
@@ -197,32 +200,35 @@ fn plain_shmem(line: &mut Line<'_>, shmem: &Shmem, id: &str) -> Result<()> {
             .with("share", true),
     );
     let master = shmem.role.map(|role| super::argv::on_off(role.as_str() == "master"));
-    let mut props = Props::device("ivshmem-plain")
+    let props = Props::device("ivshmem-plain")
         .with("id", id.to_owned())
         .with("memdev", object)
         .maybe("master", master);
+    shmem_card(line, shmem, props)
+}
+
+fn shmem_card(line: &mut Line<'_>, shmem: &Shmem, props: Props) -> Result<()> {
+    let msi = shmem.msi.as_ref();
+    let mut props = props
+        .maybe("vectors", msi.and_then(|msi| msi.vectors))
+        .maybe("ioeventfd", msi.and_then(|msi| msi.ioeventfd).map(OnOff::is_on));
     props.extend(place(line.domain, &shmem.info)?);
     line.device(props);
     Ok(())
 }
 
 fn doorbell_shmem(line: &mut Line<'_>, shmem: &Shmem, id: &str) -> Result<()> {
-    let msi = shmem.msi.as_ref();
-    let master = shmem.role.map(|role| super::argv::on_off(role.as_str() == "master"));
-    let mut props = Props::device("ivshmem-doorbell")
+    let chardev = format!("char{id}");
+    let props = Props::device("ivshmem-doorbell")
         .with("id", id.to_owned())
-        .with("chardev", format!("char{id}"))
-        .maybe("vectors", msi.and_then(|msi| msi.vectors))
-        .maybe("ioeventfd", msi.and_then(|msi| msi.ioeventfd).map(OnOff::is_on))
-        .maybe("master", master);
-    props.extend(place(line.domain, &shmem.info)?);
-    line.device(props);
+        .with("chardev", chardev.clone());
+    shmem_card(line, shmem, props)?;
     let path = shmem
         .server
         .as_ref()
         .and_then(|server| server.path.clone())
         .unwrap_or_else(|| format!("/var/lib/libvirt/shmem-{}-sock", shmem.name));
-    Backend::socket(format!("char{id}"), Socket::call(path)).write(line);
+    Backend::socket(chardev, Socket::call(path)).write(line);
     Ok(())
 }
 
@@ -343,10 +349,14 @@ pub(crate) fn iothreads(line: &mut Line<'_>) {
     for thread in named {
         let min = thread.thread_pool_min.filter(|n| *n >= 0);
         let max = thread.thread_pool_max.filter(|n| *n >= 0);
+        let poll = |part: fn(&Poll) -> Option<u64>| thread.poll.as_ref().and_then(part);
         line.object(
             Props::object("iothread", format!("iothread{}", thread.id))
                 .maybe("thread-pool-min", min)
-                .maybe("thread-pool-max", max),
+                .maybe("thread-pool-max", max)
+                .maybe("poll-max-ns", poll(|poll| poll.max))
+                .maybe("poll-grow", poll(|poll| poll.grow))
+                .maybe("poll-shrink", poll(|poll| poll.shrink)),
         );
     }
     // Those without a number of their own get the lowest that are free.
@@ -354,5 +364,12 @@ pub(crate) fn iothreads(line: &mut Line<'_>) {
     let free = (1..).filter(|id| !named.iter().any(|thread| thread.id == *id));
     for id in free.take(count.saturating_sub(named.len())) {
         line.object(Props::object("iothread", format!("iothread{id}")));
+    }
+    if let Some(main) = &line.domain.defaultiothread {
+        line.object(
+            Props::object("main-loop", "main-loop")
+                .maybe("thread-pool-min", main.thread_pool_min.filter(|n| *n >= 0))
+                .maybe("thread-pool-max", main.thread_pool_max.filter(|n| *n >= 0)),
+        );
     }
 }

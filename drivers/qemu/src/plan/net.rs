@@ -136,7 +136,7 @@ pub(crate) fn backend(line: &mut Line<'_>, net: &Interface) -> Result<Props> {
                 .with("vhostdev", path)
                 .maybe("queues", Some(queues(net)).filter(|queues| *queues > 1))
         }
-        InterfaceType::Null => Props::new().with("type", "user"),
+        InterfaceType::Internal => Props::new().with("type", "user"),
         other => return Err(unsupported(format!("interface type '{other}'"))),
     };
     Ok(props.with("id", format!("host{id}")))

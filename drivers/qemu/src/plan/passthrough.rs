@@ -15,6 +15,7 @@ use virtus_xml::value::YesNo;
 use super::argv::{Opts, Props};
 use super::line::Line;
 use super::storage::unsupported;
+use crate::caps::Flag;
 
 /// `-uuid`.
 pub(crate) fn uuid(line: &mut Line<'_>) {
@@ -40,16 +41,13 @@ pub(crate) fn no_display(line: &mut Line<'_>) {
 pub(crate) fn compat(line: &mut Line<'_>) {
     let stated = line.domain.qemu.deprecation.map(Deprecation::as_str);
     let behavior = stated.or(line.cx.config.deprecation_behavior.as_deref());
-    let (output, input) = match behavior {
-        Some("omit") => ("hide", "accept"),
-        Some("reject") => ("hide", "reject"),
-        Some("crash") => ("hide", "crash"),
+    let input = match behavior {
+        Some("omit") => None,
+        Some(word @ ("reject" | "crash")) => Some(word),
         _ => return,
     };
-    line.argv.json(
-        "-compat",
-        Props::new().with("deprecated-output", output).with("deprecated-input", input),
-    );
+    let output = Props::new().with("deprecated-output", "hide");
+    line.argv.json("-compat", output.maybe("deprecated-input", input));
 }
 
 /// The memory of the system management mode.
@@ -132,12 +130,12 @@ pub(crate) fn launch_security(line: &mut Line<'_>) -> Result<()> {
         LaunchSecurityType::SevSnp => Props::object("sev-snp-guest", "lsec0")
             .with("cbitpos", cbitpos)
             .with("reduced-phys-bits", lost)
+            .maybe("kernel-hashes", yes(security.kernel_hashes))
             .with("policy", security.policy.map_or(0, |policy| policy.0))
             .maybe("guest-visible-workarounds", security.guest_visible_workarounds.clone())
             .maybe("id-block", security.id_block.clone())
             .maybe("id-auth", security.id_auth.clone())
             .maybe("host-data", security.host_data.clone())
-            .maybe("kernel-hashes", yes(security.kernel_hashes))
             .maybe("author-key-enabled", yes(security.author_key))
             .maybe("vcek-disabled", yes(security.vcek).map(|on| !on)),
         LaunchSecurityType::S390Pv => Props::object("s390-pv-guest", "lsec0"),
@@ -149,15 +147,12 @@ pub(crate) fn launch_security(line: &mut Line<'_>) -> Result<()> {
 
 /// `-sandbox`: what QEMU may no longer ask of the kernel.
 pub(crate) fn sandbox(line: &mut Line<'_>) {
-    if line.cx.config.seccomp_sandbox == Some(false) {
-        line.argv.pair("-sandbox", "off");
-        return;
-    }
-    if line.has(crate::caps::Flag::SeccompSandbox) {
-        line.argv.pair(
-            "-sandbox",
-            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        );
+    let words = match line.cx.config.seccomp_sandbox {
+        Some(false) => "off",
+        _ => "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    };
+    if line.has(Flag::SeccompSandbox) {
+        line.argv.pair("-sandbox", words);
     }
 }
 
@@ -171,7 +166,7 @@ pub(crate) fn words(line: &mut Line<'_>) {
 /// How the process ends, and the timestamps of its messages.
 pub(crate) fn tail(line: &mut Line<'_>) {
     let teardown = line.domain.features.async_teardown.as_ref().and_then(|t| t.enabled);
-    if let Some(enabled) = teardown {
+    if let Some(enabled) = teardown.filter(|_| line.has(Flag::RunWithAsyncTeardown)) {
         line.argv
             .pair("-run-with", format!("async-teardown={}", super::argv::on_off(enabled.is_yes())));
     }

@@ -9,6 +9,7 @@ use virtus_xml::domain::chardev::{
 };
 use virtus_xml::domain::controller::ControllerType;
 use virtus_xml::domain::device::Device;
+use virtus_xml::domain::graphics::{Graphics, GraphicsType};
 
 use super::argv::Props;
 use super::chardev::End;
@@ -19,6 +20,11 @@ use super::storage::unsupported;
 /// Writes serial ports.
 pub(crate) fn serials(line: &mut Line<'_>) -> Result<()> {
     for serial in &line.domain.devices.serials {
+        let spice = |graphics: &Graphics| graphics.kind == GraphicsType::Spice;
+        if serial.kind == ChardevType::Spiceport && !line.domain.devices.graphics.iter().any(spice)
+        {
+            continue;
+        }
         end(serial)?.write(line)?;
         let model = serial.target.as_ref().and_then(|target| target.model.as_ref());
         let chardev = format!("char{}", alias(&serial.info)?);

@@ -64,7 +64,8 @@ fn direction_props(kind: AudioType, direction: &AudioDirection) -> Props {
         .maybe("fixed-settings", direction.fixed_settings.map(|yes| yes.is_yes()))
         .maybe("voices", direction.voices)
         .maybe("buffer-length", direction.buffer_length);
-    if let Some(settings) = &direction.settings {
+    let fixed = direction.fixed_settings.is_some_and(|yes| yes.is_yes());
+    if let Some(settings) = direction.settings.as_ref().filter(|_| fixed) {
         props = props
             .maybe("frequency", settings.frequency)
             .maybe("channels", settings.channels)

@@ -10,6 +10,7 @@ use super::context::FdKey;
 use super::device::{alias, place};
 use super::line::Line;
 use super::storage::unsupported;
+use crate::machine::is_x86;
 
 /// Writes all modules.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -22,7 +23,7 @@ pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
         }
         backend(line, tpm, &id)?;
         let name = match tpm.model {
-            Some(TpmModel::Tis) if !crate::machine::is_x86(line.domain) => "tpm-tis-device",
+            Some(TpmModel::Tis) if !is_x86(line.domain) => "tpm-tis-device",
             Some(model) if model != TpmModel::Default => model.as_str(),
             _ => return Err(unsupported("a TPM without a model")),
         };
