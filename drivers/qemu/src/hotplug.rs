@@ -20,11 +20,12 @@ use virtus_xml::domain::interface::{Interface, InterfaceType};
 
 use crate::driver::Qemu;
 use crate::guest::{Guest, WORK};
-use crate::launch::Plan;
+use crate::image_chain;
 use crate::launch::files::give_image;
+use crate::launch::{Plan, look_at_files};
 use crate::live;
 use crate::plan::line::Line;
-use crate::plan::{disk, net};
+use crate::plan::{disk, highest_number, net, number_disk};
 
 /// How long a caller waits for the guest to give a device up; it may do so later.
 const GIVEN_UP: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ async fn attach_disk(
     mut plan: Plan,
     dev: &str,
 ) -> Result<()> {
-    let next = 1 + context.live()?.devices.disks.iter().filter_map(index).max().unwrap_or(0);
+    let last = highest_number(&*context.live()?);
     let Some(place) = plan.def.devices.disks.iter().position(|disk| disk.target.dev == dev) else {
         return Err(Error::new(ErrorCode::DeviceMissing, format!("no disk '{dev}'")));
     };
@@ -79,10 +80,8 @@ async fn attach_disk(
         let name = bus.map_or("?", DiskBus::as_str);
         return Err(unsupported(format!("disk bus '{name}' cannot be hotplugged.")));
     }
-    if let Some(source) = plan.def.devices.disks[place].source.as_mut() {
-        source.index = Some(next);
-    }
-    let new = plan.def.devices.disks[place].clone();
+    let new = plan.def.devices.disks.swap_remove(place);
+    let new = with_images(context, new, last).await?;
     let boot = new.info.boot.as_ref().map(|boot| boot.order);
     let nodes = disk::backend(&new, &plan.context, &disk::FdSets::new())?;
     let device = disk::device(&plan.def, &new, &plan.context, boot)?
@@ -114,8 +113,16 @@ async fn attach_disk(
     Ok(())
 }
 
-fn index(disk: &Disk) -> Option<u32> {
-    disk.source.as_ref()?.index
+/// The disk with the images that it stands on, numbered from `last` on.
+async fn with_images(context: &Context<Qemu>, mut disk: Disk, last: u32) -> Result<Disk> {
+    let (live, config) = (context.live()?, context.machine().config());
+    let work = move || {
+        live::end_chain(&mut disk);
+        image_chain::find(&mut disk, &config.identity)?;
+        number_disk(&mut disk, last);
+        Ok(disk)
+    };
+    look_at_files(&live.name, work).await
 }
 
 async fn give(context: &Context<Qemu>, disk: &Disk) -> Result<Vec<virtus_host::label::Step>> {
@@ -312,11 +319,7 @@ pub(crate) async fn change_medium(
     if wanted.driver.is_some() {
         new.driver.clone_from(&wanted.driver);
     }
-    if let Some(source) = new.source.as_mut() {
-        let next = 1 + live.devices.disks.iter().filter_map(index).max().unwrap_or(0);
-        source.index = Some(next);
-    }
-    live::end_chain(&mut new);
+    let new = with_images(context, new, highest_number(&live)).await?;
     let given = if new.source.is_some() { give(context, &new).await? } else { Vec::new() };
     let id = old.info.alias.clone().unwrap_or_default();
     let swapped = swap(&guest, &id, &old, &new, &plan, force).await;

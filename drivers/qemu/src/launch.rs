@@ -2,7 +2,7 @@
 //! Starts a guest: from a plan to a QEMU that answers, with its vCPUs stopped.
 //!
 //! ```text
-//! ports -> folders, key, firmware variables -> images can be read? -> TPM -> descriptors
+//! chains of images -> ports -> folders, key, firmware variables -> images can be read? -> TPM -> descriptors
 //!   -> command line -> log -> PID file -> QEMU (own session, cgroup) -> monitor -> one batch of questions
 //! ```
 //! Invariants: every step that leaves something behind has pushed its inverse before the next step begins;
@@ -30,6 +30,7 @@ use crate::events;
 use crate::given::{Given, GivenFiles};
 use crate::guest::{Facts, Guest, subject};
 use crate::guest_log::GuestLog;
+use crate::image_chain;
 use crate::live;
 use crate::paths::Places;
 use crate::plan::{self, CommandLine, Context};
@@ -79,6 +80,7 @@ pub(crate) async fn launch(
     notices: Notices,
 ) -> Result<Launched<Qemu>> {
     let (name, id) = (plan.def.name.clone(), plan.start.id);
+    find_images(&mut plan).await?;
     display::allot(&mut plan.def, &plan.config, ground.ports, undo)?;
     let given = make_files(ground.places, &plan, undo).await?;
     tpm::start(ground.places, &plan, undo).await?;
@@ -127,17 +129,33 @@ async fn make_files(places: &Places, plan: &Plan, undo: &mut Undo) -> Result<Giv
     undo.push("files of the run", async move { files::remove(left).await });
     let back = given.clone();
     undo.push("owners of images", async move { back.take_back().await });
-    match timeout(FILES, spawn_blocking(move || work.perform())).await {
-        Ok(Ok(result)) => result.map(|()| given),
+    look_at_files(&plan.def.name, move || work.perform()).await.map(|()| given)
+}
+
+/// Finds the images that the disks stand on.
+async fn find_images(plan: &mut Plan) -> Result<()> {
+    let (mut def, identity) = (plan.def.clone(), plan.config.identity.clone());
+    let work = move || image_chain::find_all(&mut def, &identity).map(|()| def);
+    plan.def = look_at_files(&plan.def.name, work).await?;
+    Ok(())
+}
+
+/// Does what may hang where storage is dead.
+pub(crate) async fn look_at_files<T: Send + 'static>(
+    guest: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match timeout(FILES, spawn_blocking(work)).await {
+        Ok(Ok(result)) => result,
         Ok(Err(cause)) => Err(Error::new(
             ErrorCode::InternalError,
-            format!("preparing the files of {} was broken off: {cause}", subject(&plan.def.name)),
+            format!("preparing the files of {} was broken off: {cause}", subject(guest)),
         )),
         Err(_) => Err(Error::new(
             ErrorCode::OperationTimeout,
             format!(
                 "the files of {} could not be prepared within {} s",
-                subject(&plan.def.name),
+                subject(guest),
                 FILES.as_secs()
             ),
         )

@@ -27,6 +27,7 @@ pub mod guest_caps;
 mod guest_log;
 mod hotplug;
 mod hypervisor;
+mod image_chain;
 mod image_size;
 mod launch;
 mod live;

@@ -59,6 +59,7 @@ pub use context::{
 pub use descriptors::{Descriptor, What, descriptors};
 pub(crate) use head::no_accelerator;
 use line::Line;
+pub(crate) use live::{highest_number, number_disk, number_images};
 pub use memory_lock::{UNLIMITED, memory_lock_limit};
 pub(crate) use net::is_virtio as is_virtio_net;
 pub(crate) use storage::has_medium;

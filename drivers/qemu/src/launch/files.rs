@@ -17,13 +17,12 @@ use virtus_host::user::Identity;
 use virtus_xml::Domain;
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::os::LoaderType;
-use virtus_xml::domain::storage::StorageType;
+use virtus_xml::domain::storage::{StorageSource, StorageType};
 use virtus_xml::value::YesNo;
 
 use super::Plan;
 use crate::config::Config;
 use crate::given::Given;
-use crate::live;
 use crate::paths::Places;
 
 /// What is to be done.
@@ -181,7 +180,7 @@ impl Nvram {
 
 /// Every file that the definition names and QEMU opens.
 fn needs(def: &Domain) -> Vec<Need> {
-    let mut needs: Vec<Need> = def.devices.disks.iter().filter_map(of_disk).collect();
+    let mut needs: Vec<Need> = def.devices.disks.iter().flat_map(of_disk).collect();
     let os = &def.os;
     let firmware = os.loader.as_ref().and_then(|loader| loader.path.as_ref());
     for (path, what) in [
@@ -195,32 +194,59 @@ fn needs(def: &Domain) -> Vec<Need> {
     needs
 }
 
-fn of_disk(disk: &Disk) -> Option<Need> {
-    let path = match disk.kind {
-        StorageType::File | StorageType::Block | StorageType::Dir => live::source_of(disk)?,
-        _ => return None,
-    };
-    let how = if disk.is_readonly() || disk.kind == StorageType::Dir {
+/// The images of a disk that lie on this host; those below the top are only read.
+fn of_disk(disk: &Disk) -> Vec<Need> {
+    let top = if disk.is_readonly() || disk.kind == StorageType::Dir {
         Use::ReadOnly
     } else if disk.shareable {
         Use::Shared
     } else {
         Use::Own
     };
-    Some(Need { path: path.into(), what: "storage file", how })
+    let mut needs = Vec::new();
+    if let Some(source) = &disk.source {
+        of_image(&mut needs, disk.kind, source, "storage file", top);
+    }
+    let mut below = disk.backing_store.as_ref();
+    while let Some((store, source)) = below.and_then(|store| Some((store, store.source.as_ref()?)))
+    {
+        let kind = store.kind.unwrap_or_default();
+        of_image(&mut needs, kind, source, "backing file", Use::ReadOnly);
+        below = store.backing_store.as_deref();
+    }
+    needs
 }
 
-/// Gives the image of a disk that is plugged into a running guest. Blocks.
+fn of_image(
+    needs: &mut Vec<Need>,
+    kind: StorageType,
+    source: &StorageSource,
+    what: &'static str,
+    how: Use,
+) {
+    let local = matches!(kind, StorageType::File | StorageType::Block | StorageType::Dir);
+    if let Some(path) = source.local_path().filter(|_| local && source.fdgroup.is_none()) {
+        needs.push(Need { path: path.into(), what, how });
+    }
+    if let Some(data) = &source.data_store
+        && let Some(source) = &data.source
+    {
+        of_image(needs, data.kind.unwrap_or_default(), source, "data file", how);
+    }
+}
+
+/// Gives the images of a disk that is plugged into a running guest. Blocks.
 pub(crate) fn give_image(disk: &Disk, config: &Config) -> Result<Vec<Step>> {
-    let Some(need) = of_disk(disk) else { return Ok(Vec::new()) };
-    need.must_exist(&config.identity)?;
+    let needs = of_disk(disk);
+    needs.iter().try_for_each(|need| need.must_exist(&config.identity))?;
     let mut steps = Vec::new();
     if config.dynamic_ownership && Identity::current().is_root() {
-        steps = label::plan([(need.path.as_path(), need.how)], &config.identity);
+        let files = needs.iter().map(|need| (need.path.as_path(), need.how));
+        steps = label::plan(files, &config.identity);
         steps.iter_mut().for_each(|step| step.remember = config.remember_owner);
         label::apply(&steps)?;
     }
-    if let Err(error) = need.must_open(&config.identity) {
+    if let Err(error) = needs.iter().try_for_each(|need| need.must_open(&config.identity)) {
         label::restore(&steps);
         return Err(error);
     }

@@ -164,55 +164,69 @@ fn disk_alias(disk: &Disk, narrow: &[u32]) -> Result<String> {
 
 /// Numbers images from the last disk to the first, and in each chain from the top down. An empty drive has a number,
 /// too: that of the medium that may come.
-fn number_images(domain: &mut Domain) {
-    let mut next = 0;
-    let mut number = || {
-        next += 1;
-        Some(next)
-    };
+pub(crate) fn number_images(domain: &mut Domain) {
+    let mut last = 0;
     for disk in domain.body.devices.disks.iter_mut().rev() {
-        let on_card = disk.target.bus == Some(DiskBus::Sd);
-        if on_card {
-            continue;
-        }
-        let own = number();
-        if let Some(source) = disk.source.as_mut().filter(|source| has_medium(source)) {
-            source.index = own;
-            number_data(source, &mut number);
-        }
-        let mut below = disk.backing_store.as_mut();
-        while let Some(store) = below {
-            let Some(source) = store.source.as_mut() else { break };
-            store.index = number();
-            number_data(source, &mut number);
-            below = store.backing_store.as_deref_mut();
-        }
-        let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
-        for _ in 0..filters {
-            number();
+        if disk.target.bus != Some(DiskBus::Sd) {
+            last = number_disk(disk, last);
         }
     }
 }
 
-/// How many numbers the images of all disks take.
-pub(super) fn image_count(domain: &Domain) -> u32 {
-    let mut count = 0;
+/// Numbers the images of a disk from `last` on; answers the last number that was taken.
+pub(crate) fn number_disk(disk: &mut Disk, last: u32) -> u32 {
+    let mut last = last;
+    let mut number = || {
+        last += 1;
+        Some(last)
+    };
+    let own = number();
+    if let Some(source) = disk.source.as_mut().filter(|source| has_medium(source)) {
+        source.index = own;
+        number_data(source, &mut number);
+    }
+    let mut below = disk.backing_store.as_mut();
+    while let Some(store) = below {
+        let Some(source) = store.source.as_mut() else { break };
+        store.index = number();
+        number_data(source, &mut number);
+        below = store.backing_store.as_deref_mut();
+    }
+    last + filter_count(disk)
+}
+
+/// The highest number that an image of the guest has, or a filter behind one.
+pub(crate) fn highest_number(domain: &Domain) -> u32 {
+    let mut highest = 0;
     for disk in &domain.devices.disks {
-        if disk.target.bus == Some(DiskBus::Sd) {
-            continue;
-        }
-        let data = |source: &StorageSource| usize::from(source.data_store.is_some());
-        count += 1 + disk.source.as_ref().map_or(0, data);
+        let mut of_disk = disk.source.as_ref().map_or(0, highest_of);
         let mut below = disk.backing_store.as_ref();
         while let Some((store, source)) =
             below.and_then(|store| Some((store, store.source.as_ref()?)))
         {
-            count += 1 + data(source);
+            of_disk = of_disk.max(store.index.unwrap_or(0)).max(highest_of(source));
             below = store.backing_store.as_deref();
         }
-        count += disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
+        highest = highest.max(of_disk + filter_count(disk));
     }
-    u32::try_from(count).unwrap_or(u32::MAX)
+    highest
+}
+
+fn highest_of(source: &StorageSource) -> u32 {
+    let data = source.data_store.as_ref().and_then(|data| data.source.as_ref()?.index);
+    source.index.max(data).unwrap_or(0)
+}
+
+fn filter_count(disk: &Disk) -> u32 {
+    let filters = disk.throttlefilters.as_ref().map_or(0, |filters| filters.filters.len());
+    u32::try_from(filters).unwrap_or(u32::MAX)
+}
+
+/// How many numbers the images of all disks take.
+pub(super) fn image_count(domain: &Domain) -> u32 {
+    let mut counted = domain.devices.disks.clone();
+    let disks = counted.iter_mut().filter(|disk| disk.target.bus != Some(DiskBus::Sd));
+    disks.fold(0, |last, disk| number_disk(disk, last))
 }
 
 /// The data of an image that keeps them elsewhere.
