@@ -4,10 +4,15 @@
 //! Invariant: nothing is changed here; definitions that are loaded from disk are not asked
 //! ([`ParseFlags::SKIP_VALIDATE`](crate::ParseFlags::SKIP_VALIDATE)), so none is lost to a new rule.
 
+mod clock;
+mod cpu;
 mod devices;
 mod disk;
+mod interface;
 mod machine;
+mod peripherals;
 mod placement;
+mod tuning;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
@@ -18,11 +23,19 @@ fn detail(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::XmlDetail, text).in_domain(ErrorDomain::Domain)
 }
 
+/// `error` unless the rule holds.
+fn must(holds: bool, error: impl FnOnce() -> Error) -> Result<()> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
 impl Domain {
     /// Refuses what contradicts itself.
     pub fn validate(&self) -> Result<()> {
         machine::validate(self)?;
         placement::validate(self)?;
+        cpu::validate(self)?;
+        clock::validate(self)?;
+        tuning::validate(self)?;
         self.validate_devices()
     }
 
@@ -37,6 +50,8 @@ impl Domain {
                 disk::whole(disk)?;
             }
         }
+        self.devices.interfaces.iter().try_for_each(interface::validate)?;
+        peripherals::validate(self)?;
         devices::validate(self)
     }
 }

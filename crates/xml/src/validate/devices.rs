@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use virtus_api::Result;
 
+use super::must;
 use crate::domain::Domain;
 use crate::domain::address::Address;
 use crate::domain::controller::ControllerType;
@@ -43,8 +44,23 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
             return Err(xml_error("iommu model 'virtio' doesn't support additional attributes"));
         }
     }
+    let (mut aliases, mut turns) = (HashSet::new(), HashSet::new());
     for info in domain.devices.infos() {
         common(info)?;
+        if let Some(alias) = &info.alias {
+            must(aliases.insert(alias), || {
+                unsupported(format!("non unique alias detected: {alias}"))
+            })?;
+        }
+        let Some(boot) = &info.boot else { continue };
+        must(boot.order != 0, || {
+            xml_error(
+                "Invalid value for attribute 'order' in element 'boot': Zero is not permitted",
+            )
+        })?;
+        must(turns.insert(boot.order), || {
+            unsupported(format!("boot order '{}' used for more than one device", boot.order))
+        })?;
     }
     Ok(())
 }

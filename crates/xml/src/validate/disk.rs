@@ -3,6 +3,7 @@
 
 use virtus_api::Result;
 
+use super::must;
 use crate::domain::address::Address;
 use crate::domain::disk::{Disk, DiskBus, DiskDevice};
 use crate::domain::storage::{Auth, Encryption, Protocol, StorageType};
@@ -22,6 +23,21 @@ pub(super) fn validate(disk: &Disk) -> Result<()> {
             target.dev
         )));
     }
+    let wrong = match (target.bus, &disk.info.address) {
+        (Some(DiskBus::Virtio), Some(Address::Drive(_) | Address::Usb { .. })) => true,
+        (Some(DiskBus::Usb), Some(address)) => !matches!(address, Address::Usb { .. }),
+        _ => false,
+    };
+    if let (true, Some(bus), Some(address)) = (wrong, target.bus, &disk.info.address) {
+        return Err(unsupported(format!(
+            "{bus} disk cannot have an address of type '{}'",
+            address.kind()
+        )));
+    }
+    let floppy = disk.device == DiskDevice::Floppy;
+    must(!matches!(target.bus, Some(DiskBus::Fdc)) || floppy, || {
+        unsupported(format!("Invalid bus type 'fdc' for {} '{}'", disk.device, target.dev))
+    })?;
     if disk.device == DiskDevice::Lun {
         let source = disk.source.as_ref();
         let iscsi = source.is_some_and(|source| source.protocol == Some(Protocol::Iscsi));

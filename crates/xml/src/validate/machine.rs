@@ -3,20 +3,83 @@
 
 use virtus_api::Result;
 
-use super::detail;
-use crate::domain::Domain;
+use super::{detail, must};
 use crate::domain::cpu::{CpuCacheMode, CpuMode};
 use crate::domain::os::{Firmware, FirmwareFeatureName};
+use crate::domain::seclabel::SeclabelType;
 use crate::domain::sysinfo::SysinfoType;
+use crate::domain::{Domain, LifecycleAction};
 use crate::settle::{unsupported, xml_error};
-use crate::value::{Value, YesNo};
+use crate::value::{OnOff, Value, YesNo};
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
     firmware(domain)?;
     huge_pages(domain)?;
     cpu(domain)?;
     gic(domain)?;
+    hyperv(domain)?;
+    life(domain)?;
+    seclabels(domain)?;
     sysinfo(domain)
+}
+
+/// The fewest tries that Hyper-V knows before a guest gives its turn away.
+const MIN_SPINLOCK_RETRIES: u32 = 4095;
+/// A vendor's name as CPUID has it.
+const MAX_VENDOR_ID: usize = 12;
+
+fn hyperv(domain: &Domain) -> Result<()> {
+    let Some(hyperv) = &domain.features.hyperv else { return Ok(()) };
+    let retries = hyperv.spinlocks.as_ref().and_then(|spinlocks| spinlocks.retries);
+    must(retries.is_none_or(|retries| retries >= MIN_SPINLOCK_RETRIES), || {
+        xml_error(format!("HyperV spinlock retry count must be at least {MIN_SPINLOCK_RETRIES}"))
+    })?;
+    let Some(vendor) = hyperv.vendor_id.as_ref().filter(|vendor| vendor.state == Some(OnOff::On))
+    else {
+        return Ok(());
+    };
+    let Some(value) = &vendor.value else {
+        return Err(xml_error("missing 'value' attribute for HyperV feature 'vendor_id'"));
+    };
+    must(value.len() <= MAX_VENDOR_ID && !value.contains(','), || {
+        xml_error(format!(
+            "HyperV vendor_id value must not be more than {MAX_VENDOR_ID} characters, without a comma"
+        ))
+    })
+}
+
+fn life(domain: &Domain) -> Result<()> {
+    let dumps = |action: Option<LifecycleAction>| {
+        action.filter(|action| {
+            matches!(action, LifecycleAction::CoredumpDestroy | LifecycleAction::CoredumpRestart)
+        })
+    };
+    for (event, action) in [("poweroff", domain.on_poweroff), ("reboot", domain.on_reboot)] {
+        if let Some(action) = dumps(action) {
+            return Err(unsupported(format!(
+                "Lifecycle event '{event}' doesn't support '{action}' action"
+            )));
+        }
+    }
+    let timeout = domain.os.bios.as_ref().and_then(|bios| bios.reboot_timeout);
+    must(timeout.is_none_or(|timeout| (-1..=65535).contains(&timeout)), || {
+        unsupported("invalid value for rebootTimeout, must be in range [-1,65535]")
+    })?;
+    let both = domain.idmap.as_ref().is_none_or(|map| map.uids.is_empty() == map.gids.is_empty());
+    must(both, || unsupported("uid and gid should be mapped both"))
+}
+
+fn seclabels(domain: &Domain) -> Result<()> {
+    for label in &domain.seclabels {
+        must(label.kind != Some(SeclabelType::Static) || label.label.is_some(), || {
+            xml_error("security label is missing")
+        })?;
+        let relabels = label.relabel == Some(YesNo::Yes);
+        must(label.kind != Some(SeclabelType::None) || !relabels, || {
+            unsupported("resource relabeling is not compatible with 'none' label type")
+        })?;
+    }
+    Ok(())
 }
 
 fn firmware(domain: &Domain) -> Result<()> {

@@ -13,7 +13,6 @@ use crate::settle::{unsupported, xml_error};
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
     numatune(domain)?;
-    iothreads(domain)?;
     for tune in &domain.cputune.cachetunes {
         cachetune(tune)?;
     }
@@ -64,16 +63,6 @@ fn numatune(domain: &Domain) -> Result<()> {
                 ));
             }
             _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn iothreads(domain: &Domain) -> Result<()> {
-    let known = domain.iothread_ids();
-    for sched in &domain.cputune.iothreadscheds {
-        if let Some(missing) = sched.iothreads.iter().find(|id| known.binary_search(id).is_err()) {
-            return Err(unsupported(format!("Cannot find 'iothread' : {missing}")));
         }
     }
     Ok(())

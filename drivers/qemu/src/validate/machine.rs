@@ -125,6 +125,10 @@ fn life(rules: Rules<'_>) -> Result<()> {
 }
 
 fn vcpus(rules: Rules<'_>) -> Result<()> {
+    let mut listed = rules.domain.vcpus.iter().flat_map(|list| &list.vcpus);
+    need(!listed.any(|vcpu| vcpu.id == 0 && vcpu.enabled == Some(YesNo::No)), || {
+        "<vcpus>: vcpu 0 can't be offline".to_owned()
+    })?;
     let domain = rules.domain;
     let max = max_vcpus(domain);
     let known = Accel::of_domain_type(domain.kind.as_str())
