@@ -12,7 +12,7 @@ use super::Target;
 pub(crate) const TARGET: Target = Target { name: "document", run, seed };
 
 /// One document of each kind, as small as it can be while it has something of everything.
-const SEEDS: [&str; 11] = [
+const SEEDS: [&str; 14] = [
     "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
      <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
      <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
@@ -29,6 +29,13 @@ const SEEDS: [&str; 11] = [
     "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>hvm</os_type>\
      <arch name='x86_64'><wordsize>64</wordsize></arch></guest></capabilities>",
     "<disk type='file'><source file='/a'/><target dev='vda'/></disk>",
+    "<domainsnapshot><name>s</name><state>running</state><creationTime>1</creationTime><memory file='/m'/>\
+     <disks><disk name='vda'><driver type='qcow2'/><source file='/a'/></disk></disks>\
+     <domain type='kvm'><name>g</name><memory>1</memory><os><type>hvm</type></os></domain><active>1</active></domainsnapshot>",
+    "<domaincheckpoint><name>c</name><creationTime>1</creationTime><disks><disk name='vda'/></disks></domaincheckpoint>",
+    "<domainbackup mode='pull'><incremental>c</incremental><server transport='unix' socket='/s'/><disks>\
+     <disk name='vda' type='block' exportname='e'><scratch dev='/d'/></disk><disk name='vdb' backup='no'/></disks>\
+     </domainbackup>",
     "<device><name>d</name><path>/sys/d</path><capability type='pci'><class>0x060400</class><domain>0</domain>\
      <bus>1</bus><slot>2</slot><function>0</function><product id='0x1'/><vendor id='8086'>v</vendor>\
      <capability type='virt_functions' maxCount='2'><address bus='1' slot='2'/></capability>\

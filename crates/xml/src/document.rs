@@ -60,6 +60,8 @@ pub trait Document: Element {
 macro_rules! for_all_documents {
     ($call:ident) => {
         $call! {
+            Backup,
+            Checkpoint,
             HostInterface,
             Network,
             NetworkPort,
@@ -69,6 +71,7 @@ macro_rules! for_all_documents {
             PoolCapabilities,
             PoolSources,
             Secret,
+            Snapshot,
             StoragePool,
             Volume
         }

@@ -11,6 +11,7 @@
 mod declare;
 #[macro_use]
 mod describe;
+pub mod backup;
 pub mod capabilities;
 pub mod chance;
 pub mod cpu;
@@ -22,6 +23,7 @@ pub mod domain_capabilities;
 pub mod host_interface;
 pub mod ip;
 pub mod limits;
+pub mod moment;
 mod nearest;
 pub mod netdev;
 pub mod network;
@@ -42,6 +44,7 @@ pub mod value;
 pub mod volume;
 pub mod writer;
 
+pub use backup::Backup;
 pub use capabilities::Capabilities;
 pub use cpu::CpuDocument;
 pub use document::{Document, parse_any};
@@ -49,6 +52,7 @@ pub use domain::Domain;
 pub use domain::any_device::AnyDevice;
 pub use domain_capabilities::DomainCapabilities;
 pub use host_interface::HostInterface;
+pub use moment::{Checkpoint, Snapshot};
 pub use network::Network;
 pub use network_port::NetworkPort;
 pub use node_device::NodeDevice;

@@ -18,8 +18,9 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::chance::Chance;
 use crate::document::Document;
-use crate::reader::{self, Element, Node, ParseFlags, Parsed, Part, Reported};
+use crate::reader::{Element, Node, ParseFlags, Part};
 use crate::schema::Shape;
+use crate::slot::Reported;
 use crate::value::Allowed;
 use crate::writer::{FormatFlags, Writer};
 
@@ -119,17 +120,6 @@ fn xml_error(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 }
 
 impl NodeDevice {
-    /// Reads the document of a device that is to be created: it has no name of its own yet.
-    pub fn parse_new(text: &str, flags: ParseFlags) -> Result<Parsed<Self>> {
-        reader::parse_for(Self::DOMAIN, text, Self::WHAT, flags, |root| {
-            root.expect(Self::ROOT)?;
-            let mut device = Self::read(root)?;
-            "new device".clone_into(&mut device.name);
-            device.settle_content()?;
-            Ok(device)
-        })
-    }
-
     /// Gives a new virtual adapter the world wide names that it has not: random, with the maker's `oui`.
     pub fn name_missing(&mut self, oui: [u8; 3], chance: &mut Chance<'_>) {
         for capability in &mut self.capabilities {
@@ -140,17 +130,6 @@ impl NodeDevice {
             }
         }
     }
-
-    fn settle_content(&mut self) -> Result<()> {
-        self.path.take_if(|path| path.is_empty());
-        self.nodes.sort_by_key(|node| node.kind);
-        self.parent
-            .take_if(|parent| *parent == Parent { name: Some(String::new()), ..Parent::default() });
-        if self.capabilities.is_empty() {
-            return Err(xml_error(format!("no device capabilities for '{}'", self.name)));
-        }
-        Ok(())
-    }
 }
 
 impl Document for NodeDevice {
@@ -159,19 +138,21 @@ impl Document for NodeDevice {
     const WHAT: &'static str = "(node_device_definition)";
     const DOMAIN: ErrorDomain = ErrorDomain::Nodedev;
 
-    /// What a device that exists must have, and the order in which its names are written.
-    fn settle(&mut self, _: ParseFlags) -> Result<()> {
-        if self.name.is_empty() {
+    /// What a device must have, and the order in which its names are written. A new one has no name of its own.
+    fn settle(&mut self, flags: ParseFlags) -> Result<()> {
+        if flags.contains(ParseFlags::NEW) {
+            "new device".clone_into(&mut self.name);
+        } else if self.name.is_empty() {
             return Err(xml_error("the device has no <name>"));
         }
-        for capability in &self.capabilities {
-            if let Capability::ScsiHost(host) = capability
-                && host.host.is_none()
-            {
-                return Err(xml_error(format!("no SCSI host ID supplied for '{}'", self.name)));
-            }
+        self.path.take_if(|path| path.is_empty());
+        self.nodes.sort_by_key(|node| node.kind);
+        self.parent
+            .take_if(|parent| *parent == Parent { name: Some(String::new()), ..Parent::default() });
+        if self.capabilities.is_empty() {
+            return Err(xml_error(format!("no device capabilities for '{}'", self.name)));
         }
-        self.settle_content()
+        Ok(())
     }
 
     /// Writes the document; a device that is defined but not there has no place in sysfs.

@@ -36,6 +36,8 @@ bitflags! {
         const SKIP_VALIDATE = 32;
         /// A pattern to look for: what must be there otherwise may be missing.
         const PARTIAL = 64;
+        /// An object that is to be made: what only one that exists has is neither read nor missed.
+        const NEW = 128;
     }
 }
 
@@ -156,20 +158,6 @@ impl<T: Element> Element for Box<T> {
     }
 }
 
-/// What a host reports of an object: written, but nothing that a definition can say.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reported<T>(pub T);
-
-impl<T: Element + Default> Element for Reported<T> {
-    const SHAPE: &'static Shape = T::SHAPE;
-    fn read(_: Node<'_>) -> Result<Self> {
-        Ok(Self::default())
-    }
-    fn write(&self, tag: &str, out: &mut crate::writer::Writer) {
-        self.0.write(tag, out);
-    }
-}
-
 /// What a struct contributes to the element that it stands for, or is a part of.
 pub trait Part: Default {
     /// The names that [`Part::attr`] and [`Part::child`] take; for "did you mean".
@@ -210,6 +198,12 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn inactive(&self) -> bool {
         self.context.flags.contains(ParseFlags::INACTIVE)
+    }
+
+    /// Whether the object is still to be made.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.context.flags.contains(ParseFlags::NEW)
     }
 
     /// Whether a status file is read.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How a field's Rust type says how often its piece of XML may stand: `T`, `Option<T>`, `Vec<T>`.
+//! How a field's Rust type says how often its piece of XML may stand: `T`, `Option<T>`, `Vec<T>`; and that it is only
+//! told, never heard: [`Reported`].
 //!
 //! Invariant: of several elements where one is expected the first counts, as in libvirt; the others are reported.
 
@@ -9,6 +10,20 @@ use crate::reader::{Element, Node, Source};
 use crate::schema::{Described, Kind, Often, Shape};
 use crate::value::Value;
 use crate::writer::Writer;
+
+/// What a host reports of an object: written, but nothing that a definition can say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reported<T>(pub T);
+
+impl<T: Element + Default> Element for Reported<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
+    fn read(_: Node<'_>) -> Result<Self> {
+        Ok(Self::default())
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        self.0.write(tag, out);
+    }
+}
 
 /// A field that is an attribute or the element's text.
 pub trait AttrSlot {

@@ -13,8 +13,9 @@ use virtus_api::{ErrorDomain, Result};
 use crate::document::Document;
 use crate::pool::source::Extent;
 use crate::pool::{PoolType, xml_error};
-use crate::reader::{Element, ParseFlags, Parsed, Reported};
+use crate::reader::{Element, ParseFlags, Parsed};
 use crate::schema::kinds;
+use crate::slot::Reported;
 use crate::units::Bytes;
 use crate::writer::Writer;
 

@@ -169,7 +169,7 @@ fn a_new_adapter_gets_names() {
     let text = "<device><parent wwnn='20000000c9831b4b' wwpn='10000000c9831b4b'/>\
                 <capability type='scsi_host'><capability type='fc_host'/></capability></device>";
     assert!(NodeDevice::parse(text, ParseFlags::empty()).is_err());
-    let mut device = NodeDevice::parse_new(text, ParseFlags::empty()).unwrap().value;
+    let mut device = NodeDevice::parse(text, ParseFlags::NEW).unwrap().value;
     let mut count = |bytes: &mut [u8]| {
         for (byte, number) in bytes.iter_mut().zip(0..) {
             *byte = number;

@@ -9,6 +9,7 @@ mod descriptors;
 mod documents;
 mod host;
 mod images;
+mod moments;
 mod networks;
 mod node_device;
 mod qemucaps;
@@ -69,6 +70,10 @@ pub const TABLE: &[Row] = &[
     asked("cpu", "qmp2signature", cpu::qemu_signature),
     asked("domaincaps", "caps2domcaps", qemucaps::domain),
     asked("backingstore", "string2xml", images::backing),
+    asked("domainbackup", "xml2xml", moments::backup),
+    asked("domaincheckpoint", "xml2xml", moments::checkpoint),
+    asked("domaincheckpoint", "xml-parse-error", moments::checkpoint_refused),
+    asked("domainsnapshot", "xml2xml", moments::snapshot),
     besides("domaincaps", "identity", expects_xml, documents::domain_capabilities_identity),
     asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),

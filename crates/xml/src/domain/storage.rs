@@ -145,9 +145,9 @@ impl crate::reader::Element for SourcePciAddress {
 element! {
     /// `<host>`: one server of a network image.
     pub struct StorageHost {
-        attr transport: Option<Transport> = "transport",
         attr name: Option<String> = "name",
         attr port: Option<String> = "port",
+        attr transport: Option<Transport> = "transport",
         attr socket: Option<String> = "socket"
     }
 }

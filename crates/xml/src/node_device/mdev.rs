@@ -6,7 +6,8 @@ use virtus_api::Result;
 
 use super::capability::Kind;
 use super::pci::IommuGroup;
-use crate::reader::{Node, Reported};
+use crate::reader::Node;
+use crate::slot::Reported;
 
 part! {
     /// A mediated device.

@@ -4,6 +4,7 @@
 use virtus_api::Result;
 
 use super::capability::Kind;
+use crate::netdev::DeviceLink;
 use crate::reader::Node;
 
 part! {
@@ -11,26 +12,9 @@ part! {
     pub struct NetDevice {
         needed interface: String = "interface",
         leaf address: Option<String> = "address",
-        child link: Option<NetLink> = "link",
+        child link: DeviceLink = "link",
         child features: Vec<NetFeature> = "feature",
         child technology: Option<NetTechnology> = "capability"
-    }
-}
-
-element! {
-    /// `<link>`: whether and how fast the card is connected.
-    pub struct NetLink {
-        /// In Mbit/s.
-        attr speed: Option<u32> = "speed",
-        attr state: Option<NetLinkState> = "state"
-    }
-}
-
-spellings! {
-    /// The states that the kernel gives a link.
-    pub enum NetLinkState {
-        Unknown = "unknown", NotPresent = "notpresent", Down = "down", LowerLayerDown = "lowerlayerdown",
-        Testing = "testing", Dormant = "dormant", Up = "up",
     }
 }
 
@@ -67,7 +51,6 @@ impl Kind for NetDevice {
     const KIND: &'static str = "net";
 
     fn check(&mut self, _: Node<'_>) -> Result<()> {
-        self.link.take_if(|link| *link == NetLink::default());
         self.features.sort_by_key(|feature| feature.name);
         self.features.dedup();
         Ok(())

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! SCSI: host adapters, targets, logical units and their generic interface.
 
+use virtus_api::Result;
+
 use super::capability::{Kind, Sub, sub_capabilities};
-use crate::reader::Reported;
+use crate::reader::Node;
+use crate::slot::Reported;
 
 part! {
     /// A host bus adapter.
@@ -73,6 +76,13 @@ part! {
 
 impl Kind for ScsiHost {
     const KIND: &'static str = "scsi_host";
+
+    fn check(&mut self, node: Node<'_>) -> Result<()> {
+        if self.host.is_none() && !node.is_new() {
+            return Err(node.missing_child("host"));
+        }
+        Ok(())
+    }
 }
 
 impl Kind for FcHost {

@@ -98,6 +98,8 @@ patterns! {
     ObjectName r"[^/\n]+" "a name without slash and line break";
     /// The same where slashes are allowed.
     Title r"[^\n]+" "one line of text";
+    /// The name of a checkpoint.
+    CheckpointName r"[a-zA-Z0-9_\-][a-zA-Z0-9_\-.]*" "letters, digits and any of _-., not beginning with a dot";
     /// A short name of letters, digits and a few signs.
     GenericName r"[a-zA-Z0-9_+\-]+" "letters, digits, '_', '+' and '-'";
     /// A device of the host or the guest.
