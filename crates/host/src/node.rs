@@ -8,6 +8,7 @@ mod counters;
 mod cpuid;
 mod identity;
 mod memory;
+mod subcore;
 mod topology;
 
 use std::fs;
@@ -26,6 +27,7 @@ pub struct Node {
     proc: PathBuf,
     devices: PathBuf,
     huge_pages: PathBuf,
+    threads_per_subcore: u32,
 }
 
 impl Default for Node {
@@ -34,6 +36,7 @@ impl Default for Node {
             proc: "/proc".into(),
             devices: "/sys/devices/system".into(),
             huge_pages: "/sys/kernel/mm/hugepages".into(),
+            threads_per_subcore: subcore::threads(),
         }
     }
 }
@@ -52,7 +55,14 @@ impl Node {
             proc: root.join("proc"),
             devices: root.join("sys/devices/system"),
             huge_pages: root.join("sys/kernel/mm/hugepages"),
+            threads_per_subcore: 0,
         }
+    }
+
+    /// The same host with so many threads in each subcore of POWER; 0 where there are none.
+    #[must_use]
+    pub fn with_subcores(self, threads: u32) -> Self {
+        Self { threads_per_subcore: threads, ..self }
     }
 
     /// The value of `key` in the first processor's part of `/proc/cpuinfo`.

@@ -11,6 +11,7 @@ mod host;
 mod images;
 mod moments;
 mod networks;
+mod node;
 mod node_device;
 mod qemucaps;
 mod qemuxmlconf;
@@ -57,6 +58,7 @@ pub const TABLE: &[Row] = &[
     besides("bhyvexml2argv", "read", reads_domain, documents::domain_is_known),
     besides("bhyvexml2xml", "identity", expects_xml, documents::domain_identity),
     besides("chxml2xml", "identity", expects_xml, documents::raw_domain_identity),
+    asked("conffile", "conf2conf", node::configuration),
     asked("cpu", "cpu-baseline", cpu::baseline),
     asked("cpu", "cpu-compare", cpu::comparison),
     asked("cpu", "cpu-guest", cpu::guest),
@@ -78,6 +80,8 @@ pub const TABLE: &[Row] = &[
     asked("domainconf", "xml-query", documents::filesystem_at),
     asked("genericxml2xml", "xml2xml", documents::generic),
     asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
+    asked("hostcpu", "cpuinfo2signature", node::signature),
+    asked("hostcpu", "cpuinfo2text", node::information),
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     asked("schemas", "accepts", schemas::accepts),
     asked("schemas", "refuses", schemas::refuses),

@@ -88,6 +88,24 @@ impl Node {
         Some(u64::from_ne_bytes(value))
     }
 
+    /// What the kernel says that tells one kind of CPU from another; `None` where it says nothing of use.
+    #[must_use]
+    pub fn cpu_signature(&self, arch: &str) -> Option<String> {
+        let known = |key: &str| self.cpuinfo(&[key]);
+        match arch {
+            "x86_64" | "i686" => Some(format!(
+                "{}, {}, family: {}, model: {}, stepping: {}",
+                known("vendor_id")?,
+                known("model name")?,
+                known("cpu family")?,
+                known("model")?,
+                known("stepping")?
+            )),
+            "ppc64" | "ppc64le" => Some(format!("{}, rev {}", known("cpu")?, known("revision")?)),
+            _ => None,
+        }
+    }
+
     /// POWER's processor version register.
     #[must_use]
     pub fn pvr(&self) -> Option<u32> {

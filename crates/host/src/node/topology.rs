@@ -40,13 +40,16 @@ pub struct Topology {
     pub cores: u32,
     /// How many threads in each core.
     pub threads: u32,
+    /// How many CPUs guests have for each that runs: POWER's kernel keeps all but the first thread of a subcore
+    /// for them.
+    behind_each: u32,
 }
 
 impl Topology {
-    /// How many CPUs run.
+    /// How many CPUs run, with those that guests run on though the host does not see them.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.cpus.iter().filter(|cpu| cpu.online).count()
+        self.cpus.iter().filter(|cpu| cpu.online).count() * self.behind_each as usize
     }
 
     /// Which CPUs run, by number, up to the last one that is present.
@@ -64,11 +67,14 @@ impl Node {
     #[must_use]
     pub fn topology(&self) -> Topology {
         let node_of = self.node_of_cpu();
+        let present = fs::read_to_string(self.devices.join("cpu/present"));
+        let present = present.map(|list| parse_list(&list)).ok();
         let cpus: Vec<Cpu> = numbered(&self.devices.join("cpu"), "cpu")
             .into_iter()
+            .filter(|id| present.as_ref().is_none_or(|present| present.contains(id)))
             .map(|id| self.cpu(id, node_of.get(&id).copied().unwrap_or_default()))
             .collect();
-        shape(cpus)
+        shape(cpus, self.threads_per_subcore)
     }
 
     /// Every NUMA node with its CPUs; one node with all CPUs where the kernel knows none.
@@ -124,26 +130,31 @@ impl Node {
 /// The regular shape: the largest number at each level. Where the host is not regular (the product is
 /// not the number of CPUs, as with several dies in a socket, for which the shape has no place), it is
 /// told as one socket of single-threaded cores, as clients expect.
-fn shape(cpus: Vec<Cpu>) -> Topology {
+///
+/// Where only the first threads of POWER's subcores run, the others are for guests and count as running.
+fn shape(cpus: Vec<Cpu>, threads_per_subcore: u32) -> Topology {
+    let first = |cpu: &Cpu| cpu.id % threads_per_subcore == 0;
+    let subcores = threads_per_subcore > 0 && cpus.iter().all(|cpu| !cpu.online || first(cpu));
+    let behind_each = if subcores { threads_per_subcore } else { 1 };
     let mut sockets: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     let mut cores: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let mut threads = 1;
     for cpu in cpus.iter().filter(|cpu| cpu.online) {
         sockets.entry(cpu.node).or_default().insert(cpu.socket);
         cores.entry((cpu.node, cpu.socket)).or_default().insert(cpu.core);
-        threads = threads.max(count(cpu.siblings.len()));
+        threads = threads.max(count(cpu.siblings.len()) * behind_each);
     }
     let nodes = count(sockets.len()).max(1);
     let largest = |sizes: &mut dyn Iterator<Item = usize>| count(sizes.max().unwrap_or(1));
     let sockets = largest(&mut sockets.values().map(BTreeSet::len));
     let cores = largest(&mut cores.values().map(BTreeSet::len));
-    let online = count(cpus.iter().filter(|cpu| cpu.online).count());
-    let offline = count(cpus.len()) - online;
+    let all = count(cpus.len());
+    let online = count(cpus.iter().filter(|cpu| cpu.online).count()) * behind_each;
     let product = [nodes, sockets, cores, threads].into_iter().fold(1, u32::saturating_mul);
-    if product == online || product == online + offline {
-        return Topology { cpus, nodes, sockets, cores, threads };
+    if product == online || product == all {
+        return Topology { cpus, nodes, sockets, cores, threads, behind_each };
     }
-    Topology { cores: count(cpus.len()).max(1), cpus, nodes: 1, sockets: 1, threads: 1 }
+    Topology { cores: all.max(1), cpus, nodes: 1, sockets: 1, threads: 1, behind_each }
 }
 
 fn count(size: usize) -> u32 {
