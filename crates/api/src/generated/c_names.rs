@@ -1701,6 +1701,7 @@ pub(crate) static ENUMS: &[(&str, &[(&str, i64)])] = &[
             ("VIR_NETWORK_UPDATE_COMMAND_NONE", NetworkUpdateCommand::None as i64),
             ("VIR_NETWORK_UPDATE_COMMAND_MODIFY", NetworkUpdateCommand::Modify as i64),
             ("VIR_NETWORK_UPDATE_COMMAND_DELETE", NetworkUpdateCommand::Delete as i64),
+            ("VIR_NETWORK_UPDATE_COMMAND_ADD_LAST", NetworkUpdateCommand::AddLast as i64),
             ("VIR_NETWORK_UPDATE_COMMAND_ADD_FIRST", NetworkUpdateCommand::AddFirst as i64),
         ],
     ),

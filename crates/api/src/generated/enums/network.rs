@@ -296,13 +296,16 @@ pub enum NetworkUpdateCommand {
     Modify = 1,
     /// `VIR_NETWORK_UPDATE_COMMAND_DELETE`
     Delete = 2,
+    /// `VIR_NETWORK_UPDATE_COMMAND_ADD_LAST`
+    AddLast = 3,
     /// `VIR_NETWORK_UPDATE_COMMAND_ADD_FIRST`
     AddFirst = 4,
 }
 
 impl NetworkUpdateCommand {
     /// Every member, in C's order.
-    pub const ALL: &[Self] = &[Self::None, Self::Modify, Self::Delete, Self::AddFirst];
+    pub const ALL: &[Self] =
+        &[Self::None, Self::Modify, Self::Delete, Self::AddLast, Self::AddFirst];
 
     /// The number that clients know.
     #[must_use]
@@ -319,6 +322,7 @@ impl TryFrom<i32> for NetworkUpdateCommand {
             0 => Ok(Self::None),
             1 => Ok(Self::Modify),
             2 => Ok(Self::Delete),
+            3 => Ok(Self::AddLast),
             4 => Ok(Self::AddFirst),
             _ => Err(UnknownValue { of: "virNetworkUpdateCommand", value }),
         }
