@@ -11,6 +11,7 @@ pub mod forward;
 pub mod ip;
 mod settle;
 mod support;
+mod update;
 mod validate;
 
 use std::ops::{Deref, DerefMut};

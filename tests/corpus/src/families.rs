@@ -89,6 +89,8 @@ pub const TABLE: &[Row] = &[
     asked("networkport", "xml2xml", networks::xml2xml::<NetworkPort>),
     asked("networkxml2xml", "xml2xml", networks::xml2xml::<Network>),
     asked("networkxml2xml", "xml-parse-error", networks::refused::<Network>),
+    asked("networkxml2xmlupdate", "xml-update", networks::update),
+    asked("networkxml2xmlupdate", "update-error", networks::update_refused),
     asked("nwfilterbinding", "xml2xml", networks::xml2xml::<NwfilterBinding>),
     asked("nwfilterxml2xml", "xml2xml", networks::xml2xml::<Nwfilter>),
     asked("nwfilterxml2xml", "xml-parse-error", networks::refused::<Nwfilter>),
