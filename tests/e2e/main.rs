@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod failed_start;
 mod hang;
+mod images;
 mod kvm;
 mod leftovers;
 mod life;
@@ -42,6 +43,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
     ("peripherals", peripherals::CASES),
+    ("images", images::CASES),
     ("scale", scale::CASES),
     ("kvm", kvm::CASES),
     ("leftovers", leftovers::CASES),

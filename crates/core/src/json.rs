@@ -10,10 +10,10 @@ const DEEPEST: usize = 32;
 /// Reads one document.
 ///
 /// # Errors
-/// `VIR_ERR_INTERNAL_ERROR`, libvirt's code for it, with line and column.
+/// `VIR_ERR_INVALID_ARG` with line and column.
 pub fn parse(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|cause| {
-        Error::new(ErrorCode::InternalError, format!("failed to parse JSON: {cause}"))
+        Error::new(ErrorCode::InvalidArg, format!("failed to parse JSON: {cause}"))
     })
 }
 

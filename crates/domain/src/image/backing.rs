@@ -34,7 +34,7 @@ impl Location {
     /// Reads a backing string that does not depend on another image: no relative path.
     ///
     /// # Errors
-    /// `VIR_ERR_INVALID_ARG` or, as in libvirt, `VIR_ERR_INTERNAL_ERROR` for what is malformed or not known.
+    /// `VIR_ERR_INVALID_ARG` for what is malformed or not known.
     pub fn parse(text: &str) -> Result<Self> {
         let mut found = if names_a_file(text) {
             Self::file(text)
@@ -123,11 +123,7 @@ fn unix_host(path: &str) -> StorageHost {
 }
 
 fn word<T: Value>(text: &str, what: &str) -> Result<T> {
-    T::parse(text).ok_or_else(|| internal(format!("invalid {what} '{text}'")))
-}
-
-fn internal(text: String) -> Error {
-    Error::new(ErrorCode::InternalError, text)
+    T::parse(text).ok_or_else(|| invalid(format!("invalid {what} '{text}'")))
 }
 
 fn invalid(text: String) -> Error {

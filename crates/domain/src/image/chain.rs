@@ -44,8 +44,8 @@ pub struct Image {
 /// Walks from the image at `top`, whose format is `format`; unknown, it counts as raw.
 ///
 /// # Errors
-/// What [`Look`] says; `VIR_ERR_OPERATION_INVALID` where a guessed format would have to be trusted;
-/// `VIR_ERR_INTERNAL_ERROR` where the chain is longer than `deepest`, mostly because it bites its own tail.
+/// What [`Look`] says; `VIR_ERR_OPERATION_INVALID` where a guessed format would have to be trusted, and where the chain
+/// is longer than `deepest`, mostly because it bites its own tail.
 pub fn walk(
     top: Location,
     format: Option<ImageFormat>,
@@ -59,7 +59,7 @@ pub fn walk(
         if chain.len() >= deepest {
             let name = location.name();
             let text = format!("backing store for {name} is self-referential or too deeply nested");
-            return Err(Error::new(ErrorCode::InternalError, text)
+            return Err(Error::new(ErrorCode::OperationInvalid, text)
                 .in_domain(ErrorDomain::Storage)
                 .hint(format!("see the chain with 'qemu-img info --backing-chain {name}'")));
         }

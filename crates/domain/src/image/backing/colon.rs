@@ -4,7 +4,7 @@
 use virtus_api::Result;
 use virtus_xml::domain::storage::{ConfigFile, Named, Protocol};
 
-use super::{Location, internal, tcp_host, unix_host, word};
+use super::{Location, invalid, tcp_host, unix_host, word};
 
 /// Reads such a string.
 pub(super) fn parse(text: &str) -> Result<Location> {
@@ -13,14 +13,14 @@ pub(super) fn parse(text: &str) -> Result<Location> {
         Protocol::Nbd => nbd(text, rest),
         Protocol::Rbd => Ok(rbd(rest)),
         other => {
-            Err(internal(format!("backing store parser is not implemented for protocol {other}")))
+            Err(invalid(format!("backing store parser is not implemented for protocol {other}")))
         }
     }
 }
 
 fn nbd(text: &str, rest: &str) -> Result<Location> {
     const EXPORT: &str = ":exportname=";
-    let missing = |what: &str| internal(format!("missing {what} in nbd backing string '{text}'"));
+    let missing = |what: &str| invalid(format!("missing {what} in nbd backing string '{text}'"));
     let (server, export) = match rest.split_once(EXPORT) {
         Some((server, export)) => (server, Some(export.to_owned())),
         None => (rest, None),

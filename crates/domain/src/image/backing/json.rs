@@ -11,7 +11,7 @@ use virtus_xml::domain::storage::{
 };
 use virtus_xml::value::{Hex, YesNo};
 
-use super::{Location, colon, internal, invalid, tcp_host, unix_host, uri};
+use super::{Location, colon, invalid, tcp_host, unix_host, uri};
 
 /// Reads what stands behind `json:`.
 pub(super) fn parse(text: &str) -> Result<Location> {
@@ -108,7 +108,7 @@ impl<'a> Node<'a> {
             "nfs" => self.nfs()?,
             "nvme" => self.nvme()?,
             other => {
-                return Err(internal(format!(
+                return Err(invalid(format!(
                     "missing parser implementation for JSON backing volume driver '{other}'"
                 )));
             }

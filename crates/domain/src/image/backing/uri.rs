@@ -5,7 +5,7 @@ use virtus_api::Result;
 use virtus_core::Uri;
 use virtus_xml::domain::storage::{Protocol, StorageHost, Transport};
 
-use super::{Location, internal, invalid, word};
+use super::{Location, invalid, word};
 
 /// Reads a URI.
 pub(super) fn parse(text: &str) -> Result<Location> {
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Location> {
     if protocol == Protocol::Gluster
         && name.split_once('/').is_none_or(|(volume, _)| volume.is_empty())
     {
-        return Err(internal(format!(
+        return Err(invalid(format!(
             "missing volume name or file name in gluster source path '{name}'"
         )));
     }
