@@ -15,6 +15,7 @@ mod cpu;
 mod devices;
 mod firmware;
 mod machine_type;
+mod numa;
 pub(crate) mod pci;
 mod usb;
 
@@ -56,6 +57,7 @@ pub fn complete(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -
     builtin::add(domain, caps, defaults)?;
     audio::add(domain, defaults);
     cpu::settle(domain, caps)?;
+    numa::settle(domain, caps, defaults)?;
     devices::settle(domain, caps, defaults)?;
     domain.add_needed_controllers();
     devices::settle_controllers(domain, caps, defaults)?;

@@ -11,7 +11,7 @@ use virtus_xml::domain::disk::{CacheMode, Disk, DiskDriver, VirtioModel};
 use virtus_xml::domain::graphics::{Graphics, GraphicsType, Listen, ListenType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::input::{InputBus, InputType};
-use virtus_xml::domain::interface::{InterfaceModel, InterfaceType};
+use virtus_xml::domain::interface::{InterfaceBackend, InterfaceModel, InterfaceType};
 use virtus_xml::domain::memory::AccessShare;
 use virtus_xml::domain::memory_device::MemoryModel;
 use virtus_xml::domain::misc::{Cid, RngModel, ShmemModelType, ShmemMsi, ShmemSize};
@@ -49,6 +49,11 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
     let devices = &mut domain.body.devices;
     devices.disks.iter_mut().for_each(settle_disk);
     for net in &mut devices.interfaces {
+        let slirp = caps.has(Flag::NetdevUser) || !caps.has(Flag::NetdevStream);
+        if net.kind == InterfaceType::User && !slirp {
+            let backend = net.backend.get_or_insert_with(InterfaceBackend::default);
+            backend.kind.get_or_insert_with(|| "passt".to_owned());
+        }
         if net.model.is_some() || net.kind == InterfaceType::Hostdev {
             continue;
         }

@@ -12,9 +12,9 @@ use virtus_qemu::plan::{
 };
 use virtus_qemu::validate::Host;
 use virtus_xml::domain::graphics::{GraphicsType, ListenType};
-use virtus_xml::domain::interface::InterfaceType;
+use virtus_xml::domain::interface::{ActualNetwork, Interface, InterfaceSource, InterfaceType};
 use virtus_xml::value::YesNo;
-use virtus_xml::{Document, Domain, Network, ParseFlags};
+use virtus_xml::{Document, Domain, Network, NetworkPort, ParseFlags};
 
 use super::disks;
 use crate::{Case, Corpus};
@@ -173,11 +173,25 @@ pub(super) fn prepare(corpus: &Corpus, domain: &mut Domain, params: &Value) {
             listen.socket = Some(format!("{dir}/{}.sock", graphics.kind));
         }
     }
+    for net in &mut domain.body.devices.interfaces {
+        net.actual = plugged(corpus, net);
+    }
     if let Some(vsock) = &mut domain.body.devices.vsock
         && let Some(cid) = vsock.cid.as_mut().filter(|cid| cid.auto == Some(YesNo::Yes))
     {
         cid.address = Some(42);
     }
+}
+
+/// Where a card on the network `NET;PORT` is plugged if the network gives it a device of the host.
+fn plugged(corpus: &Corpus, net: &Interface) -> Option<ActualNetwork> {
+    let name = net.source.as_ref()?.network.as_deref()?;
+    let (_, file) = name.split_once(';').filter(|(_, file)| !file.is_empty())?;
+    let text = corpus.read(&format!("virnetworkportxml2xmldata/{file}.xml")).ok()?;
+    let plug = NetworkPort::parse(&text, ParseFlags::empty()).ok()?.value.plug?;
+    let source = InterfaceSource { pci_address: Some(plug.address?), ..Default::default() };
+    let kind = InterfaceType::Hostdev;
+    Some(ActualNetwork { kind, source: Some(source), ..Default::default() })
 }
 
 /// The host's address on the network behind `NET;PORT`.
