@@ -173,6 +173,17 @@ fn gic(domain: &Domain) -> Result<()> {
 }
 
 fn sysinfo(domain: &Domain) -> Result<()> {
+    for entry in domain.sysinfos.iter().flat_map(|sysinfo| &sysinfo.entries) {
+        must(entry.name.is_some(), || xml_error("Firmware entry is missing 'name' attribute"))?;
+    }
+    for bios in domain.sysinfos.iter().filter_map(|sysinfo| sysinfo.bios.as_ref()) {
+        let date = bios.get("date").unwrap_or_default();
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let parts: Vec<&str> = date.split('/').collect();
+        must(date.is_empty() || (parts.len() == 3 && parts.into_iter().all(digits)), || {
+            detail(format!("Invalid BIOS 'date' format: '{date}' is not MM/DD/YYYY"))
+        })?;
+    }
     let Some(uuid) = domain.uuid else { return Ok(()) };
     for sysinfo in domain.sysinfos.iter().filter(|sysinfo| sysinfo.kind == SysinfoType::Smbios) {
         let shown = sysinfo.system.as_ref().and_then(|system| system.get("uuid"));

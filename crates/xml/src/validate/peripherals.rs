@@ -42,7 +42,9 @@ fn input(input: &Input) -> Result<()> {
         (InputType::Passthrough, Some(bus)) if bus != InputBus::Virtio => {
             Err(unsupported("only bus 'virtio' is supported for 'passthrough' input devices"))
         }
-        (InputType::Evdev, Some(_)) => Err(unsupported("input evdev doesn't support bus element")),
+        (InputType::Evdev, Some(bus)) if bus != InputBus::None => {
+            Err(unsupported("input evdev doesn't support bus element"))
+        }
         (InputType::Tablet, Some(InputBus::Ps2 | InputBus::Xen)) => Err(unsupported(format!(
             "{} bus does not support {kind} input device",
             bus.unwrap_or_default()

@@ -4,10 +4,10 @@
 use virtus_api::Result;
 use virtus_xml::domain::DomainType;
 use virtus_xml::domain::features::{IoapicDriver, State};
-use virtus_xml::domain::hyperv::{Hyperv, HypervMode};
+use virtus_xml::domain::hyperv::HypervMode;
 use virtus_xml::value::{OnOff, YesNo};
 
-use super::{Rules, need, unsupported};
+use super::{Rules, need};
 use crate::caps::Flag;
 use crate::machine::{
     has_ps2, is_arm_virt, is_i440fx, is_ppc64, is_pseries, is_q35, is_riscv_virt, is_x86, machine,
@@ -17,11 +17,7 @@ pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
     by_machine(rules)?;
     by_capability(rules)?;
     tseg(rules)?;
-    iommu(rules)?;
-    match &rules.domain.features.hyperv {
-        Some(hyperv) => enlightenments(hyperv),
-        None => Ok(()),
-    }
+    iommu(rules)
 }
 
 /// Features that only one kind of machine has.
@@ -120,31 +116,4 @@ fn iommu(rules: Rules<'_>) -> Result<()> {
     need(driver.eim != Some(OnOff::On) || remaps, || {
         "<iommu> with eim='on' needs intremap='on'".to_owned()
     })
-}
-
-/// Enlightenments build upon each other.
-fn enlightenments(hyperv: &Hyperv) -> Result<()> {
-    if hyperv.mode == Some(HypervMode::None) {
-        return Ok(());
-    }
-    let on =
-        |state: &Option<State>| state.as_ref().is_some_and(|s| s.state.is_none_or(OnOff::is_on));
-    let is_on = |state: Option<OnOff>| state.is_none_or(OnOff::is_on);
-    let vpindex = on(&hyperv.vpindex);
-    let stimer = hyperv.stimer.as_ref().is_some_and(|stimer| is_on(stimer.state));
-    let tlbflush = hyperv.tlbflush.as_ref().is_some_and(|tlbflush| is_on(tlbflush.state));
-    let direct = |state: Option<State>| state.is_some_and(|s| s.state.is_none_or(OnOff::is_on));
-    let direct = hyperv.tlbflush.as_ref().is_some_and(|tlbflush| direct(tlbflush.direct.clone()));
-    for (name, wanted, base, there) in [
-        ("stimer", stimer, "<synic>", on(&hyperv.synic)),
-        ("tlbflush", tlbflush, "<vpindex>", vpindex),
-        ("tlbflush><direct", tlbflush && direct, "<vapic>", on(&hyperv.vapic)),
-        ("ipi", on(&hyperv.ipi), "<vpindex>", vpindex),
-        ("evmcs", on(&hyperv.evmcs), "<vapic>", on(&hyperv.vapic)),
-    ] {
-        if wanted && !there {
-            return Err(unsupported(format!("<hyperv><{name}> needs {base}")));
-        }
-    }
-    Ok(())
 }
