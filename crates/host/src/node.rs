@@ -27,6 +27,7 @@ pub struct Node {
     proc: PathBuf,
     devices: PathBuf,
     huge_pages: PathBuf,
+    resctrl: PathBuf,
     threads_per_subcore: u32,
 }
 
@@ -36,6 +37,7 @@ impl Default for Node {
             proc: "/proc".into(),
             devices: "/sys/devices/system".into(),
             huge_pages: "/sys/kernel/mm/hugepages".into(),
+            resctrl: "/sys/fs/resctrl".into(),
             threads_per_subcore: subcore::threads(),
         }
     }
@@ -55,8 +57,19 @@ impl Node {
             proc: root.join("proc"),
             devices: root.join("sys/devices/system"),
             huge_pages: root.join("sys/kernel/mm/hugepages"),
+            resctrl: root.join("sys/fs/resctrl"),
             threads_per_subcore: 0,
         }
+    }
+
+    /// The folder of the kernel's devices.
+    pub(crate) fn devices(&self) -> &Path {
+        &self.devices
+    }
+
+    /// A file that tells how caches and memory can be divided.
+    pub(crate) fn resctrl_path(&self, name: &str) -> PathBuf {
+        self.resctrl.join("info").join(name)
     }
 
     /// The same host with so many threads in each subcore of POWER; 0 where there are none.
@@ -111,7 +124,7 @@ impl Node {
 }
 
 /// A small file's content, parsed.
-fn read<T: FromStr>(path: &Path) -> Option<T> {
+pub(crate) fn read<T: FromStr>(path: &Path) -> Option<T> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
@@ -129,7 +142,7 @@ pub(crate) fn parse_list(text: &str) -> Vec<u32> {
 }
 
 /// The numbers of entries called `PREFIXnumber`, in order.
-fn numbered(folder: &Path, prefix: &str) -> Vec<u32> {
+pub(crate) fn numbered(folder: &Path, prefix: &str) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut numbers: Vec<u32> = entries
         .flatten()

@@ -82,6 +82,7 @@ pub const TABLE: &[Row] = &[
     asked("genericxml2xml", "xml-parse-error", documents::generic_refused),
     asked("hostcpu", "cpuinfo2signature", node::signature),
     asked("hostcpu", "cpuinfo2text", node::information),
+    asked("hostcaps", "sysfs2xml", node::capabilities),
     besides("hostcaps", "identity", expects_xml, documents::capabilities_identity),
     asked("schemas", "accepts", schemas::accepts),
     asked("schemas", "refuses", schemas::refuses),

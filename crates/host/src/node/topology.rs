@@ -133,7 +133,7 @@ impl Node {
 ///
 /// Where only the first threads of POWER's subcores run, the others are for guests and count as running.
 fn shape(cpus: Vec<Cpu>, threads_per_subcore: u32) -> Topology {
-    let first = |cpu: &Cpu| cpu.id % threads_per_subcore == 0;
+    let first = |cpu: &Cpu| cpu.id.is_multiple_of(threads_per_subcore);
     let subcores = threads_per_subcore > 0 && cpus.iter().all(|cpu| !cpu.online || first(cpu));
     let behind_each = if subcores { threads_per_subcore } else { 1 };
     let mut sockets: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();

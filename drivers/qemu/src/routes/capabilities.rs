@@ -6,14 +6,12 @@ use std::sync::Arc;
 use virtus_api::{ConnectGetCapabilities, Result};
 use virtus_core::Call;
 use virtus_domain::cpu::Profile;
-use virtus_host::node::{self, Node};
+use virtus_host::node;
 use virtus_xml::capabilities::{
-    BaseLabel, Capabilities, Cell, CellPages, Cells, Cpus, Host, HostCpu, HostThread, HostTopology,
-    Microcode, PageSize, Secmodel,
+    BaseLabel, Capabilities, Host, HostCpu, IommuSupport, Microcode, PageSize, PowerManagement,
+    Secmodel,
 };
-use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::cpu::{MaxPhysAddr, PhysAddrMode, Topology};
-use virtus_xml::units::Kib;
 
 use crate::driver::{Qemu, QemuDriver};
 use crate::guest_caps::guest;
@@ -48,7 +46,11 @@ fn host(qemu: &Qemu) -> Host {
     Host {
         uuid: node::uuid(),
         cpu: cpu(qemu),
-        topology: Some(topology(node)),
+        power_management: Some(PowerManagement::default()),
+        iommu: Some(IommuSupport { support: has_iommu().into() }),
+        topology: Some(node.host_topology(|id| node.cell_memory(id))),
+        cache: node.host_caches(),
+        memory_bandwidth: node.host_bandwidth(),
         secmodels: vec![secmodel("none", Vec::new()), secmodel("dac", labels)],
         ..Host::default()
     }
@@ -83,34 +85,8 @@ fn page_size(size: u64) -> PageSize {
     PageSize { unit: Some("KiB".to_owned()), size }
 }
 
-fn topology(node: &Node) -> HostTopology {
-    let threads = node.topology().cpus;
-    let cells = node.numa_nodes().into_keys().map(|id| Cell {
-        id,
-        memory: node.numa_memory(id).map(|memory| Kib(memory.total)),
-        pages: node
-            .page_sizes()
-            .into_iter()
-            .filter_map(|size| {
-                let count = node.pages(Some(id), size)?.total;
-                Some(CellPages { unit: Some("KiB".to_owned()), size, count })
-            })
-            .collect(),
-        cpus: Some(Cpus {
-            cpus: threads
-                .iter()
-                .filter(|cpu| cpu.node == id && cpu.online)
-                .map(|cpu| HostThread {
-                    id: cpu.id,
-                    socket_id: Some(cpu.socket),
-                    die_id: Some(cpu.die),
-                    cluster_id: Some(cpu.cluster),
-                    core_id: Some(cpu.core),
-                    siblings: Some(CpuSet::of(cpu.siblings.iter().copied())),
-                })
-                .collect(),
-        }),
-        ..Cell::default()
-    });
-    HostTopology { cells: Cells { cells: cells.collect() }, ..HostTopology::default() }
+/// Whether the hardware can keep devices to memory of their own.
+fn has_iommu() -> bool {
+    let groups = std::fs::read_dir("/sys/kernel/iommu_groups");
+    groups.is_ok_and(|mut entries| entries.next().is_some())
 }

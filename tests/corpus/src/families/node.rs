@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use virtus_core::conf::Conf;
+use virtus_host::capabilities::CellMemory;
 use virtus_host::node::Node;
+use virtus_xml::capabilities::{
+    Capabilities, Host, HostCpu, IommuSupport, MigrationFeatures, PowerManagement,
+};
 
 use crate::{Case, Corpus, Verdict, compare};
 
@@ -52,10 +56,9 @@ impl Root {
             }
         }
         for (name, target) in tree["links"].as_object().into_iter().flatten() {
-            if let (Some(path), Some(target)) = (place(name), target.as_str()) {
-                let path = self.made(&path)?;
-                symlink(target, &path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-            }
+            let (Some(path), Some(target)) = (place(name), target.as_str()) else { continue };
+            let path = self.made(&path)?;
+            symlink(target, &path).map_err(|cause| format!("{}: {cause}", path.display()))?;
         }
         for name in tree["dirs"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if let Some(path) = place(name) {
@@ -73,16 +76,65 @@ impl Drop for Root {
     }
 }
 
-/// The case's tree below `place`.
-pub(super) fn laid_out(
+/// The case's tree, each of its paths where `place` puts it.
+fn laid_out(
     corpus: &Corpus,
     case: &Case,
     place: impl Fn(&str) -> Option<String>,
 ) -> Result<Root, String> {
-    let tree = serde_json::from_str(&case.read_input(corpus, "sysfs")?);
     let root = Root::new()?;
-    root.tree(place, &tree.map_err(|cause| cause.to_string())?)?;
+    let path = case.input("sysfs")?;
+    let mut tree = parsed(corpus, path)?;
+    borrow(corpus, path.trim_end_matches(TREE), &mut tree)?;
+    root.tree(place, &tree)?;
     Ok(root)
+}
+
+/// How the names of trees end.
+const TREE: &str = ".tree.json";
+
+fn parsed(corpus: &Corpus, path: &str) -> Result<Value, String> {
+    serde_json::from_str(&corpus.read(path)?).map_err(|cause| cause.to_string())
+}
+
+/// Replaces links from the tree called `name` into other trees by what they lead to.
+fn borrow(corpus: &Corpus, name: &str, tree: &mut Value) -> Result<(), String> {
+    let links = tree["links"].as_object().cloned().unwrap_or_default();
+    for (link, target) in links {
+        let target = resolved(&format!("{name}/{link}"), target.as_str().unwrap_or_default());
+        if target.starts_with(&format!("{name}/")) {
+            continue;
+        }
+        let [folder, other, inside] = target.splitn(3, '/').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        let lender = parsed(corpus, &format!("{folder}/{other}{TREE}"))?;
+        for kind in ["files", "links"] {
+            for (path, content) in lender[kind].as_object().into_iter().flatten() {
+                if let Some(rest) = path.strip_prefix(&format!("{inside}/")) {
+                    tree[kind][format!("{link}/{rest}")] = content.clone();
+                }
+            }
+        }
+        if let Some(links) = tree["links"].as_object_mut() {
+            links.remove(&link);
+        }
+    }
+    Ok(())
+}
+
+/// Where a link leads to.
+fn resolved(link: &str, target: &str) -> String {
+    let mut path: Vec<&str> = link.split('/').collect();
+    path.pop();
+    for part in target.split('/') {
+        match part {
+            ".." => drop(path.pop()),
+            "." => {}
+            part => path.push(part),
+        }
+    }
+    path.join("/")
 }
 
 fn host(corpus: &Corpus, case: &Case) -> Result<(Root, Node), String> {
@@ -117,6 +169,39 @@ pub(super) fn signature(corpus: &Corpus, case: &Case) -> Verdict {
         None => None,
     };
     if signature == expected { Ok(()) } else { Err(format!("{signature:?}, not {expected:?}")) }
+}
+
+/// The host's part of the capabilities document; the suite makes up how much memory its nodes have.
+pub(super) fn capabilities(corpus: &Corpus, case: &Case) -> Verdict {
+    let place = |name: &str| match name.split_once('/')? {
+        ("system", rest) => Some(format!("sys/devices/system/{rest}")),
+        ("resctrl", rest) => Some(format!("sys/fs/resctrl/{rest}")),
+        _ => None,
+    };
+    let root = laid_out(corpus, case, place)?;
+    let node = Node::below(root.path());
+    let memory = |id: u32| {
+        let id = u64::from(id);
+        let sizes = [4, 2048, 1_048_576].into_iter().zip(0..);
+        CellMemory {
+            total: Some((id + 1) << 20),
+            pages: sizes.map(|(size, index)| (size, (id + 1 + index) * 2048)).collect(),
+        }
+    };
+    let flag = |name: &str| case.params[name] == true;
+    let host = Host {
+        cpu: HostCpu { arch: case.param("arch").map(str::to_owned), ..HostCpu::default() },
+        power_management: Some(PowerManagement::default()),
+        iommu: Some(IommuSupport::default()),
+        migration_features: flag("offline_migrate")
+            .then(|| MigrationFeatures { live: flag("live_migrate"), uri_transports: None }),
+        topology: Some(node.host_topology(memory)),
+        cache: node.host_caches(),
+        memory_bandwidth: node.host_bandwidth(),
+        ..Host::default()
+    };
+    let document = Capabilities { host, guests: Vec::new() };
+    compare::text(&case.read_expected(corpus, "xml")?, &document.format())
 }
 
 pub(super) fn configuration(corpus: &Corpus, case: &Case) -> Verdict {

@@ -54,7 +54,7 @@ pub(super) fn domain(corpus: &Corpus, case: &Case) -> Verdict {
 pub(super) fn guests(corpus: &Corpus, case: &Case) -> Verdict {
     let param = |name: &str| case.param(name).ok_or_else(|| format!("the case has no '{name}'"));
     let known = corpus.qemu(param("qemu_caps")?)?;
-    let caps = Capabilities { flags: known.flags.clone(), ..Capabilities::default() };
+    let caps = Capabilities { flags: known.flags, ..Capabilities::default() };
     let arch = param("arch")?;
     let host = capabilities::Host {
         cpu: HostCpu { arch: Some(arch.to_owned()), ..HostCpu::default() },
