@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use range::{RangeError, range_size};
 
+use crate::schema::Data;
 use crate::value::{Allowed, Value, c_number};
 use crate::writer::Escaped;
 
@@ -133,6 +134,7 @@ fn parse_v4(text: &str) -> Option<Ipv4Addr> {
 
 impl Value for IpAddress {
     const ALLOWED: Allowed = Allowed::A("an IP address such as 192.168.122.1 or 2001:db8::1");
+    const DATA: Data = Data::Pattern(r"[0-9]+(\.[0-9]+){3}|[0-9a-fA-F.]*:[0-9a-fA-F:.]+");
     fn parse(text: &str) -> Option<Self> {
         let v6 = || text.parse().ok().map(IpAddr::V6);
         parse_v4(text).map(IpAddr::V4).or_else(v6).map(Self)

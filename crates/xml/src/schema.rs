@@ -8,9 +8,11 @@
 //! Invariants: what our reader refuses by name or value, the schema refuses; pieces stand in any order (as in nearly
 //! all of libvirt's grammar); an element's shape depends on its own attributes only through [`Piece::Case`].
 
+mod cases;
 mod check;
 mod documents;
 pub mod kinds;
+mod relaxng;
 
 pub use check::{check, check_child};
 pub use documents::{DOCUMENTS, Document};

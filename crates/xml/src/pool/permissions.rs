@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<permissions>`: who may open the folder of a pool or the file of a volume.
 
+use crate::schema::Data;
 use crate::value::{Allowed, Value};
 use crate::writer::Escaped;
 
@@ -20,6 +21,7 @@ pub struct Mode(pub u32);
 
 impl Value for Mode {
     const ALLOWED: Allowed = Allowed::A("an octal mode of at most 0777");
+    const DATA: Data = Data::Pattern("0*[0-7]{1,3}");
     fn parse(text: &str) -> Option<Self> {
         let mode = u32::from_str_radix(text.trim_ascii(), 8).ok()?;
         (mode <= 0o777).then_some(Self(mode))
@@ -39,6 +41,7 @@ impl Account {
 
 impl Value for Account {
     const ALLOWED: Allowed = Allowed::A("the number of a user or a group, or -1");
+    const DATA: Data = Data::Pattern("-1|[0-9]{1,10}");
     fn parse(text: &str) -> Option<Self> {
         match text.trim_ascii() {
             "-1" => Some(Self::NOBODY),
