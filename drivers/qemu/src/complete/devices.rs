@@ -17,7 +17,7 @@ use virtus_xml::domain::memory_device::MemoryModel;
 use virtus_xml::domain::misc::{Cid, RngModel, ShmemModelType, ShmemMsi, ShmemSize};
 use virtus_xml::domain::sound::SoundModel;
 use virtus_xml::domain::storage::{
-    BackingStore, Encryption, EncryptionEngine, ImageFormat, StorageType,
+    BackingStore, Encryption, EncryptionEngine, Format, ImageFormat, StorageType,
 };
 use virtus_xml::domain::tpm::{TpmBackendType, TpmModel, TpmVersion};
 use virtus_xml::domain::video::VideoType;
@@ -197,6 +197,9 @@ fn settle_disk(disk: &mut Disk) {
     driver.name.get_or_insert_with(|| "qemu".to_owned());
     if !volume && matches!(driver.format, None | Some(ImageFormat::None)) {
         driver.format = Some(ImageFormat::Raw);
+    }
+    if let Some(mirror) = &mut disk.mirror {
+        mirror.format.get_or_insert_with(|| Format { kind: ImageFormat::Raw, ..Format::default() });
     }
     let engine = |encryption: &mut Option<Encryption>| {
         if let Some(encryption) = encryption {

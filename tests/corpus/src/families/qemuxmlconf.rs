@@ -26,6 +26,10 @@ fn completed(
     }
     Ok(Domain::parse(text, flags).and_then(|parsed| {
         let mut domain = parsed.value;
+        if !flags.contains(ParseFlags::INACTIVE) {
+            let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
+            domain.id = domain.id.or(id);
+        }
         domain.name_missing([0x52, 0x54, 0], &mut chance);
         if !flags.contains(ParseFlags::INACTIVE) {
             let id = case.params["domain_id_if_unset"].as_i64().and_then(|id| id.try_into().ok());
