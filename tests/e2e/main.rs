@@ -18,6 +18,7 @@ mod images;
 mod kvm;
 mod leftovers;
 mod life;
+mod native;
 mod peripherals;
 mod queries;
 mod scale;
@@ -34,6 +35,7 @@ type Case = (&'static str, fn() -> Outcome);
 
 const TOPICS: &[(&str, &[Case])] = &[
     ("life", life::CASES),
+    ("native", native::CASES),
     ("events", events::CASES),
     ("survival", survival::CASES),
     ("hang", hang::CASES),

@@ -75,6 +75,15 @@ pub fn daemon_program() -> Outcome<String> {
     Ok(program.to_str().ok_or("the target folder's path is not text")?.to_owned())
 }
 
+/// The path of the program that holds all daemons and tools.
+pub(crate) fn multi_call_program() -> Outcome<PathBuf> {
+    let program = profile_folder()?.join("virtus");
+    if program.exists() {
+        return Ok(program);
+    }
+    Err(format!("no {}: `cargo build --workspace` first", program.display()).into())
+}
+
 /// The folder of the running program's profile: target/debug or target/release.
 fn profile_folder() -> Outcome<PathBuf> {
     let own = std::env::current_exe()?;

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::backend::multi_call_program;
 use crate::run::{Done, ends_within, run};
 use crate::{Backend, DEADLINE, Lines, Outcome, Process, Space, Terminal, wait_for};
 
@@ -232,6 +233,14 @@ impl Testbed {
     pub fn virsh_words(&self, words: &[String]) -> Outcome<Done> {
         let mut command = self.virsh_command();
         command.args(words);
+        run(&mut command, DEADLINE)
+    }
+
+    /// Our multi-call program, run to its end on the testbed's folder.
+    pub fn virtus(&self, arguments: &[&str]) -> Outcome<Done> {
+        let mut command = self.space.command(multi_call_program()?);
+        command.args(arguments).env("VIRTUS_ROOT", &self.folder.0);
+        self.surroundings(&mut command);
         run(&mut command, DEADLINE)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use virtus_api::{CallId, Result};
 
+use crate::rehearsal::Rehearsal;
 use crate::routes::BoxFuture;
 use crate::{Paths, Responder, Uri};
 
@@ -24,10 +25,16 @@ pub struct DriverEntry {
     pub calls: fn() -> Vec<CallId>,
     /// Loads configuration and state, reattaches to what runs, and starts to serve.
     pub start: fn(Environment) -> Starting,
+    /// States what defining and starting a domain document would do; changes nothing. `None` answers for a
+    /// document of another hypervisor.
+    pub rehearse: fn(Environment, String) -> Rehearsing,
 }
 
 /// A driver on its way.
 pub type Starting = BoxFuture<Result<Arc<dyn Driver>>>;
+
+/// A rehearsal on its way.
+pub type Rehearsing = BoxFuture<Result<Option<Rehearsal>>>;
 
 /// A started driver.
 pub trait Driver: Send + Sync {

@@ -17,6 +17,7 @@ mod identity;
 pub mod json;
 pub mod log;
 mod paths;
+pub mod rehearsal;
 mod routes;
 mod session;
 pub mod store;
@@ -25,7 +26,7 @@ mod uri;
 
 pub use call::{Call, ReplyFds};
 pub use connection::{Connection, Responder, Service};
-pub use driver::{Driver, DriverEntry, Environment, Starting};
+pub use driver::{Driver, DriverEntry, Environment, Rehearsing, Starting};
 pub use identity::Identity;
 pub use paths::{Paths, ROOT_VARIABLE};
 pub use routes::{BoxFuture, Routes};

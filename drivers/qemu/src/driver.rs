@@ -25,11 +25,15 @@ use crate::cpu::Cpus;
 use crate::given::GivenFiles;
 use crate::paths::Places;
 use crate::ports::Ports;
-use crate::routes;
+use crate::{rehearsal, routes};
 
 /// The driver as the table of daemons lists it.
-pub const DRIVER: DriverEntry =
-    DriverEntry { name: "QEMU", calls: || routes::routes().calls(), start };
+pub const DRIVER: DriverEntry = DriverEntry {
+    name: "QEMU",
+    calls: || routes::routes().calls(),
+    start,
+    rehearse: rehearsal::rehearse,
+};
 
 /// What all guests of this driver share.
 pub(crate) struct Qemu {
@@ -46,6 +50,29 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
+    /// A driver to which no guest is known yet.
+    pub(crate) async fn new(
+        paths: Paths,
+        places: Places,
+        config: Config,
+        caps: Cache,
+    ) -> Result<Self> {
+        let node = Node::new();
+        let cpus = known_cpus(node.clone()).await?;
+        Ok(Self {
+            paths,
+            places,
+            config: RwLock::new(Arc::new(config)),
+            caps,
+            ports: Ports::default(),
+            given: GivenFiles::default(),
+            hub: Arc::new(Hub::new()),
+            cgroups: Cgroups::detect(),
+            node,
+            cpus,
+        })
+    }
+
     /// The configuration as it is now.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -164,21 +191,8 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let (config, places) = prepare(paths.clone()).await?;
         let identity =
             Some(config.identity.clone()).filter(|identity| *identity != Identity::current());
-        let node = Node::new();
-        let cpus = known_cpus(node.clone()).await?;
-        let hub = Arc::new(Hub::new());
-        let qemu = Arc::new(Qemu {
-            caps: Cache::new(places.cache.join("capabilities"), identity),
-            paths: paths.clone(),
-            places,
-            config: RwLock::new(Arc::new(config)),
-            ports: Ports::default(),
-            given: GivenFiles::default(),
-            hub: hub.clone(),
-            cgroups: Cgroups::detect(),
-            node,
-            cpus,
-        });
+        let cache = Cache::new(places.cache.join("capabilities"), identity);
+        let qemu = Arc::new(Qemu::new(paths.clone(), places, config, cache).await?);
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
         for (_, binary) in Qemu::binaries() {
             let qemu = qemu.clone();
@@ -188,7 +202,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
                 }
             });
         }
-        let machines = Machines::open(qemu.clone(), hub, &paths).await?;
+        let machines = Machines::open(qemu.clone(), qemu.hub.clone(), &paths).await?;
         let driver = Arc::new(QemuDriver { qemu, machines });
         let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
             driver.machines.session_closed(session);

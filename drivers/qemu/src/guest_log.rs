@@ -127,9 +127,9 @@ fn without_stamp(line: &str) -> &str {
 }
 
 /// The word as a shell reads it.
-fn shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+pub(crate) fn shell(word: &str) -> String {
+    let special = |c: char| "\r\t\n !\"#$&'()*;<>?[\\]^`{|}~".contains(c);
+    if !word.is_empty() && !word.contains(special) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))

@@ -40,10 +40,10 @@ use crate::stop;
 
 pub(crate) mod cgroup;
 mod complaint;
-mod descriptors;
+pub(crate) mod descriptors;
 pub(crate) mod display;
 pub(crate) mod files;
-mod network;
+pub(crate) mod network;
 pub(crate) mod questions;
 pub(crate) mod tpm;
 
@@ -164,7 +164,7 @@ pub(crate) async fn look_at_files<T: Send + 'static>(
 }
 
 /// The variables of the new process; QEMU's libraries keep their files in the folder of the run.
-fn environment(folder: &Path) -> Vec<(String, String)> {
+pub(crate) fn environment(folder: &Path, line: &CommandLine) -> Vec<(String, String)> {
     let below = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let set = [
         ("LC_ALL", "C".to_owned()),
@@ -174,7 +174,12 @@ fn environment(folder: &Path) -> Vec<(String, String)> {
         ("XDG_CACHE_HOME", below(".cache")),
         ("XDG_CONFIG_HOME", below(".config")),
     ];
-    set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let mut env: Vec<_> = set.map(|(name, value)| (name.to_owned(), value)).into();
+    for (name, value) in &line.env {
+        env.retain(|(known, _)| known != name);
+        env.extend(value.as_ref().map(|value| (name.clone(), value.clone())));
+    }
+    env
 }
 
 /// What the new process gets.
@@ -192,11 +197,7 @@ async fn spawn(
     undo: &mut Undo,
 ) -> Result<(GuestLog, Process)> {
     let Launch { line, fds, groups } = launch;
-    let mut env = environment(&places.domain(plan.start.id, &plan.def.name));
-    for (name, value) in line.env {
-        env.retain(|(known, _)| *known != name);
-        env.extend(value.map(|value| (name, value)));
-    }
+    let env = environment(&places.domain(plan.start.id, &plan.def.name), &line);
     let pid_file = places.pid_file(&plan.def.name);
     let mut log = GuestLog::open(log_path)?;
     let mut words = vec![plan.binary.to_string_lossy().into_owned()];

@@ -38,6 +38,7 @@ mod ports;
 pub mod qmp;
 mod readings;
 mod reattach;
+mod rehearsal;
 mod routes;
 mod stop;
 pub mod validate;

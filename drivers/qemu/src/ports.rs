@@ -15,17 +15,26 @@ use virtus_api::{Error, ErrorCode, Result};
 
 /// The ports that our guests have.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ports(Arc<Mutex<BTreeSet<u16>>>);
+pub(crate) struct Ports {
+    taken: Arc<Mutex<BTreeSet<u16>>>,
+    /// Whether the host is not asked: for command lines that nobody runs.
+    on_paper: bool,
+}
 
 impl Ports {
+    /// Ports for a command line that is only shown: every one is free.
+    pub(crate) fn on_paper() -> Self {
+        Self { on_paper: true, ..Self::default() }
+    }
+
     /// Takes the first free port of `range`.
     ///
     /// # Errors
     /// Where every port is in use.
     pub(crate) fn take_free(&self, range: RangeInclusive<u16>, what: &str) -> Result<u16> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for port in range.clone() {
-            if !taken.contains(&port) && is_free(port) {
+            if !taken.contains(&port) && (self.on_paper || is_free(port)) {
                 taken.insert(port);
                 return Ok(port);
             }
@@ -44,13 +53,14 @@ impl Ports {
     /// # Errors
     /// Where another guest or another program has it.
     pub(crate) fn take(&self, port: u16, address: &str, what: &str) -> Result<()> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let hint = "choose another port, or let one be found: autoport='yes'";
         if taken.contains(&port) {
             let text = format!("{what} port {port} is in use by another domain");
             return Err(Error::new(ErrorCode::OperationFailed, text).hint(hint));
         }
-        if let Some(address) = parse(address)
+        if !self.on_paper
+            && let Some(address) = parse(address)
             && let Err(cause) = try_bind(SocketAddr::new(address, port))
             && cause.kind() == io::ErrorKind::AddrInUse
         {
@@ -63,12 +73,12 @@ impl Ports {
 
     /// Notes that a guest that was found running has the port.
     pub(crate) fn note(&self, port: u16) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
     }
 
     /// Gives a port back.
     pub(crate) fn give_back(&self, port: u16) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
     }
 }
 

@@ -25,6 +25,7 @@ mod memory;
 mod memory_limits;
 mod messages;
 mod monitor;
+mod native;
 mod node;
 mod numa;
 mod pinning;
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> Routes<QemuDriver> {
         .include(console::routes())
         .include(keys::routes())
         .include(monitor::routes())
+        .include(native::routes())
         .include(screenshot::routes())
         .include(agent_timeout::routes())
         .include(guest_vcpus::routes())

@@ -9,6 +9,7 @@ mod config;
 mod logging;
 mod notify;
 mod options;
+mod plan;
 mod run;
 mod sockets;
 pub mod support;
@@ -30,7 +31,8 @@ pub fn main(daemon: &'static Daemon) -> ExitCode {
     act(daemon, &program, arguments)
 }
 
-/// All daemons in one program: the name it is called by tells which, or else the first argument.
+/// All daemons in one program: the name it is called by tells which, or else the first argument; and the tools
+/// that belong to no daemon.
 #[must_use]
 pub fn multi_call() -> ExitCode {
     let mut arguments = env::args();
@@ -40,6 +42,7 @@ pub fn multi_call() -> ExitCode {
         return act(daemon, &program, arguments);
     }
     match arguments.next() {
+        Some(name) if name == plan::NAME => plan::main(&program, arguments),
         Some(name) => match table::find(&name) {
             Some(daemon) => act(daemon, &name, arguments),
             None => text::no_such_daemon(&program, &name),

@@ -40,7 +40,10 @@ pub(crate) fn no_such_daemon(program: &str, name: &str) -> ExitCode {
     if !name.is_empty() {
         eprintln!("{program}: there is no daemon '{name}'");
     }
-    eprintln!("usage: {program} NAME [options]\nNAME is one of: {}", names.join(", "));
+    eprintln!(
+        "usage: {program} NAME [options]\nNAME is one of: {}\n       {program} plan [--json] FILE",
+        names.join(", ")
+    );
     ExitCode::FAILURE
 }
 

@@ -39,6 +39,7 @@ struct Entry {
 pub struct Cache {
     folder: PathBuf,
     identity: Option<Identity>,
+    saves: bool,
     entries: Mutex<HashMap<PathBuf, Entry>>,
 }
 
@@ -47,7 +48,13 @@ impl Cache {
     /// as `identity`, the user of the guests, if given.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, identity: Option<Identity>) -> Self {
-        Self { folder: folder.into(), identity, entries: Mutex::default() }
+        Self { folder: folder.into(), identity, saves: true, entries: Mutex::default() }
+    }
+
+    /// Reads what another has saved in `folder`, and writes nothing there.
+    #[must_use]
+    pub fn reading(folder: impl Into<PathBuf>) -> Self {
+        Self { saves: false, ..Self::new(folder, None) }
     }
 
     /// What `binary` can do: from memory, from disk, or by asking it.
@@ -92,7 +99,7 @@ impl Cache {
     /// Starts to learn; goes on even if all who wait give up, since the next one will want to know too.
     fn learn(&self, binary: PathBuf, stamp: String) -> Shared<BoxFuture<'static, Known>> {
         let file = self.file(&binary);
-        let identity = self.identity.clone();
+        let (identity, saves) = (self.identity.clone(), self.saves);
         let name = binary.display().to_string();
         let task = tokio::spawn(async move {
             if let Some(caps) = load(&file, &binary, &stamp) {
@@ -106,7 +113,9 @@ impl Cache {
                 caps.binary_ctime = facts.ctime();
             }
             caps.kernel_version = Some(kernel());
-            save(&file, &caps);
+            if saves {
+                save(&file, &caps);
+            }
             Ok(Arc::new(caps))
         });
         let answer = async move {

@@ -18,7 +18,7 @@ use virtus_xml::domain::chardev::{ChardevType, SocketMode};
 
 use super::files;
 use crate::paths::Places;
-use crate::plan::{FdKey, What, descriptors};
+use crate::plan::{Descriptor, FdKey, What, descriptors};
 
 /// Numbers below are the standard descriptors.
 const FIRST: i32 = 3;
@@ -49,8 +49,18 @@ impl Open {
     }
 }
 
+/// The numbers that the descriptors of a definition would have, as far as `opened` takes them.
+pub(crate) fn numbers(
+    def: &Domain,
+    opened: impl Fn(&Descriptor) -> bool,
+) -> BTreeMap<FdKey, Vec<i32>> {
+    let mut next = FIRST..;
+    let wanted = descriptors(def).into_iter().filter(opened);
+    wanted.map(|wanted| (wanted.key, next.by_ref().take(wanted.count as usize).collect())).collect()
+}
+
 /// Gives channels without a path one in the folder of this run.
-pub(super) fn name_sockets(places: &Places, def: &mut Domain, id: i32) {
+pub(crate) fn name_sockets(places: &Places, def: &mut Domain, id: i32) {
     let folder = places.channel(id, &def.name);
     for device in &mut def.devices.channels {
         if device.kind != ChardevType::Unix {

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::ports::Ports;
 
 /// Fills in ports and addresses; what is taken is given back if the start fails.
-pub(super) fn allot(
+pub(crate) fn allot(
     def: &mut Domain,
     config: &Config,
     ports: &Ports,

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::rehearsal::{Act, Effect};
 use virtus_host::access::{Obstacle, Trouble, Want, obstacle};
 use virtus_host::label::{self, Owner, Step, Use};
 use virtus_host::user::Identity;
@@ -25,8 +26,11 @@ use crate::config::Config;
 use crate::given::Given;
 use crate::paths::Places;
 
+/// The key with which secrets are encrypted on the command line, in the folder of the run.
+const KEY_FILE: &str = "master-key.aes";
+
 /// What is to be done.
-pub(super) struct Work {
+pub(crate) struct Work {
     folder: PathBuf,
     channel: PathBuf,
     identity: Identity,
@@ -52,7 +56,7 @@ struct Need {
 }
 
 impl Work {
-    pub(super) fn new(places: &Places, plan: &Plan, given: Given) -> Self {
+    pub(crate) fn new(places: &Places, plan: &Plan, given: Given) -> Self {
         let (id, name) = (plan.start.id, plan.def.name.as_str());
         Self {
             folder: places.domain(id, name),
@@ -71,6 +75,60 @@ impl Work {
         vec![self.folder.clone(), self.channel.clone()]
     }
 
+    /// What [`Self::perform`] would do, and why it would fail.
+    pub(crate) fn rehearse(&self) -> (Vec<Effect>, Vec<String>) {
+        let user = format!("owner {}:{}", self.identity.uid, self.identity.gid);
+        let (mut effects, mut obstacles) = (Vec::new(), Vec::new());
+        for folder in [&self.folder, &self.channel] {
+            effects.push(Effect::on(Act::Folder, folder, format!("mode 0750, {user}")));
+        }
+        effects.push(Effect::on(
+            Act::Write,
+            self.folder.join(KEY_FILE),
+            format!("key of the guest's secrets, mode 0600, {user}"),
+        ));
+        if let Some(nvram) = self.nvram.as_ref().filter(|nvram| nvram.is_to_be_made()) {
+            match nvram.template() {
+                Ok(template) => effects.push(Effect::on(
+                    Act::Write,
+                    &nvram.path,
+                    format!("the firmware's variables, from '{}', {user}", template.display()),
+                )),
+                Err(error) => obstacles.push(error.to_string()),
+            }
+        }
+        for Step { path, owner, remember } in self.labels() {
+            let now = label::owner(&path).ok();
+            if now != Some(owner) {
+                let now = now.map_or("?".to_owned(), |now| format!("{}:{}", now.uid, now.gid));
+                let back = if remember { ", until the guest ends" } else { "" };
+                let change = format!("from {now} to {}:{}{back}", owner.uid, owner.gid);
+                effects.push(Effect::on(Act::Owner, path, change));
+            }
+        }
+        for need in &self.needs {
+            let given = effects
+                .iter()
+                .any(|effect| effect.act == Act::Owner && Path::new(&effect.object) == need.path);
+            let looked = need.must_exist(&self.identity);
+            let looked =
+                if given { looked } else { looked.and_then(|()| need.must_open(&self.identity)) };
+            obstacles.extend(looked.err().map(|error| error.to_string()));
+        }
+        (effects, obstacles)
+    }
+
+    /// The files that change their owner.
+    fn labels(&self) -> Vec<Step> {
+        if !self.dynamic_ownership {
+            return Vec::new();
+        }
+        let files = self.needs.iter().map(|need| (need.path.as_path(), need.how));
+        let mut steps = label::plan(files, &self.identity);
+        steps.iter_mut().for_each(|step| step.remember = self.remember_owner);
+        steps
+    }
+
     pub(super) fn perform(self) -> Result<()> {
         for need in &self.needs {
             need.must_exist(&self.identity)?;
@@ -87,19 +145,15 @@ impl Work {
         if let Some(nvram) = &self.nvram {
             nvram.make(&self.identity)?;
         }
-        if self.dynamic_ownership {
-            let files = self.needs.iter().map(|need| (need.path.as_path(), need.how));
-            let mut steps = label::plan(files, &self.identity);
-            steps.iter_mut().for_each(|step| step.remember = self.remember_owner);
-            label::apply(&steps)?;
-            self.given.note(steps);
-        }
+        let steps = self.labels();
+        label::apply(&steps)?;
+        self.given.note(steps);
         self.needs.iter().try_for_each(|need| need.must_open(&self.identity))
     }
 
     /// The key with which secrets are encrypted on the command line.
     fn write_key(&self) -> Result<()> {
-        let path = self.folder.join("master-key.aes");
+        let path = self.folder.join(KEY_FILE);
         let explain = |cause| Error::system(format!("cannot write '{}'", path.display()), &cause);
         let mut key = [0; 32];
         File::open("/dev/urandom")
@@ -157,18 +211,26 @@ fn nvram(def: &Domain, config: &Config, reset: bool) -> Option<Nvram> {
 }
 
 impl Nvram {
-    fn make(&self, identity: &Identity) -> Result<()> {
-        if self.path.exists() && !self.reset {
-            return Ok(());
-        }
-        let Some(template) = &self.template else {
+    fn is_to_be_made(&self) -> bool {
+        self.reset || !self.path.exists()
+    }
+
+    fn template(&self) -> Result<&Path> {
+        self.template.as_deref().ok_or_else(|| {
             let text = format!(
                 "the firmware's variables '{}' do not exist and no template is known for them",
                 self.path.display()
             );
-            return Err(Error::new(ErrorCode::ConfigUnsupported, text)
-                .hint("name one: <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/>"));
-        };
+            Error::new(ErrorCode::ConfigUnsupported, text)
+                .hint("name one: <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/>")
+        })
+    }
+
+    fn make(&self, identity: &Identity) -> Result<()> {
+        if !self.is_to_be_made() {
+            return Ok(());
+        }
+        let template = self.template()?;
         let bytes = fs::read(template).map_err(|cause| {
             Error::system(format!("cannot read NVRAM template '{}'", template.display()), &cause)
         })?;

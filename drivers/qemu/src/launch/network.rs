@@ -17,19 +17,36 @@ const NAME: &str = "vnet%d";
 /// The first byte of a tap's own address. High, so that a bridge never takes it for its own.
 const TAP_MAC: u8 = 0xfe;
 
+/// A tap that a card is to have.
+pub(crate) struct Plug {
+    /// What it is to be called; by default the kernel chooses a number.
+    pub(crate) name: Option<String>,
+    /// Whether it is made and set up here, not by somebody else.
+    pub(crate) ours: bool,
+    /// The bridge that it becomes a port of.
+    pub(crate) bridge: Option<String>,
+    mac: Option<[u8; 6]>,
+    mtu: Option<u32>,
+    options: TapOptions,
+}
+
 /// Makes the taps of the guest's cards, by alias; refuses what cannot be plugged in.
 pub(super) fn plug(def: &mut Domain) -> Result<BTreeMap<String, Vec<OwnedFd>>> {
     let mut taps = BTreeMap::new();
     for card in &mut def.devices.interfaces {
-        if let Some(queues) = plug_one(card)? {
+        if let Some(plug) = wanted(card)? {
+            let tap = plug.make()?;
+            card.target.get_or_insert_default().dev = Some(tap.name);
+            // Queues are taken from the end.
+            let queues = tap.queues.into_iter().rev().collect();
             taps.insert(card.info.alias.clone().unwrap_or_default(), queues);
         }
     }
     Ok(taps)
 }
 
-/// The queues of a card's new tap; none for cards without one.
-fn plug_one(card: &mut Interface) -> Result<Option<Vec<OwnedFd>>> {
+/// The tap that a card needs; none for cards without one.
+pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
     let source = card.source.as_ref();
     let bridge = match card.kind {
         InterfaceType::Bridge => Some(source.and_then(|s| s.bridge.clone()).ok_or_else(|| {
@@ -50,37 +67,42 @@ fn plug_one(card: &mut Interface) -> Result<Option<Vec<OwnedFd>>> {
         }
         _ => return Ok(None),
     };
-    let target = card.target.get_or_insert_default();
-    let ours = target.managed != Some(YesNo::No);
+    let target = card.target.as_ref();
+    let ours = target.is_none_or(|target| target.managed != Some(YesNo::No));
     // Names of this form are ours to give, and the one of a former run may be taken.
-    let stated = target.dev.clone().filter(|dev| !ours || !dev.starts_with("vnet"));
+    let stated = target.and_then(|target| target.dev.clone());
     let model = card.model.as_ref().map_or("", |model| model.kind.as_str());
     let queues = card.driver.as_ref().and_then(|driver| driver.queues).unwrap_or(1);
-    let options = TapOptions {
-        vnet_header: model.starts_with("virtio"),
-        queues: usize::try_from(queues).unwrap_or(1).max(1),
-    };
-    let tap = Tap::create(stated.as_deref().unwrap_or(NAME), options)?;
-    target.dev = Some(tap.name.clone());
-    if ours {
-        if let Some(mac) = &card.mac {
-            let mut own = mac.address.0;
+    Ok(Some(Plug {
+        name: stated.filter(|dev| !ours || !dev.starts_with("vnet")),
+        ours,
+        bridge,
+        mac: card.mac.as_ref().map(|mac| mac.address.0),
+        mtu: card.mtu.as_ref().map(|mtu| mtu.size),
+        options: TapOptions {
+            vnet_header: model.starts_with("virtio"),
+            queues: usize::try_from(queues).unwrap_or(1).max(1),
+        },
+    }))
+}
+
+impl Plug {
+    fn make(&self) -> Result<Tap> {
+        let tap = Tap::create(self.name.as_deref().unwrap_or(NAME), self.options)?;
+        if !self.ours {
+            return Ok(tap);
+        }
+        if let Some(mut own) = self.mac {
             own[0] = TAP_MAC;
             net::set_mac(&tap.name, own)?;
         }
-        if let Some(mtu) = &card.mtu {
-            net::set_mtu(&tap.name, mtu.size)?;
+        if let Some(mtu) = self.mtu.or_else(|| net::mtu(self.bridge.as_deref()?)) {
+            net::set_mtu(&tap.name, mtu)?;
         }
-        if let Some(bridge) = &bridge {
-            if card.mtu.is_none()
-                && let Some(mtu) = net::mtu(bridge)
-            {
-                net::set_mtu(&tap.name, mtu)?;
-            }
+        if let Some(bridge) = &self.bridge {
             net::add_to_bridge(bridge, &tap.name)?;
         }
         net::set_up(&tap.name, true)?;
+        Ok(tap)
     }
-    // Queues are taken from the end.
-    Ok(Some(tap.queues.into_iter().rev().collect()))
 }

@@ -21,7 +21,7 @@ const SETUP: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(10);
 
 /// The alias of the emulated TPM, if there is one.
-fn emulated(def: &Domain) -> Option<(&str, TpmVersion)> {
+pub(crate) fn emulated(def: &Domain) -> Option<(&str, TpmVersion)> {
     def.devices.tpms.iter().find_map(|tpm| {
         let backend = tpm.backend.as_ref()?;
         let alias = tpm.info.alias.as_deref()?;
@@ -31,7 +31,7 @@ fn emulated(def: &Domain) -> Option<(&str, TpmVersion)> {
 }
 
 /// The sockets by the aliases of their TPMs.
-pub(super) fn peers(places: &Places, def: &Domain, id: i32) -> BTreeMap<String, String> {
+pub(crate) fn peers(places: &Places, def: &Domain, id: i32) -> BTreeMap<String, String> {
     let socket = places.swtpm_socket(id, &def.name).to_string_lossy().into_owned();
     emulated(def).map(|(alias, _)| (alias.to_owned(), socket)).into_iter().collect()
 }

@@ -54,9 +54,11 @@ impl End<'_> {
     /// Writes what must stand before the device.
     pub(crate) fn write(&self, line: &mut Line<'_>) -> Result<()> {
         let mut backend = Backend::new(format!("char{}", self.alias), self.kind(line)?);
-        if self.backend.log.is_some() {
-            let fd = line.cx.fd(&FdKey::Log(self.alias.to_owned()))?;
-            backend.log = Some(line.fd_set(fd, &format!("{}-log", self.alias)));
+        if let Some(log) = &self.backend.log {
+            backend.log = Some(match line.cx.opened(&FdKey::Log(self.alias.to_owned())) {
+                Some(fd) => line.fd_set(fd, &format!("{}-log", self.alias)),
+                None => log.file.clone(),
+            });
         }
         backend.write(line);
         Ok(())
@@ -73,10 +75,10 @@ impl End<'_> {
             }
             ChardevType::Dev => Kind::Path("serial", self.path()?),
             ChardevType::Pipe => Kind::Path("pipe", self.path()?),
-            ChardevType::File => {
-                let fd = line.cx.fd(&FdKey::File(self.alias.to_owned()))?;
-                Kind::File(line.fd_set(fd, &format!("{}-source", self.alias)))
-            }
+            ChardevType::File => match line.cx.opened(&FdKey::File(self.alias.to_owned())) {
+                Some(fd) => Kind::File(line.fd_set(fd, &format!("{}-source", self.alias))),
+                None => Kind::File(self.path()?),
+            },
             ChardevType::Udp => self.udp()?,
             ChardevType::Tcp => Kind::Socket(self.tcp(line)?),
             ChardevType::Unix => Kind::Socket(self.unix(line)?),
@@ -144,7 +146,10 @@ impl End<'_> {
 
     fn unix(&self, line: &Line<'_>) -> Result<Socket> {
         let end = if self.listens() {
-            SocketEnd::Fd(line.cx.fd(&FdKey::Listen(self.alias.to_owned()))?)
+            match line.cx.opened(&FdKey::Listen(self.alias.to_owned())) {
+                Some(fd) => SocketEnd::Fd(fd),
+                None => SocketEnd::Unix(self.path()?),
+            }
         } else {
             SocketEnd::Unix(self.path()?)
         };

@@ -206,6 +206,13 @@ pub enum FdKey {
 }
 
 impl Context {
+    /// The descriptor of a socket or file that the launcher opens where there is one; without, QEMU opens it
+    /// by its path.
+    #[must_use]
+    pub fn opened(&self, key: &FdKey) -> Option<i32> {
+        self.fds.get(key)?.first().copied()
+    }
+
     /// The one descriptor under `key`.
     pub fn fd(&self, key: &FdKey) -> Result<i32> {
         self.fds(key)?.first().copied().ok_or_else(|| unopened(key))

@@ -365,8 +365,11 @@ pub(crate) fn rom_firmware(line: &mut Line<'_>) {
 
 /// The monitor's back end.
 pub(crate) fn monitor(line: &mut Line<'_>) -> Result<()> {
-    let fd = line.cx.fd(&super::context::FdKey::Monitor)?;
-    Backend::socket("charmonitor", Socket::listening(fd)).write(line);
+    let socket = match line.cx.opened(&super::context::FdKey::Monitor) {
+        Some(fd) => Socket::open(fd),
+        None => Socket::call(format!("{}/monitor.sock", line.cx.domain_dir(&line.domain.name))),
+    };
+    Backend::socket("charmonitor", socket.listening()).write(line);
     line.argv.pair("-mon", "chardev=charmonitor,id=monitor,mode=control");
     Ok(())
 }

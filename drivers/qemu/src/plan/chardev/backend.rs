@@ -80,9 +80,9 @@ impl Socket {
         Self { end: SocketEnd::Fd(fd), ..Self::call("") }
     }
 
-    /// A socket on which QEMU is to answer.
-    pub(crate) fn listening(fd: i32) -> Self {
-        Self { listens: true, wait: Some(false), ..Self::open(fd) }
+    /// The same, but QEMU is to answer on it, not to call.
+    pub(crate) fn listening(self) -> Self {
+        Self { listens: true, wait: Some(false), ..self }
     }
 }
 
