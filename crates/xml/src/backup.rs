@@ -12,6 +12,7 @@ use crate::domain::Domain;
 use crate::domain::disk::Disk;
 use crate::domain::storage::{ImageFormat, StorageSource, StorageType};
 use crate::reader::{Node, ParseFlags};
+use crate::schema::kinds;
 use crate::settle::unsupported;
 use crate::tree::Tree;
 use crate::value::YesNo;
@@ -26,6 +27,7 @@ element! {
         child disks: Option<BackupDisks> = "disks",
         status private: Option<Tree> = "privateData"
     }
+    schema { case "mode" ["pull"] { one BackupServer = "server" }, without child "server" }
 }
 
 spellings! {
@@ -43,6 +45,21 @@ element! {
         attr socket: Option<String> = "socket",
         attr fdgroup: Option<String> = "fdgroup"
     }
+    schema {
+        case "transport" ["unix"] {
+            required kinds::AbsolutePath = "socket",
+            without attr "name",
+            without attr "port"
+        },
+        case "transport" ["fd"] {
+            required String = "fdgroup",
+            without attr "name",
+            without attr "port"
+        },
+        required kinds::HostOrAddress = "name",
+        without attr "socket",
+        without attr "fdgroup"
+    }
     then Self::check
 }
 
@@ -54,6 +71,7 @@ spellings! {
 element! {
     /// `<disks>`.
     pub struct BackupDisks { child disks: Vec<BackupDisk> = "disk" }
+    schema { some BackupDisk = "disk" }
 }
 
 element! {
@@ -73,6 +91,21 @@ element! {
         child target: Option<StorageSource> = "target",
         /// Where what the guest overwrites is kept, if others read.
         child scratch: Option<StorageSource> = "scratch"
+    }
+    schema {
+        required kinds::DiskName = "name",
+        case "type" ["file"] {
+            child (required kinds::AbsolutePath = "file", part StorageSource) = "target",
+            child (required kinds::AbsolutePath = "file", part StorageSource) = "scratch"
+        },
+        case "type" ["block"] {
+            child (required kinds::AbsolutePath = "dev", part StorageSource) = "target",
+            child (required kinds::AbsolutePath = "dev", part StorageSource) = "scratch"
+        },
+        case "type" [] {
+            without child "target",
+            child (required kinds::AbsolutePath = "file", part StorageSource) = "scratch"
+        }
     }
     then Self::check
 }

@@ -34,6 +34,7 @@ element! {
         child driver: Reported<Driver> = "driver",
         child capabilities: Vec<Capability> = "capability"
     }
+    schema { one_leaf String = "name" }
 }
 
 element! {

@@ -61,6 +61,7 @@ element! {
 element! {
     /// `<cow>`: whether the file system copies on write.
     pub struct Cow { attr state: Option<YesNo> = "state" }
+    schema { required YesNo = "state" }
 }
 
 element! {
@@ -202,6 +203,8 @@ impl Element for StoragePool {
         case "type" ["dir" "mpath"] { child PoolSource = "source" },
         one PoolSource = "source",
         case "type" ["fs" "netfs" "dir" "disk" "iscsi" "scsi" "mpath" "vstorage"] { one PoolTarget = "target" },
+        case "type" ["logical"] { one (leaf kinds::AbsolutePath = "path", part PoolTarget) = "target" },
+        case "type" ["zfs"] { child (leaf kinds::AbsolutePath = "path", part PoolTarget) = "target" },
         part PoolBody,
         pieces (options::PIECES)
     );

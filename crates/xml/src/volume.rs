@@ -52,7 +52,8 @@ element! {
         block backing: Option<BackingImage> = "backingStore"
     }
     schema {
-        one_leaf kinds::VolumeName = "name"
+        one_leaf kinds::VolumeName = "name",
+        one VolumeTarget = "target"
     }
 }
 

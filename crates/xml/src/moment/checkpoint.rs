@@ -25,6 +25,7 @@ element! {
 element! {
     /// `<disks>`.
     pub struct CheckpointDisks { child disks: Vec<CheckpointDisk> = "disk" }
+    schema { some CheckpointDisk = "disk" }
 }
 
 element! {
@@ -37,6 +38,7 @@ element! {
         /// How many bytes were written since: told, never read.
         attr size: Option<u64> = "size"
     }
+    schema { required kinds::DiskNameOrPath = "name" }
     then Self::check
 }
 

@@ -6,6 +6,7 @@ use virtus_api::Result;
 use crate::domain::disk::SnapshotMode;
 use crate::domain::storage::{ImageFormat, MetadataCache, StorageSource, StorageType};
 use crate::reader::Node;
+use crate::schema::kinds;
 
 element! {
     /// `<disks>` or `<revertDisks>`.
@@ -22,6 +23,14 @@ element! {
         flag delete_in_progress: bool = "snapshotDeleteInProgress",
         child driver: Option<SnapshotDriver> = "driver",
         child source: Option<StorageSource> = "source"
+    }
+    schema {
+        required kinds::DiskNameOrPath = "name",
+        case "type" ["block"] {
+            child (required kinds::AbsolutePath = "dev", part StorageSource) = "source"
+        },
+        case "type" ["network"] { one StorageSource = "source" },
+        child (attr kinds::AbsolutePath = "file", part StorageSource) = "source"
     }
     then Self::check
 }

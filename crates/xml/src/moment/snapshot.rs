@@ -7,6 +7,7 @@ use super::{MomentDomain, ParentMoment, SnapshotDisks};
 use crate::document::Document;
 use crate::domain::disk::SnapshotMode;
 use crate::reader::ParseFlags;
+use crate::schema::kinds;
 use crate::tree::Tree;
 
 element! {
@@ -37,6 +38,10 @@ element! {
     pub struct Memory {
         attr mode: Option<SnapshotMode> = "snapshot",
         attr file: Option<String> = "file"
+    }
+    schema {
+        case "snapshot" ["no" "internal"] { without attr "file" },
+        required kinds::AbsolutePath = "file"
     }
 }
 

@@ -7,6 +7,7 @@ use virtus_api::Result;
 use super::capability::Kind;
 use super::pci::IommuGroup;
 use crate::reader::Node;
+use crate::schema::kinds;
 use crate::slot::Reported;
 
 part! {
@@ -19,6 +20,7 @@ part! {
         child iommu_group: Option<IommuGroup> = "iommuGroup",
         child attributes: Vec<MdevAttribute> = "attr"
     }
+    schema { one MdevTypeId = "type", child (required u32 = "number") = "iommuGroup" }
 }
 
 element! {
@@ -52,6 +54,7 @@ element! {
         needed device_api: String = "deviceAPI",
         needed available_instances: u32 = "availableInstances"
     }
+    schema { one_leaf kinds::MdevModel = "deviceAPI" }
 }
 
 impl Kind for Mdev {

@@ -6,6 +6,7 @@ use virtus_api::Result;
 use super::capability::Kind;
 use crate::netdev::DeviceLink;
 use crate::reader::Node;
+use crate::value::Mac;
 
 part! {
     /// A network card.
@@ -16,6 +17,7 @@ part! {
         child features: Vec<NetFeature> = "feature",
         child technology: Option<NetTechnology> = "capability"
     }
+    schema { leaf Mac = "address" }
 }
 
 element! {

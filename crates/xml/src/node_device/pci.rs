@@ -8,7 +8,16 @@ use super::mdev::MdevTypes;
 use super::vpd::Vpd;
 use crate::domain::address::PciAddress;
 use crate::reader::Node;
+use crate::schema::{Piece, kinds};
 use crate::value::HexId;
+
+/// A device of the host is named whole.
+const ADDRESS: &[Piece] = pieces!(
+    required kinds::PciDomain = "domain",
+    required kinds::PciBus = "bus",
+    required kinds::PciSlot = "slot",
+    required kinds::PciFunction = "function"
+);
 
 part! {
     /// What a PCI device can do.
@@ -30,7 +39,11 @@ part! {
         child numa: Option<NumaNode> = "numa",
         child express: Option<PciExpress> = "pci-express"
     }
-    schema { pieces (sub_capabilities!(PhysicalFunction, VirtualFunctions, PciBridge, CardbusBridge, MdevTypes, Vpd)) }
+    schema {
+        pieces (sub_capabilities!(PhysicalFunction, VirtualFunctions, PciBridge, CardbusBridge, MdevTypes, Vpd)),
+        one Identity = "product",
+        one Identity = "vendor"
+    }
 }
 
 element! {
@@ -44,6 +57,7 @@ element! {
 part! {
     /// The physical function that a virtual one belongs to.
     pub struct PhysicalFunction { child address: Option<PciAddress> = "address" }
+    schema { child (pieces (ADDRESS)) = "address" }
 }
 
 part! {
@@ -52,6 +66,7 @@ part! {
         attr max_count: Option<u32> = "maxCount",
         child addresses: Vec<PciAddress> = "address"
     }
+    schema { many (pieces (ADDRESS)) = "address" }
 }
 
 part! {
@@ -70,6 +85,7 @@ element! {
         attr number: u32 = "number",
         child addresses: Vec<PciAddress> = "address"
     }
+    schema { required u32 = "number", some (pieces (ADDRESS)) = "address" }
 }
 
 element! {

@@ -45,6 +45,7 @@ part! {
         child members: Option<Members> = "members",
         child card: Option<QethCard> = "capability"
     }
+    schema { one QethCard = "capability" }
 }
 
 element! {
@@ -67,6 +68,7 @@ element! {
         leaf card_type: Option<String> = "card_type",
         leaf chpid: Option<String> = "chpid"
     }
+    schema { one_leaf String = "card_type", one_leaf String = "chpid" }
 }
 
 spellings! {

@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use super::capability::{Kind, Sub, sub_capabilities};
 use crate::reader::Node;
+use crate::schema::kinds;
 use crate::slot::Reported;
 
 part! {
@@ -16,7 +17,7 @@ part! {
         part fc_host: Sub<FcHost>,
         part vports: Sub<VportOps>
     }
-    schema { pieces (sub_capabilities!(FcHost, VportOps)) }
+    schema { pieces (sub_capabilities!(FcHost, VportOps)), one_leaf u32 = "host" }
 }
 
 part! {
@@ -26,6 +27,11 @@ part! {
         leaf wwpn: Option<String> = "wwpn",
         leaf fabric_wwn: Option<String> = "fabric_wwn"
     }
+    schema {
+        one_leaf kinds::Wwn = "wwnn",
+        one_leaf kinds::Wwn = "wwpn",
+        leaf kinds::Wwn = "fabric_wwn"
+    }
 }
 
 part! {
@@ -34,6 +40,7 @@ part! {
         frame max_vports: Reported<Count> = "max_vports",
         frame vports: Reported<Count> = "vports"
     }
+    schema { one Count = "max_vports", one Count = "vports" }
 }
 
 element! {
@@ -56,6 +63,7 @@ part! {
         needed rport: String = "rport",
         needed wwpn: String = "wwpn"
     }
+    schema { one_leaf kinds::Wwn = "wwpn" }
 }
 
 part! {

@@ -39,6 +39,7 @@ part! {
         leaf label: Option<String> = "media_label",
         part blocks: Blocks
     }
+    schema { one_leaf u8 = "media_available" }
 }
 
 part! {

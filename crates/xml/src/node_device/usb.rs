@@ -17,6 +17,7 @@ part! {
         child product: Option<UsbIdentity> = "product",
         child vendor: Option<UsbIdentity> = "vendor"
     }
+    schema { one UsbIdentity = "product", one UsbIdentity = "vendor" }
 }
 
 /// `<product id='0x1234'>`, which libvirt ends with a blank before the slash if nothing is in it.

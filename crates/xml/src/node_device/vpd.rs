@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use super::capability::Kind;
 use crate::reader::Node;
+use crate::schema::kinds;
 
 part! {
     /// Vital product data.
@@ -39,6 +40,7 @@ element! {
         required index: String = "index",
         text value: String
     }
+    schema { required kinds::VpdIndex = "index" }
 }
 
 impl Kind for Vpd {

@@ -5,6 +5,7 @@ use virtus_api::Result;
 
 use super::xml_error;
 use crate::domain::address::PciAddress;
+use crate::schema::kinds;
 use crate::value::YesNo;
 
 spellings! {
@@ -26,6 +27,13 @@ element! {
         attr wwpn: Option<String> = "wwpn",
         child parentaddr: Option<ParentAddress> = "parentaddr"
     }
+    schema {
+        attr kinds::Wwn = "parent_wwnn",
+        attr kinds::Wwn = "parent_wwpn",
+        attr kinds::Wwn = "parent_fabric_wwn",
+        attr kinds::Wwn = "wwnn",
+        attr kinds::Wwn = "wwpn"
+    }
 }
 
 element! {
@@ -34,6 +42,7 @@ element! {
         required unique_id: u32 = "unique_id",
         child address: Option<PciAddress> = "address"
     }
+    schema { one PciAddress = "address" }
 }
 
 impl Adapter {

@@ -53,6 +53,7 @@ element! {
         attr start: u64 = "start",
         attr end: u64 = "end"
     }
+    schema { required u64 = "start", required u64 = "end" }
 }
 
 element! {

@@ -116,6 +116,12 @@ patterns! {
     MachineName r"[a-zA-Z0-9_.\-]+" "letters, digits, '_', '.' and '-'";
     /// The name of a disk in the guest.
     DiskName r"(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+" "fd, hd, sd, vd, xvd or ubd, and a letter";
+    /// The same, or the path of the disk's image.
+    DiskNameOrPath r"(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+|(/|[a-zA-Z]:\\).+" "a disk of the guest, or the path of its image";
+    /// Of which version an image must be understood.
+    ImageVersion r"[0-9]+\.[0-9]+" "a version such as 1.1";
+    /// The index of a field of vital product data.
+    VpdIndex "[0-9A-Z]" "a digit or a capital letter";
     /// The name of a bridge of the host.
     BridgeName r"[a-zA-Z0-9_.\-\\:/ ]*" "letters, digits and any of _.-\\:/";
     /// The model of a card.

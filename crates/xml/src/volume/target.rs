@@ -8,7 +8,7 @@ use crate::pool::permissions::Permissions;
 use crate::pool::source::FormatName;
 use crate::pool::{PoolType, unsupported, xml_error};
 use crate::reader::{Element, Node};
-use crate::schema::Shape;
+use crate::schema::{Shape, kinds};
 use crate::slot::Reported;
 use crate::units::{Bytes, scaled};
 use crate::value::{Allowed, Value};
@@ -27,6 +27,7 @@ element! {
         child cluster_size: Option<ClusterSize> = "clusterSize",
         child features: Option<ImageFeatures> = "features"
     }
+    schema { leaf kinds::ImageVersion = "compat" }
 }
 
 element! {
@@ -37,6 +38,7 @@ element! {
         child permissions: Permissions = "permissions",
         child timestamps: Reported<Timestamps> = "timestamps"
     }
+    schema { one_leaf String = "path" }
 }
 
 element! {
