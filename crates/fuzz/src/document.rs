@@ -12,7 +12,7 @@ use super::Target;
 pub(crate) const TARGET: Target = Target { name: "document", run, seed };
 
 /// One document of each kind, as small as it can be while it has something of everything.
-const SEEDS: [&str; 14] = [
+const SEEDS: &[&str] = &[
     "<domain type='kvm'><name>g</name><memory unit='MiB'>64</memory><vcpu cpuset='0-3,^2'>2</vcpu>\
      <cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>\
      <os><type arch='x86_64' machine='q35'>hvm</type></os><cpu mode='host-model'/><clock offset='utc'/>\
@@ -55,6 +55,29 @@ const SEEDS: [&str; 14] = [
      <encryption format='luks'><secret type='passphrase' usage='u'/></encryption><features><extended_l2/></features>\
      </target><backingStore><path>/b</path></backingStore></volume>",
     "<secret ephemeral='yes'><description>d</description><usage type='ceph'><name>n</name></usage></secret>",
+    "<network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0' ipv6='yes'><name>n</name>\
+     <forward dev='e'><nat ipv6='yes'><address start='1.2.3.4' end='1.2.3.5'/><port start='1' end='2'/></nat></forward>\
+     <bridge name='b' delay='1'/><mtu size='9'/><mac address='52:54:00:00:00:01'/><domain name='d'/>\
+     <dns><forwarder addr='::1'/><txt name='t' value='v'/><srv service='s' protocol='tcp' target='t' port='1'/>\
+     <host ip='10.0.0.2'><hostname>h</hostname></host></dns><bandwidth><inbound average='1'/></bandwidth>\
+     <ip address='10.0.0.1' prefix='24'><tftp root='/t'/><dhcp><range start='10.0.0.2' end='10.0.0.9'><lease expiry='3'/>\
+     </range><host mac='52:54:00:00:00:02' ip='10.0.0.3'/><bootp file='f'/></dhcp></ip>\
+     <route address='10.1.0.0' prefix='16' gateway='10.0.0.7'/><portgroup name='p' default='yes'><vlan><tag id='1'/></vlan>\
+     <virtualport type='openvswitch'><parameters profileid='q'/></virtualport></portgroup>\
+     <dnsmasq:options><dnsmasq:option value='o'/></dnsmasq:options></network>",
+    "<networkport><uuid>3e3fce45-4f53-4fa7-bb32-11f34168b82b</uuid><owner><name>g</name>\
+     <uuid>0a9d2a3b-5d0c-4f3a-9c55-0d1d3e6c7f10</uuid></owner><mac address='52:54:00:00:00:01'/>\
+     <plug type='hostdev-pci' managed='yes'><driver name='vfio'/><address bus='1' slot='2'/></plug></networkport>",
+    "<filter name='f' chain='ipv4'><filterref filter='g'><parameter name='A' value='1'/></filterref>\
+     <rule action='drop' direction='in' statematch='0'><tcp match='no' srcipaddr='$IP[@1]' srcipmask='255.0.0.0'/>\
+     <tcp flags='SYN/ALL' state='NEW' ipset='s' dscp='0x1f' comment='c'/></rule>\
+     <rule action='accept' direction='out'><arp opcode='Reply' gratuitous='yes'/></rule></filter>",
+    "<filterbinding><owner><name>g</name><uuid>0a9d2a3b-5d0c-4f3a-9c55-0d1d3e6c7f10</uuid></owner>\
+     <portdev name='vnet0'/><mac address='52:54:00:00:00:01'/><filterref filter='f'/></filterbinding>",
+    "<interface type='bridge' name='br0'><start mode='onboot'/><mtu size='9'/><protocol family='ipv6'><autoconf/>\
+     <dhcp peerdns='no'/><ip address='::1' prefix='8'/><route gateway='::2'/></protocol><bridge stp='on' delay='1'>\
+     <interface type='bond' name='b'><bond mode='802.3ad'><miimon freq='1' updelay='2' carrier='netif'/>\
+     <interface type='ethernet' name='e'><link speed='1' state='up'/></interface></bond></interface></bridge></interface>",
 ];
 
 fn run(input: &[u8]) {

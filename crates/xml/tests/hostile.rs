@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use virtus_xml::{Domain, FormatFlags, ParseFlags, Status, parse_any};
+use virtus_xml::{Document, Domain, FormatFlags, Network, Nwfilter, ParseFlags, Status, parse_any};
 
 const GUEST: &str = "<domain type='kvm'><name>g</name><memory>1024</memory>\
     <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>\
@@ -156,4 +156,35 @@ fn a_flood_costs_its_length() {
     let start = Instant::now();
     assert!(Domain::parse(&text, ParseFlags::INACTIVE).is_err());
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_flood_of_network_entries_costs_its_length() {
+    let times = |piece: Piece<'_>| (0..20_000).map(piece).collect::<String>();
+    let floods: [Piece<'_>; 4] = [
+        &|n| format!("<ip address='10.{}.{}.1' prefix='24'/>", n / 250, n % 250),
+        &|n| {
+            format!(
+                "<route address='10.{}.{}.0' prefix='24' gateway='10.0.0.2'/>",
+                n / 250,
+                n % 250
+            )
+        },
+        &|n| format!("<portgroup name='{n}'/>"),
+        &|n| {
+            format!(
+                "<ip address='10.0.0.1' prefix='8'><dhcp><host name='h{n}' ip='10.0.0.9'/></dhcp></ip>"
+            )
+        },
+    ];
+    let inside: String = floods.iter().map(|piece| times(piece)).collect();
+    let text = format!("<network><name>n</name>{inside}</network>");
+    let start = Instant::now();
+    let network = Network::parse(&text, ParseFlags::empty()).unwrap().value;
+    assert!(network.check_supported().is_err());
+    let rules = times(&|n| format!("<tcp dstportstart='{}' match='no'/>", n % 65536));
+    let text =
+        format!("<filter name='f'><rule action='drop' direction='in'>{rules}</rule></filter>");
+    assert!(Nwfilter::parse(&text, ParseFlags::empty()).is_ok());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::{Forward, ForwardMode, Network};
+use crate::ip::IpAddress;
 
 /// An error about a network that is well formed.
 pub(super) fn error(code: ErrorCode, network: &Network, why: impl Display) -> Error {
@@ -83,13 +84,22 @@ fn bandwidths(network: &Network) -> Result<()> {
 
 /// A gateway must be reachable directly, through one of the network's own addresses.
 fn gateways(network: &Network) -> Result<()> {
+    let reachable: HashSet<(u32, IpAddress)> = network
+        .ips
+        .iter()
+        .filter_map(|ip| {
+            let prefix = ip.network_prefix()?;
+            Some((prefix, ip.address.network(prefix)?))
+        })
+        .collect();
+    // There are few prefixes, however many addresses and routes there are.
+    let prefixes: HashSet<u32> = reachable.iter().map(|(prefix, _)| *prefix).collect();
     for route in &network.routes {
-        let reached = network.ips.iter().any(|ip| {
-            let base = |address: crate::ip::IpAddress| address.network(ip.network_prefix()?);
-            ip.address.family() == route.gateway.family()
-                && base(ip.address).is_some_and(|network| base(route.gateway) == Some(network))
-        });
-        if !reached {
+        let within = |prefix| Some((prefix, route.gateway.network(prefix)?));
+        if !prefixes
+            .iter()
+            .any(|prefix| within(*prefix).is_some_and(|key| reachable.contains(&key)))
+        {
             return Err(error(
                 ErrorCode::ConfigUnsupported,
                 network,
