@@ -74,19 +74,10 @@ fn devices(devices: &mut Devices) -> Vec<&mut Device> {
     let usb_net = |kind: Option<&str>| kind == Some("usb-net");
     out.extend(
         devices
-            .filesystems
+            .hostdevs
             .iter_mut()
-            .filter(|fs| {
-                fs.driver.as_ref().and_then(|driver| driver.kind) == Some(FilesystemDriverType::Mtp)
-            })
-            .map(|fs| &mut fs.info),
-    );
-    out.extend(
-        devices
-            .controllers
-            .iter_mut()
-            .filter(|controller| controller.kind == ControllerType::Ccid)
-            .map(|controller| &mut controller.info),
+            .filter(|hostdev| hostdev.kind == HostdevType::Usb)
+            .map(|hostdev| &mut hostdev.info),
     );
     out.extend(
         devices
@@ -104,25 +95,17 @@ fn devices(devices: &mut Devices) -> Vec<&mut Device> {
     );
     out.extend(
         devices
+            .controllers
+            .iter_mut()
+            .filter(|controller| controller.kind == ControllerType::Ccid)
+            .map(|controller| &mut controller.info),
+    );
+    out.extend(
+        devices
             .inputs
             .iter_mut()
             .filter(|input| input.bus == Some(InputBus::Usb))
             .map(|input| &mut input.info),
-    );
-    out.extend(
-        devices
-            .hostdevs
-            .iter_mut()
-            .filter(|hostdev| hostdev.kind == HostdevType::Usb)
-            .map(|hostdev| &mut hostdev.info),
-    );
-    out.extend(devices.redirdevs.iter_mut().map(|redirdev| &mut redirdev.info));
-    out.extend(
-        devices
-            .sounds
-            .iter_mut()
-            .filter(|sound| sound.model == SoundModel::Usb)
-            .map(|sound| &mut sound.info),
     );
     out.extend(
         devices
@@ -133,6 +116,23 @@ fn devices(devices: &mut Devices) -> Vec<&mut Device> {
                     == Some(ChardevTargetType::UsbSerial)
             })
             .map(|serial| &mut serial.info),
+    );
+    out.extend(
+        devices
+            .sounds
+            .iter_mut()
+            .filter(|sound| sound.model == SoundModel::Usb)
+            .map(|sound| &mut sound.info),
+    );
+    out.extend(devices.redirdevs.iter_mut().map(|redirdev| &mut redirdev.info));
+    out.extend(
+        devices
+            .filesystems
+            .iter_mut()
+            .filter(|fs| {
+                fs.driver.as_ref().and_then(|driver| driver.kind) == Some(FilesystemDriverType::Mtp)
+            })
+            .map(|fs| &mut fs.info),
     );
     out
 }
