@@ -5,43 +5,41 @@ use std::collections::HashSet;
 
 use virtus_api::Result;
 
-use super::must;
+use super::{interface, must, need};
 use crate::domain::Domain;
 use crate::domain::address::Address;
-use crate::domain::controller::ControllerType;
 use crate::domain::device::{Boot, Device};
 use crate::domain::disk::Disk;
-use crate::domain::hostdev::{HostAddress, Hostdev, HostdevType};
+use crate::domain::filesystem::FilesystemDriverType;
+use crate::domain::hostdev::{HostAddress, Hostdev, HostdevMode, HostdevType};
+use crate::domain::interface::TeamingType;
 use crate::domain::misc::{IommuDriver, IommuModel, Shmem};
 use crate::domain::seclabel::DeviceSeclabel;
+use crate::domain::tpm::{TpmBackendType, TpmSourceType, TpmVersion};
 use crate::settle::{unsupported, xml_error};
 use crate::value::OnOff;
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
-    controllers(domain)?;
     hostdevs(domain)?;
     for disk in &domain.devices.disks {
         seclabels(disk)?;
     }
-    for interface in &domain.devices.interfaces {
-        for (name, size) in interface
-            .driver
-            .iter()
-            .flat_map(|d| [("rx_queue_size", d.rx_queue_size), ("tx_queue_size", d.tx_queue_size)])
-        {
-            if size.is_some_and(|size| !size.is_power_of_two()) {
-                return Err(unsupported(format!("{name} has to be a power of two")));
-            }
-        }
-    }
+    filesystems(domain)?;
+    small(domain)?;
     for shmem in &domain.devices.shmems {
         shared_memory(shmem)?;
     }
     if let Some(iommu) = &domain.devices.iommu {
         let attributes =
             iommu.driver.as_ref().is_some_and(|driver| *driver != IommuDriver::default());
-        if iommu.model == IommuModel::Virtio && attributes {
-            return Err(xml_error("iommu model 'virtio' doesn't support additional attributes"));
+        if iommu.model != IommuModel::Intel && attributes {
+            return Err(xml_error(format!(
+                "iommu model '{}' doesn't support additional attributes",
+                iommu.model
+            )));
+        }
+        if iommu.model != IommuModel::Virtio && iommu.info.address.is_some() {
+            return Err(xml_error(format!("iommu model '{}' can't have an address", iommu.model)));
         }
     }
     let (mut aliases, mut turns) = (HashSet::new(), HashSet::new());
@@ -65,46 +63,6 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
     Ok(())
 }
 
-fn controllers(domain: &Domain) -> Result<()> {
-    let mut seen = HashSet::new();
-    for controller in &domain.devices.controllers {
-        let index = controller.index.unwrap_or_default();
-        let model = controller.model.as_deref().unwrap_or_default();
-        if controller.kind == ControllerType::Pci
-            && matches!(model, "pci-root" | "pcie-root")
-            && index != 0
-            && controller.target.as_ref().is_none_or(|target| target.index.is_none())
-            && !domain.os.kind.arch.as_deref().is_some_and(|arch| arch.starts_with("ppc64"))
-        {
-            return Err(xml_error("pci-root and pcie-root controllers should have index 0"));
-        }
-        if controller.kind != ControllerType::Usb && !seen.insert((controller.kind, index)) {
-            return Err(xml_error(format!(
-                "Multiple '{}' controllers with index '{index}'",
-                controller.kind
-            )));
-        }
-        let threads = controller
-            .driver
-            .as_ref()
-            .is_some_and(|d| d.iothread.is_some() || d.iothreads.is_some());
-        if threads && controller.kind != ControllerType::Scsi {
-            return Err(xml_error(
-                "'iothread' attribute only supported for virtio scsi controllers",
-            ));
-        }
-    }
-    let no_usb = domain
-        .devices
-        .controllers
-        .iter()
-        .any(|c| c.kind == ControllerType::Usb && c.model.as_deref() == Some("none"));
-    if no_usb && !domain.devices.hubs.is_empty() {
-        return Err(unsupported("Can't add USB hub: USB is disabled for this domain"));
-    }
-    Ok(())
-}
-
 fn hostdevs(domain: &Domain) -> Result<()> {
     let hostdevs = &domain.devices.hostdevs;
     let (mut seen, mut places) = (HashSet::new(), HashSet::new());
@@ -122,6 +80,7 @@ fn hostdevs(domain: &Domain) -> Result<()> {
         {
             return Err(xml_error("Hostdev already exists in the domain configuration"));
         }
+        whole(hostdev)?;
         let Some(Address::Drive(at)) = &hostdev.info.address else { continue };
         if hostdev.kind == HostdevType::Scsi
             && !places.insert((at.controller, at.bus, at.target, at.unit))
@@ -134,6 +93,83 @@ fn hostdevs(domain: &Domain) -> Result<()> {
     }
     if hostdevs.iter().filter(|hostdev| hostdev.ramfb == Some(OnOff::On)).count() > 1 {
         return Err(unsupported("Only one vgpu device can have 'ramfb' enabled"));
+    }
+    Ok(())
+}
+
+/// A device of the host goes onto a bus of its own kind.
+fn whole(hostdev: &Hostdev) -> Result<()> {
+    let kind = hostdev.kind;
+    if hostdev.mode != HostdevMode::Subsystem {
+        return Ok(());
+    }
+    let (fits, allowed) = match (kind, &hostdev.info.address) {
+        (_, None) => (true, ""),
+        (HostdevType::Pci, Some(place)) => {
+            (matches!(place, Address::Pci(_) | Address::Unassigned), "pci and unassigned")
+        }
+        (HostdevType::Scsi, Some(place)) => (matches!(place, Address::Drive(_)), "drive"),
+        (HostdevType::ScsiHost, Some(place)) => {
+            (matches!(place, Address::Pci(_) | Address::Ccw(_)), "pci and ccw")
+        }
+        (HostdevType::Usb, Some(place)) => (matches!(place, Address::Usb { .. }), "usb"),
+        _ => (true, ""),
+    };
+    need(fits, || {
+        let stated = hostdev.info.address.as_ref().map_or("none", |place| place.kind().as_str());
+        format!("<hostdev type='{kind}'><address type='{stated}'>: allowed are {allowed}")
+    })?;
+    let Some(team) = &hostdev.teaming else { return Ok(()) };
+    interface::teaming(team)?;
+    need(kind == HostdevType::Pci && team.kind == TeamingType::Transient, || {
+        format!(
+            "<hostdev type='{kind}'><teaming type='{}'>: allowed is transient on type pci",
+            team.kind
+        )
+    })
+}
+
+fn filesystems(domain: &Domain) -> Result<()> {
+    let mut tags = HashSet::new();
+    for fs in &domain.devices.filesystems {
+        let driver = fs.driver.as_ref().and_then(|driver| driver.kind);
+        let virtiofs = driver == Some(FilesystemDriverType::Virtiofs);
+        need(virtiofs || fs.info.boot.is_none(), || {
+            "<filesystem><boot order> needs <driver type='virtiofs'>".to_owned()
+        })?;
+        let tag = fs.target.as_ref().map(|target| &target.dir);
+        need(!virtiofs || tag.is_none() || tags.insert(tag), || {
+            format!("two <filesystem>s have <target dir='{}'>", tag.map_or("", String::as_str))
+        })?;
+    }
+    Ok(())
+}
+
+fn small(domain: &Domain) -> Result<()> {
+    let devices = &domain.devices;
+    for backend in devices.tpms.iter().filter_map(|tpm| tpm.backend.as_ref()) {
+        let old = backend.version == Some(TpmVersion::V12);
+        if old && (backend.active_pcr_banks.is_some() || backend.profile.is_some()) {
+            return Err(xml_error("<active_pcr_banks> and <profile> need a TPM of version '2.0'"));
+        }
+        let source = backend.source.as_ref();
+        let socket = source.is_some_and(|source| {
+            source.kind == TpmSourceType::Unix && source.mode.as_deref() != Some("bind")
+        });
+        if backend.kind == TpmBackendType::External && !socket {
+            return Err(xml_error(
+                "<tpm><backend type='external'> needs <source type='unix' mode='connect' path='…'>",
+            ));
+        }
+    }
+    let size = devices.pstore.as_ref().map(|pstore| pstore.size.unwrap_or_default().0);
+    if size.is_some_and(|size| size < 4 || !size.is_power_of_two()) {
+        return Err(xml_error("<pstore><size> must be a power of two of at least 4 KiB"));
+    }
+    for card in &devices.smartcards {
+        need(matches!(card.info.address, None | Some(Address::Ccid { .. })), || {
+            "<smartcard> needs <address type='ccid'>".to_owned()
+        })?;
     }
     Ok(())
 }
@@ -161,6 +197,10 @@ fn seclabels(disk: &Disk) -> Result<()> {
 }
 
 fn shared_memory(shmem: &Shmem) -> Result<()> {
+    let name = shmem.name.as_str();
+    need(!name.contains('/') && !matches!(name, "." | ".."), || {
+        format!("<shmem name='{name}'>: a name cannot be '.', '..' or contain '/'")
+    })?;
     if let Some(size) = &shmem.size
         && (size.bytes < 1 << 20 || !size.bytes.is_power_of_two())
     {

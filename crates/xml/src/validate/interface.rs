@@ -3,12 +3,14 @@
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
-use super::must;
-use crate::domain::interface::{Interface, InterfaceSource, InterfaceType};
-use crate::settle::xml_error;
+use super::{must, need, no_virtio_options};
+use crate::domain::interface::{Interface, InterfaceSource, InterfaceType, Teaming, TeamingType};
+use crate::settle::{unsupported, xml_error};
+use crate::value::YesNo;
 
 pub(super) fn validate(interface: &Interface) -> Result<()> {
     source(interface)?;
+    fits(interface)?;
     if let Some(address) = interface.mac_address() {
         must(!address.is_multicast(), || {
             xml_error(format!("expected unicast mac address, found multicast '{address}'"))
@@ -53,5 +55,90 @@ fn source(interface: &Interface) -> Result<()> {
                 "Missing required attribute '{attribute}' in element 'source' of interface type='{kind}'"
             ))
         })
+    })
+}
+
+/// What fits to what the card is plugged into.
+fn fits(net: &Interface) -> Result<()> {
+    let kind = net.kind;
+    let element = format!("<interface type='{kind}'>");
+    for (name, size) in net
+        .driver
+        .iter()
+        .flat_map(|d| [("rx_queue_size", d.rx_queue_size), ("tx_queue_size", d.tx_queue_size)])
+    {
+        if size.is_some_and(|size| !size.is_power_of_two()) {
+            return Err(unsupported(format!("{name} has to be a power of two")));
+        }
+    }
+    let ethernet = kind == InterfaceType::Ethernet;
+    let source = net.source.as_ref();
+    need(ethernet || source.is_none_or(|s| s.ips.is_empty() && s.routes.is_empty()), || {
+        format!("{element}<source>: <ip> and <route> of the host's side are for type 'ethernet'")
+    })?;
+    let managed = net.target.as_ref().and_then(|target| target.managed);
+    need(ethernet || managed != Some(YesNo::No), || {
+        format!("{element}<target managed='no'> is for type 'ethernet'")
+    })?;
+    if let Some(team) = &net.teaming {
+        teaming(team)?;
+    }
+    if net.port.as_ref().is_some_and(|port| port.isolated == Some(YesNo::Yes)) {
+        need(matches!(kind, InterfaceType::Network | InterfaceType::Bridge), || {
+            format!("{element}<port isolated='yes'>: allowed on types network and bridge")
+        })?;
+        let switch = net.virtualport.as_ref().and_then(|port| port.kind);
+        need(switch.is_none(), || {
+            format!("{element}<port isolated='yes'> and <virtualport type> exclude each other")
+        })?;
+    }
+    virtio(net, &element)?;
+    passt(net, &element)?;
+    let tagged = net.vlan.as_ref().is_some_and(|vlan| !vlan.tags.is_empty());
+    let tags = match kind {
+        InterfaceType::Hostdev | InterfaceType::Network | InterfaceType::Bridge => true,
+        InterfaceType::Direct => source.is_some_and(|s| s.mode.as_deref() == Some("passthrough")),
+        _ => false,
+    };
+    need(!tagged || tags, || {
+        format!(
+            "{element}<vlan>: allowed on hostdev, network, bridge, and direct in mode passthrough"
+        )
+    })
+}
+
+/// Which half of a team names the other.
+pub(super) fn teaming(team: &Teaming) -> Result<()> {
+    let named = team.persistent.is_some();
+    need(named == (team.kind == TeamingType::Transient), || {
+        format!(
+            "<teaming type='{}'>: 'persistent' must stand on type transient, and only there",
+            team.kind
+        )
+    })
+}
+
+/// The transport's options, where the model is stated and is not virtio.
+fn virtio(net: &Interface, element: &str) -> Result<()> {
+    let Some(model) = net.model.as_ref().map(|model| model.kind.as_str()) else { return Ok(()) };
+    let options = net.driver.as_ref().is_none_or(|d| no_virtio_options(&d.virtio));
+    need(options || model.starts_with("virtio"), || {
+        format!("{element}<model type='{model}'> has no virtio options in <driver>")
+    })
+}
+
+fn passt(net: &Interface, element: &str) -> Result<()> {
+    let passt =
+        net.backend.as_ref().is_some_and(|backend| backend.kind.as_deref() == Some("passt"));
+    let fits = matches!(net.kind, InterfaceType::User | InterfaceType::VhostUser);
+    need(!passt || fits, || {
+        format!("{element}<backend type='passt'>: allowed on types user and vhostuser")
+    })?;
+    let dev = net.source.as_ref().is_some_and(|source| source.dev.is_some());
+    need(!(fits && dev) || passt, || {
+        format!("{element}<source dev> needs <backend type='passt'>")
+    })?;
+    need(net.port_forwards.is_empty() || passt, || {
+        format!("{element}<portForward> needs <backend type='passt'>")
     })
 }
