@@ -136,6 +136,30 @@ impl std::ops::DerefMut for Status {
     }
 }
 
+/// Brings the job of an older release to the present form: what it did not say, and the source of an image
+/// that is migrated in an element of its own.
+fn settle_job(job: &mut Tree) {
+    if job.attr("async").is_none() {
+        return;
+    }
+    for (name, usual) in [("flags", "0x0"), ("asyncStarted", "0")] {
+        if job.attr(name).is_none() {
+            job.attrs.push((name.to_owned(), usual.to_owned()));
+        }
+    }
+    let images = job.children.iter_mut().flat_map(|disk| &mut disk.children);
+    for image in images.filter(|image| image.name == "migrationSource") {
+        if image.child("source").is_none() {
+            let of_image =
+                |(name, _): &(String, String)| ["type", "format"].contains(&name.as_str());
+            let (own, other) = std::mem::take(&mut image.attrs).into_iter().partition(of_image);
+            let children = std::mem::take(&mut image.children);
+            image.attrs = own;
+            image.children = vec![Tree { attrs: other, children, ..Tree::new("source") }];
+        }
+    }
+}
+
 impl Status {
     /// Reads a status file.
     pub fn parse(text: &str) -> Result<Parsed<Self>> {
@@ -156,6 +180,7 @@ impl Status {
                 }
             }
             status.body.finish(root)?;
+            status.body.job.iter_mut().for_each(settle_job);
             if status.domain.id.is_none() {
                 return Err(root.missing_child("domain"));
             }

@@ -18,6 +18,7 @@ use virtus_domain::{Launched, Notices, State, Status};
 use virtus_host::pidfile::PidFile;
 use virtus_host::process::Process;
 
+use crate::complete::{self, Defaults};
 use crate::driver::Qemu;
 use crate::events;
 use crate::guest::{Facts, Guest, subject};
@@ -42,6 +43,8 @@ pub(crate) async fn reattach(
 ) -> Result<Launched<Qemu>> {
     let mut status = status.clone();
     let def = &mut status.def;
+    let defaults = Defaults { dirs: places.dirs(), ..Defaults::default() };
+    complete::take_over(&mut status.private.body, def, &defaults);
     let id = def.id.unwrap_or(-1);
     let process = find(places, status.pid, &def.name)?.ok_or_else(|| {
         let text = format!("QEMU of {} has ended", subject(&def.name));

@@ -56,7 +56,7 @@ pub(in crate::families) fn firmwares(corpus: &Corpus) -> Result<Vec<Firmware>, S
 }
 
 /// The defaults of a case.
-pub(super) fn defaults(corpus: &Corpus, params: &Value) -> Result<Defaults, String> {
+pub(in crate::families) fn defaults(corpus: &Corpus, params: &Value) -> Result<Defaults, String> {
     let flags = params["parse_flags"].as_array().cloned().unwrap_or_default();
     let config = &params["driver_config"];
     let env = |name: &str| params["env"][name].as_str();
