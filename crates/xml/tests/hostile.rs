@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use virtus_xml::{Document, Domain, FormatFlags, Network, Nwfilter, ParseFlags, Status, parse_any};
+use virtus_xml::{
+    Checkpoint, Document, Domain, FormatFlags, Network, Nwfilter, ParseFlags, Status, parse_any,
+};
 
 const GUEST: &str = "<domain type='kvm'><name>g</name><memory>1024</memory>\
     <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>\
@@ -187,4 +189,65 @@ fn a_flood_of_network_entries_costs_its_length() {
         format!("<filter name='f'><rule action='drop' direction='in'>{rules}</rule></filter>");
     assert!(Nwfilter::parse(&text, ParseFlags::empty()).is_ok());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn floods_of_other_documents_cost_their_length() {
+    let floods: [(&str, Piece<'_>, &str); 6] = [
+        (
+            "<pool type='rbd'><name>p</name><source><name>r</name>",
+            &|n| format!("<host name='h{n}'/><device path='/d{n}'/><adapter/>"),
+            "</source></pool>",
+        ),
+        (
+            "<volume><name>v</name><capacity>1</capacity><target><features>",
+            &|_| "<extended_l2/>".to_owned(),
+            "</features></target></volume>",
+        ),
+        (
+            "<device><name>d</name><capability type='net'><interface>e</interface>",
+            &|_| "<feature name='rx'/><capability type='80203'/>".to_owned(),
+            "</capability></device>",
+        ),
+        (
+            "<device><name>d</name>",
+            &|_| {
+                "<capability type='scsi_host'><host>1</host><capability type='fc_host'/></capability>".to_owned()
+            },
+            "</device>",
+        ),
+        (
+            "<domainsnapshot><name>s</name><state>running</state><creationTime>1</creationTime><disks>",
+            &|n| format!("<disk name='vd{n}'><source file='/{n}'/></disk>"),
+            "</disks></domainsnapshot>",
+        ),
+        (
+            "<domainbackup mode='pull'><server name='h'/><disks>",
+            &|n| format!("<disk name='vd{n}' type='file'><scratch file='/{n}'/></disk>"),
+            "</disks></domainbackup>",
+        ),
+    ];
+    for (start, piece, end) in floods {
+        let middle: String = (0..10_000).map(piece).collect();
+        let began = Instant::now();
+        assert!(parse_any(format!("{start}{middle}{end}").as_bytes()).is_ok(), "{start}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{start} {:?}", began.elapsed());
+        let deep = format!("{start}{}", "<capability type='pci'>".repeat(10_000));
+        assert!(parse_any(deep.as_bytes()).is_err(), "{start}");
+    }
+}
+
+#[test]
+fn a_flood_of_disks_is_brought_in_line_at_once() {
+    let guests: String = (0..5_000)
+        .map(|n| format!("<disk><source file='/{n}'/><target dev='n{n}' bus='virtio'/><address type='unassigned'/></disk>"))
+        .collect();
+    let text = GUEST.replace("<devices>", &format!("<devices>{guests}"));
+    let guest = Domain::parse(&text, ParseFlags::INACTIVE | ParseFlags::RAW).unwrap().value;
+    let named: String = (0..5_000).map(|n| format!("<disk name='/{n}'/>")).collect();
+    let text = format!("<domaincheckpoint><name>c</name><disks>{named}</disks></domaincheckpoint>");
+    let mut checkpoint = Checkpoint::parse(&text, ParseFlags::NEW).unwrap().value;
+    let began = Instant::now();
+    assert!(checkpoint.align(&guest).is_ok());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
