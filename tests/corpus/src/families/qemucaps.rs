@@ -2,9 +2,11 @@
 //! What QEMU binaries can do, and what is told of it.
 
 use serde_json::Value;
+use virtus_bhyve::domain_caps as bhyve;
 use virtus_qemu::caps::{Accel, Capabilities, Circumstances, Replies};
 use virtus_qemu::domain_caps::{Host, Wanted, domain_capabilities};
 use virtus_qemu::guest_caps::guest;
+use virtus_xen::domain_caps as xen;
 use virtus_xml::DomainCapabilities;
 use virtus_xml::capabilities::{self, HostCpu, IommuSupport, PowerManagement};
 
@@ -14,16 +16,14 @@ use crate::{Case, Corpus, Verdict, compare};
 
 pub(super) fn domain(corpus: &Corpus, case: &Case) -> Verdict {
     let param = |name: &str| case.param(name).ok_or_else(|| format!("the case has no '{name}'"));
-    let qemu = match param("driver")? {
-        "none" => {
-            let path = case.param("emulator");
-            let (machine, arch) = (case.param("machine"), param("arch")?);
-            let bare = DomainCapabilities::of(path, param("virt_type")?, machine, arch);
-            return compare::text(&case.read_expected(corpus, "xml")?, &bare.format());
-        }
-        "qemu" => corpus.qemu(param("qemu_caps")?)?,
-        other => return Err(format!("there is no driver '{other}' yet")),
+    let others = match param("driver")? {
+        "qemu" => None,
+        driver => Some(without_qemu(case, driver)?),
     };
+    if let Some(document) = others {
+        return compare::text(&case.read_expected(corpus, "xml")?, &document.format());
+    }
+    let qemu = corpus.qemu(param("qemu_caps")?)?;
     let mut caps = (*qemu).clone();
     caps.binary = param("emulator")?.into();
     let accel = Accel::of_domain_type(param("virt_type")?).ok_or("unknown virt_type")?;
@@ -48,6 +48,25 @@ pub(super) fn domain(corpus: &Corpus, case: &Case) -> Verdict {
         loader.values = [1, 2].map(|n| format!("/obviously/fake/firmware{n}.fd")).into();
     }
     compare::text(&case.read_expected(corpus, "xml")?, &document.format())
+}
+
+/// The document of another hypervisor's guests.
+fn without_qemu(case: &Case, driver: &str) -> Result<DomainCapabilities, String> {
+    let param = |name: &str| case.param(name).ok_or_else(|| format!("the case has no '{name}'"));
+    let (binary, arch, machine) = (param("emulator")?, param("arch")?, case.param("machine"));
+    let firmwares: Vec<_> = case.words("firmwares").into_iter().map(str::to_owned).collect();
+    match driver {
+        "none" => Ok(DomainCapabilities::of(Some(binary), param("virt_type")?, machine, arch)),
+        "bhyve" => {
+            let words = case.words("bhyve_caps");
+            let has = |word: &str| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+            let abilities =
+                bhyve::Abilities { boot_rom: has("lpc-bootrom"), framebuffer: has("fbuf") };
+            Ok(bhyve::domain_capabilities(binary, machine, arch, abilities, &firmwares))
+        }
+        "libxl" => Ok(xen::domain_capabilities(Some(binary), param("machine")?, arch, &firmwares)),
+        other => Err(format!("there is no driver '{other}'")),
+    }
 }
 
 /// The guests of a binary of which only the flags are known.
