@@ -116,10 +116,6 @@ fn xml_error(text: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::XmlError, text).in_domain(ErrorDomain::Qemu)
 }
 
-fn internal(text: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Qemu)
-}
-
 /// Refuses unless `holds`.
 fn need(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(unsupported(text())) }

@@ -8,7 +8,7 @@ use virtus_xml::domain::device::Device;
 use virtus_xml::domain::disk::DiskBus;
 use virtus_xml::domain::hostdev::HostdevType;
 
-use super::{Rules, internal, need};
+use super::{Rules, need, unsupported};
 use crate::caps::Flag;
 use crate::machine::{is_s390_ccw, machine};
 
@@ -62,7 +62,7 @@ fn drive(rules: Rules<'_>, at: &DriveAddress, bus: DiskBus, device: &str) -> Res
         if value == 0 {
             return Ok(());
         }
-        Err(internal(format!("{device}: <address {name}='{value}'>: type '{bus}' has only 0")))
+        Err(unsupported(format!("{device}: <address {name}='{value}'>: type '{bus}' has only 0")))
     };
     match bus {
         DiskBus::Scsi => {

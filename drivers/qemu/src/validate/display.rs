@@ -8,7 +8,7 @@ use virtus_xml::domain::sound::AudioType;
 use virtus_xml::domain::video::{Video, VideoBackend, VideoType};
 use virtus_xml::value::{OnOff, YesNo};
 
-use super::{Rules, internal, need, unsupported, xml_error};
+use super::{Rules, need, unsupported, xml_error};
 use crate::caps::Flag;
 
 pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
@@ -24,7 +24,7 @@ fn video(rules: Rules<'_>, video: &Video) -> Result<()> {
     let flag = match kind {
         VideoType::None => return Ok(()),
         VideoType::Default => {
-            return Err(internal(format!("<video>: no model is known for {}", rules.board())));
+            return Err(unsupported(format!("<video>: no model is known for {}", rules.board())));
         }
         VideoType::Vga => Flag::VGA,
         VideoType::Cirrus => Flag::CirrusVga,

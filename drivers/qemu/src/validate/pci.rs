@@ -4,7 +4,7 @@
 use virtus_api::Result;
 use virtus_xml::domain::controller::{Controller, ControllerType};
 
-use super::{Rules, internal, need};
+use super::{Rules, need, unsupported};
 use crate::caps::Flag;
 use crate::machine::{is_arm_virt, is_i440fx, is_pseries, is_q35, machine};
 
@@ -58,7 +58,7 @@ fn controller(rules: Rules<'_>, controller: &Controller) -> Result<()> {
             format!("{element} on machine '{}' has no {setting}", machine(domain))
         })?;
         if required && !set {
-            return Err(internal(format!("{element} needs {setting}")));
+            return Err(unsupported(format!("{element} needs {setting}")));
         }
     }
     if target.hotplug.is_some() {
@@ -91,7 +91,7 @@ fn device(rules: Rules<'_>, controller: &Controller, element: &str) -> Result<()
         return if allowed.is_empty() {
             Ok(())
         } else {
-            Err(internal(format!("{element} needs <model name='{}'>", allowed[0])))
+            Err(unsupported(format!("{element} needs <model name='{}'>", allowed[0])))
         };
     };
     need(allowed.contains(&name), || match allowed {

@@ -5,7 +5,7 @@ use virtus_api::Result;
 use virtus_xml::domain::graphics::GraphicsType;
 use virtus_xml::domain::sound::{AudioType, CodecType, Sound, SoundModel};
 
-use super::{Rules, internal, need};
+use super::{Rules, need, unsupported};
 use crate::caps::Flag;
 
 pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
@@ -30,7 +30,7 @@ fn sound(rules: Rules<'_>, sound: &Sound) -> Result<()> {
         SoundModel::Usb => rules.needs(Flag::UsbAudio, &element)?,
         SoundModel::Ich9 => rules.needs(Flag::Ich9IntelHda, &element)?,
         SoundModel::Virtio => rules.needs(Flag::VirtioSound, &element)?,
-        SoundModel::Ich7 => return Err(internal(format!("{element}: QEMU has no such card"))),
+        SoundModel::Ich7 => return Err(unsupported(format!("{element}: QEMU has no such card"))),
         _ => {}
     }
     if !matches!(model, SoundModel::Ich6 | SoundModel::Ich9) {
