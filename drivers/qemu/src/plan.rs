@@ -40,6 +40,7 @@ mod memory_device;
 mod memory_lock;
 mod misc;
 pub(crate) mod net;
+mod numa;
 mod passthrough;
 mod serial;
 mod smbios;
@@ -102,7 +103,7 @@ pub fn command_line(domain: &Domain, caps: &Capabilities, cx: &Context) -> Resul
     head::smp(&mut line);
     misc::iothreads(&mut line);
     passthrough::throttle_groups(&mut line);
-    memory::numa(&mut line)?;
+    numa::write(&mut line)?;
     passthrough::uuid(&mut line);
     smbios::write(&mut line)?;
     misc::genid(&mut line);

@@ -15,7 +15,7 @@ use super::argv::{Opts, Props, on_off};
 use super::chardev::{Backend, Socket};
 use super::line::Line;
 use super::storage::unsupported;
-use super::{clock_time, memory};
+use super::{clock_time, memory, numa};
 use crate::caps::{Accel, Capabilities, Flag};
 use crate::machine::{arch, is_arm_virt, is_pseries, is_q35, is_x86, machine, max_vcpus};
 
@@ -100,7 +100,7 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
         opts.set("confidential-guest-support", "lsec0");
     }
     super::firmware::machine_options(line, &mut opts);
-    if memory::has_hmat(domain) {
+    if numa::has_hmat(domain) {
         opts.set("hmat", "on");
     }
     // The firmware of a PC then speaks to the serial port.

@@ -2,12 +2,13 @@
 //! `<hostdev>`: PCI, USB, SCSI and mediated devices of the host.
 
 use virtus_api::Result;
-use virtus_xml::domain::address::Address;
+use virtus_xml::domain::address::{Address, PciAddress};
 use virtus_xml::domain::controller::ControllerType;
+use virtus_xml::domain::device::Device;
 use virtus_xml::domain::hostdev::{
     GuestReset, HostAddress, Hostdev, HostdevMode, HostdevSource, HostdevType,
 };
-use virtus_xml::domain::interface::{Interface, InterfaceType, TeamingType};
+use virtus_xml::domain::interface::{Interface, InterfaceType, Teaming, TeamingType};
 use virtus_xml::domain::storage::{StorageSource, StorageType};
 
 use super::argv::Props;
@@ -54,11 +55,23 @@ fn host_address(hostdev: &Hostdev) -> Result<&HostAddress> {
         .ok_or_else(|| unsupported(format!("a {} hostdev without an address", hostdev.kind)))
 }
 
-fn pci_name(address: &HostAddress) -> Result<String> {
-    let HostAddress::Pci { pci, .. } = address else {
-        return Err(unsupported("a PCI hostdev whose address is not a PCI address"));
-    };
-    Ok(format!("{:04x}:{:02x}:{:02x}.{:x}", pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0))
+/// A PCI device of the host, given away as it is or as an interface.
+fn pci(
+    info: &Device,
+    address: &PciAddress,
+    boot: Option<u32>,
+    teaming: Option<&Teaming>,
+) -> Result<Props> {
+    let pair = teaming
+        .filter(|teaming| teaming.kind == TeamingType::Transient)
+        .and_then(|teaming| teaming.persistent.clone());
+    let (slot, function) = (address.slot.0, address.function.0);
+    let host = format!("{:04x}:{:02x}:{slot:02x}.{function:x}", address.domain.0, address.bus.0);
+    Ok(Props::device("vfio-pci")
+        .with("host", host)
+        .with("id", alias(info)?.to_owned())
+        .maybe("bootindex", boot)
+        .maybe("failover_pair_id", pair))
 }
 
 /// The device, as `device_add` of a hot-plug takes it.
@@ -67,17 +80,10 @@ pub(crate) fn device(line: &Line<'_>, hostdev: &Hostdev) -> Result<Props> {
     let boot = hostdev.info.boot.as_ref().map(|boot| boot.order);
     let mut props = match hostdev.kind {
         HostdevType::Pci => {
-            let failover = hostdev
-                .teaming
-                .as_ref()
-                .filter(|teaming| teaming.kind == TeamingType::Transient)
-                .and_then(|teaming| teaming.persistent.clone());
-            Props::device("vfio-pci")
-                .with("host", pci_name(host_address(hostdev)?)?)
-                .with("id", id)
-                .maybe("display", hostdev.display.map(|on| on.as_str()))
-                .maybe("bootindex", boot)
-                .maybe("failover_pair_id", failover)
+            let HostAddress::Pci { pci: address, .. } = host_address(hostdev)? else {
+                return Err(unsupported("a PCI hostdev whose address is not a PCI address"));
+            };
+            pci(&hostdev.info, address, boot, hostdev.teaming.as_ref())?
         }
         HostdevType::Usb => usb(hostdev, id, boot)?,
         HostdevType::Mdev => mdev(hostdev, id)?.maybe("bootindex", boot),
@@ -139,19 +145,7 @@ fn passed_interface(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Resu
         .plugged_source()
         .and_then(|source| source.pci_address.as_ref())
         .ok_or_else(|| unsupported("an interface of type 'hostdev' without an address"))?;
-    let pci = address.pci;
-    let failover = net
-        .teaming
-        .as_ref()
-        .filter(|teaming| teaming.kind == TeamingType::Transient)
-        .and_then(|teaming| teaming.persistent.clone());
-    let host =
-        format!("{:04x}:{:02x}:{:02x}.{:x}", pci.domain.0, pci.bus.0, pci.slot.0, pci.function.0);
-    let mut props = Props::device("vfio-pci")
-        .with("host", host)
-        .with("id", alias(&net.info)?.to_owned())
-        .maybe("bootindex", boot)
-        .maybe("failover_pair_id", failover);
+    let mut props = pci(&net.info, &address.pci, boot, net.teaming.as_ref())?;
     props.extend(place(line.domain, &net.info)?);
     props.extend(rom(&net.info));
     Ok(props)
