@@ -12,6 +12,7 @@ use virtus_domain::{
 };
 use virtus_xml::Domain;
 
+use crate::caps::Flag;
 use crate::complete::{Defaults, HostAudio};
 use crate::driver::{Qemu, no_emulator};
 use crate::firmware::installed;
@@ -21,7 +22,7 @@ use crate::live;
 use crate::machine::arch;
 use crate::plan::{self, Context};
 use crate::routes::domain_capabilities::tpm_versions;
-use crate::{clean_up, complete, reattach, stop, validate, vcpus};
+use crate::{clean_up, complete, image_chain, reattach, stop, validate, vcpus};
 
 impl Machine for Qemu {
     type Plan = Plan;
@@ -48,6 +49,7 @@ impl Machine for Qemu {
         let binary = self.emulator(def)?;
         let caps = self.known_capabilities(&binary)?;
         validate::validate(def, &plan::effective(&caps, def), &host(def))?;
+        image_chain::refuse_transient(def)?;
         let config = self.config();
         let mut def = def.clone();
         def.id = Some(start.id);
@@ -64,6 +66,7 @@ impl Machine for Qemu {
             peers: Default::default(),
             host_arch: self.cpus.arch.clone(),
             fd_groups: Default::default(),
+            format_nodes: !caps.has(Flag::BlockjobBackingMaskProtocol),
             nbdkit: None,
             auto_nodes: Vec::new(),
             cpu_nodes: Default::default(),

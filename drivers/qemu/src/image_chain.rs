@@ -9,20 +9,54 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use virtus_api::{Error, Result};
+use virtus_api::{Error, ErrorCode, Result};
 use virtus_domain::image::chain::{DEEPEST, Image, Look, walk};
 use virtus_domain::image::{Location, probe};
 use virtus_host::user::Identity;
 use virtus_xml::Domain;
-use virtus_xml::domain::disk::Disk;
+use virtus_xml::domain::disk::{Disk, DiskDevice};
 use virtus_xml::domain::storage::{
-    BackingStore, DataStore, Format, ImageFormat, StorageSource, StorageType,
+    BackingStore, DataStore, Format, ImageFormat, StartupPolicy, StorageSource, StorageType,
 };
 
 use crate::plan;
 
+/// Refuses disks whose writes are to be thrown away: without an overlay they would be kept.
+pub(crate) fn refuse_transient(def: &Domain) -> Result<()> {
+    match def.devices.disks.iter().find(|disk| disk.transient.is_some()) {
+        None => Ok(()),
+        Some(disk) => {
+            let text = format!(
+                "disk '{}' is <transient/>, and this driver makes no overlays for such disks yet",
+                disk.target.dev
+            );
+            Err(Error::new(ErrorCode::ConfigUnsupported, text).hint(
+                "make an overlay with 'qemu-img create -f qcow2 -F FORMAT -b IMAGE' and use that",
+            ))
+        }
+    }
+}
+
+/// Takes away what may be missing and is: a medium from its drive, any other disk as a whole.
+fn drop_missing(def: &mut Domain) {
+    let missing = |disk: &Disk| {
+        let source = disk.source.as_ref()?;
+        let optional = source.startup_policy == Some(StartupPolicy::Optional);
+        let path = source.local_path().filter(|_| optional)?;
+        (!Path::new(path).try_exists().unwrap_or(true)).then_some(())
+    };
+    let has_drive = |disk: &Disk| matches!(disk.device, DiskDevice::Cdrom | DiskDevice::Floppy);
+    def.devices.disks.retain(|disk| has_drive(disk) || missing(disk).is_none());
+    for disk in &mut def.devices.disks {
+        if missing(disk).is_some() {
+            (disk.source, disk.backing_store) = (None, None);
+        }
+    }
+}
+
 /// Completes the chains of all disks and numbers the images anew.
 pub(crate) fn find_all(def: &mut Domain, identity: &Identity) -> Result<()> {
+    drop_missing(def);
     def.devices.disks.iter_mut().try_for_each(|disk| find(disk, identity))?;
     plan::number_images(def);
     Ok(())

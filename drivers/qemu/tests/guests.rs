@@ -52,6 +52,7 @@ fn command_line(text: &str, caps: &Capabilities) -> Result<CommandLine> {
         peers: BTreeMap::new(),
         host_arch: "x86_64".to_owned(),
         fd_groups: BTreeMap::new(),
+        format_nodes: !caps.has(Flag::BlockjobBackingMaskProtocol),
         nbdkit: None,
         auto_nodes: Vec::new(),
         cpu_nodes: BTreeMap::new(),

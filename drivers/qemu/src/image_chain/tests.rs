@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use virtus_api::ErrorCode;
-
 use super::*;
 
 /// A folder with images, removed in the end.
@@ -109,4 +107,28 @@ fn what_cannot_be_looked_into_is_left_to_qemu() {
     let mut disk = folder.disk("top");
     found(&mut disk).unwrap();
     assert_eq!(disk.backing_store, None);
+}
+
+#[test]
+fn a_medium_that_may_be_missing_leaves_its_drive() {
+    let folder = Folder::new("optional");
+    let mut def = Domain::default();
+    for device in [DiskDevice::Cdrom, DiskDevice::Disk] {
+        let mut disk = Disk { device, ..folder.disk("gone") };
+        disk.source.as_mut().unwrap().startup_policy = Some(StartupPolicy::Optional);
+        def.devices.disks.push(disk);
+    }
+    find_all(&mut def, &Identity::current()).unwrap();
+    let [drive] = &def.devices.disks[..] else { panic!("{} disks", def.devices.disks.len()) };
+    assert_eq!((drive.device, &drive.source), (DiskDevice::Cdrom, &None));
+}
+
+#[test]
+fn a_disk_that_must_not_keep_its_writes_is_refused() {
+    let folder = Folder::new("transient");
+    let mut def = Domain::default();
+    def.devices.disks.push(folder.disk("top"));
+    assert!(refuse_transient(&def).is_ok());
+    def.devices.disks[0].transient = Some(Default::default());
+    assert_eq!(refuse_transient(&def).unwrap_err().code(), ErrorCode::ConfigUnsupported);
 }

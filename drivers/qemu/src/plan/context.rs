@@ -32,6 +32,8 @@ pub struct Context {
     pub host_arch: String,
     /// Descriptors of images that clients have passed, by the name of their group.
     pub fd_groups: BTreeMap<String, FdGroup>,
+    /// Whether even a raw image has a node of its format, because block jobs of this QEMU need one.
+    pub format_nodes: bool,
     /// What nbdkit serves, where the configuration wants it to.
     pub nbdkit: Option<NbdkitServer>,
     /// Host nodes for `placement='auto'`.

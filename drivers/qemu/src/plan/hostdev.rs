@@ -178,11 +178,7 @@ fn scsi(line: &mut Line<'_>, hostdev: &Hostdev, number: u32) -> Result<()> {
     }
     let node = image.top_name();
     let controller = find(line.domain, ControllerType::Scsi, at.controller)?;
-    let mut props = Props::device("scsi-generic");
-    if hostdev.shareable {
-        props.set("share-rw", true);
-    }
-    props = props.with("drive", node).with("id", id);
+    let mut props = Props::device("scsi-generic").with("drive", node).with("id", id);
     props.set("bus", format!("{}.0", alias(&controller.info)?));
     if is_narrow(controller.model.as_deref()) {
         props.set("scsi-id", at.unit);

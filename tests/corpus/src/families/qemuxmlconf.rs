@@ -4,7 +4,7 @@
 pub(super) mod disks;
 pub(super) mod surroundings;
 
-use virtus_qemu::caps::Capabilities;
+use virtus_qemu::caps::{Capabilities, Flag};
 use virtus_qemu::{complete, plan, validate};
 use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
@@ -66,7 +66,8 @@ fn planned(
     surroundings::prepare(corpus, &mut domain, &case.params);
     let cpus = cpu_hosts::cpus(&case.params, "core2duo")?;
     plan::live(&mut domain, caps, &cpus)?;
-    let cx = surroundings::context(&domain, &case.params);
+    let mut cx = surroundings::context(&domain, &case.params);
+    cx.format_nodes = !caps.has(Flag::BlockjobBackingMaskProtocol);
     let line = plan::command_line(&domain, caps, &cx)?;
     let mut words = vec!["LC_ALL=C".to_owned(), "PATH=/bin".to_owned()];
     let mut env = line.env.into_iter();

@@ -64,6 +64,7 @@ fn plain<'a>(
         device: disk.device,
         data,
         fds: source.fdgroup.as_ref().and_then(|group| cx.fd_groups.get(group)),
+        force_format: cx.format_nodes,
         ..Image::at(kind, source, Names::numbered(number, source), number)
     }
 }

@@ -235,6 +235,7 @@ pub(in crate::families) fn context(domain: &Domain, params: &Value) -> Context {
         peers,
         host_arch: params["arch"].as_str().unwrap_or("x86_64").to_owned(),
         fd_groups: disks::fd_groups(params),
+        format_nodes: false,
         nbdkit: disks::nbdkit(params, &dir),
         auto_nodes: vec![0, 1, 2, 3],
         cpu_nodes: (0..64).map(|cpu| (cpu, cpu / 4)).collect(),
