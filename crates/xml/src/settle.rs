@@ -78,7 +78,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Makes up what must be there and what only chance can choose: UUID, generation ID, MAC addresses.
+    /// Makes up what must be there and what only chance can choose: UUID, generation ID, MAC addresses, virtual ports.
     /// `random` fills its slice; a MAC takes three calls with one byte each.
     pub fn name_missing(&mut self, mac_prefix: [u8; 3], random: &mut dyn FnMut(&mut [u8])) {
         let mut chance = Chance(random);
@@ -94,6 +94,9 @@ impl Domain {
                     address: chance.mac(mac_prefix),
                     ..Default::default()
                 });
+            }
+            if let Some(port) = &mut interface.virtualport {
+                port.name_missing(&mut chance);
             }
         }
     }

@@ -4,6 +4,7 @@
 use uuid::Uuid;
 use virtus_api::Result;
 
+use crate::chance::Chance;
 use crate::reader::Node;
 use crate::value::{Allowed, Value, c_number};
 use crate::writer::Escaped;
@@ -84,6 +85,25 @@ impl VirtualPort {
         }
         self.parameters.take_if(|given| *given == VirtualPortParameters::default());
         Ok(())
+    }
+}
+
+impl VirtualPort {
+    /// Gives a card's port the identifiers that its switch tells ports apart by; without a type, both.
+    pub fn name_missing(&mut self, chance: &mut Chance<'_>) {
+        let (instance, interface) = match self.kind {
+            None => (true, true),
+            Some(VirtualPortType::Qbg) => (true, false),
+            Some(VirtualPortType::Openvswitch) => (false, true),
+            Some(VirtualPortType::Qbh | VirtualPortType::Midonet) => return,
+        };
+        let given = self.parameters.get_or_insert_default();
+        if instance {
+            given.instanceid.get_or_insert_with(|| chance.uuid());
+        }
+        if interface {
+            given.interfaceid.get_or_insert_with(|| chance.uuid());
+        }
     }
 }
 
