@@ -83,6 +83,9 @@ const SEEDS: &[&str] = &[
 fn run(input: &[u8]) {
     let _ = parse_any(input);
     let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Some(document) = virtus_xml::schema::Document::of_root(root(text)) {
+        let _ = document.validate(text);
+    }
     for (parse, format) in
         [(ParseFlags::INACTIVE, FormatFlags::INACTIVE), (ParseFlags::empty(), FormatFlags::empty())]
     {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Holding a document against its schema costs its length, whatever is in it.
+
+use std::time::{Duration, Instant};
+
+use virtus_xml::schema::DOCUMENTS;
+use virtus_xml::{Domain, ParseFlags};
+
+#[test]
+fn checking_any_document_is_bounded() {
+    let floods = [
+        "<x/>".repeat(100_000),
+        "<name>a</name>".repeat(100_000),
+        format!("<name>{}</name>", "9".repeat(1 << 20)),
+        "<name>".repeat(100_000),
+        "<!-- -->".repeat(100_000),
+        format!("<x {}/>", "a='b' ".repeat(10_000)),
+        "<!DOCTYPE a [<!ENTITY b 'c'>]>&b;".to_owned(),
+        "a\0b".to_owned(),
+    ];
+    for document in DOCUMENTS {
+        let root = document.root;
+        for flood in &floods {
+            let start = Instant::now();
+            let refused = document.validate(&format!("<{root}>{flood}</{root}>")).is_err();
+            assert!(refused || flood.starts_with("<!-- "), "{root}");
+            assert!(start.elapsed() < Duration::from_secs(5), "{root}: {:?}", start.elapsed());
+        }
+        assert!(document.grammar().contains(&format!("<element name='{root}'>")));
+    }
+}
+
+#[test]
+fn a_hundred_thousand_devices_cost_their_number() {
+    let mut disks = String::new();
+    for n in 0..100_000 {
+        let (bus, slot) = (n / 32 % 256, n % 32);
+        disks.push_str(&format!(
+            "<disk><target dev='vd{n}'/><address type='pci' bus='{bus}' slot='{slot}'/></disk>"
+        ));
+    }
+    let text = format!(
+        "<domain type='kvm'><name>g</name><memory>1</memory><os><type>hvm</type></os>\
+         <devices>{disks}</devices></domain>"
+    );
+    let start = Instant::now();
+    let _ = Domain::parse(&text, ParseFlags::INACTIVE | ParseFlags::VALIDATE);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
