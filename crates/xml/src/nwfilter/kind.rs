@@ -126,14 +126,14 @@ impl Kind {
         let data = match self {
             Self::Boolean | Self::Comment => Data::Plain,
             Self::Mac | Self::MacMask => {
-                Data::Pattern(r"\$.+|([a-fA-F0-9]{1,2}:){5}[a-fA-F0-9]{1,2}")
+                Data::Pattern(r"[$].+|([a-fA-F0-9]{1,2}:){5}[a-fA-F0-9]{1,2}")
             }
-            Self::Address(_) => Data::Pattern(r"\$.+|[0-9a-fA-F.:xX]+"),
-            Self::Mask(_) => Data::Pattern(r"\$.+|[0-9a-fA-F.:]+"),
-            Self::Number(_) => Data::Pattern(r"\$.+|(0x)?[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9_]*"),
-            Self::State => Data::Pattern(r"\$.+|[A-Za-z, ]*"),
-            Self::TcpFlags => Data::Pattern(r"\$.+|[A-Za-z, ]*/[A-Za-z, ]*"),
-            Self::IpsetName => Data::Pattern(r"\$.+|[a-zA-Z0-9_.:\-+ ]{0,31}"),
+            Self::Address(_) => Data::Pattern(r"[$].+|[0-9a-fA-F.:xX]+"),
+            Self::Mask(_) => Data::Pattern(r"[$].+|[0-9a-fA-F.:]+"),
+            Self::Number(_) => Data::Pattern(r"[$].+|(0x)?[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9_]*"),
+            Self::State => Data::Pattern(r"[$].+|[A-Za-z, ]*"),
+            Self::TcpFlags => Data::Pattern(r"[$].+|[A-Za-z, ]*/[A-Za-z, ]*"),
+            Self::IpsetName => Data::Pattern(r"[$].+|[a-zA-Z0-9_.:\-+ ]{0,31}"),
             Self::IpsetFlags => Data::Pattern(r"[SsRrCcDdTt]{3}(,[SsRrCcDdTt]{3}){0,5}"),
         };
         schema::Kind { allowed: self.allowed(), data, accepts }
