@@ -7,7 +7,7 @@ use virtus_api::{CallId, Result};
 
 use crate::rehearsal::Rehearsal;
 use crate::routes::BoxFuture;
-use crate::{Paths, Responder, Uri};
+use crate::{Paths, Responder, Session, Uri};
 
 /// The surroundings in which a driver is started.
 #[derive(Debug, Clone)]
@@ -36,19 +36,34 @@ pub type Starting = BoxFuture<Result<Arc<dyn Driver>>>;
 /// A rehearsal on its way.
 pub type Rehearsing = BoxFuture<Result<Option<Rehearsal>>>;
 
+/// What a driver is to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs machines; the daemon's companions serve beside it.
+    Hypervisor,
+    /// Answers for machines, networks, storage and all the rest by itself, so that nothing of this
+    /// host shows beside it: the test driver, hypervisors elsewhere.
+    World,
+    /// Networks, storage, … of this host; serves beside every hypervisor of its daemon.
+    Companion,
+}
+
 /// A started driver.
 pub trait Driver: Send + Sync {
     /// The name of its [`DriverEntry`].
     fn name(&self) -> &'static str;
 
-    /// Whether it serves `uri` as the hypervisor. An error says why a URI of its scheme is wrong.
+    /// What it is to a connection.
+    fn role(&self) -> Role;
+
+    /// Whether connections to `uri` are its own. An error says why a URI of its scheme is wrong.
     fn serves(&self, uri: &Uri) -> Result<bool>;
 
     /// The URI meant by a client that names none, if this driver offers one.
     fn default_uri(&self) -> Option<Uri>;
 
-    /// Who answers the requests of its sessions.
-    fn responder(&self) -> Arc<dyn Responder>;
+    /// Who answers the requests of a session that begins: the same for all sessions, or one of its own.
+    fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>>;
 
     /// How many things keep the daemon from exiting when it is idle (running guests).
     fn busy(&self) -> usize;

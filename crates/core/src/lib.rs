@@ -26,7 +26,7 @@ mod uri;
 
 pub use call::{Call, ReplyFds};
 pub use connection::{Connection, Responder, Service};
-pub use driver::{Driver, DriverEntry, Environment, Rehearsing, Starting};
+pub use driver::{Driver, DriverEntry, Environment, Rehearsing, Role, Starting};
 pub use identity::Identity;
 pub use paths::{Paths, ROOT_VARIABLE};
 pub use routes::{BoxFuture, Routes};

@@ -67,3 +67,9 @@ pub(crate) fn stream_broken() -> Error {
 pub(crate) fn stream_one_way() -> Error {
     rpc(ErrorCode::OperationInvalid, "this stream carries data from the daemon only")
 }
+
+/// A driver does not begin the session in time.
+pub(crate) fn slow_open(uri: &virtus_core::Uri) -> Error {
+    rpc(ErrorCode::OperationTimeout, format!("opening '{uri}' took too long"))
+        .hint("the daemon's log says what its driver waits for; try again")
+}

@@ -11,7 +11,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
-use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Service, Uri};
+use virtus_core::{
+    BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
+};
 use virtus_domain::Machines;
 use virtus_domain::routes::HasMachines;
 use virtus_host::cgroup::Cgroups;
@@ -261,6 +263,10 @@ impl Driver for Started {
         DRIVER.name
     }
 
+    fn role(&self) -> Role {
+        Role::Hypervisor
+    }
+
     fn serves(&self, uri: &Uri) -> Result<bool> {
         if uri.scheme != "qemu" {
             return Ok(false);
@@ -286,8 +292,9 @@ impl Driver for Started {
         Some(Uri { scheme: "qemu".to_owned(), path: path.to_owned(), ..Uri::default() })
     }
 
-    fn responder(&self) -> Arc<dyn Responder> {
-        self.responder.clone()
+    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
+        let responder = self.responder.clone();
+        Box::pin(async { Ok(responder) })
     }
 
     fn busy(&self) -> usize {

@@ -59,7 +59,7 @@ impl Client {
         };
         let call = request.call();
         debug!("client {}: {} ({})", self.id, call.meta().name, header.serial);
-        if let Some(outcome) = self.handshake(&request) {
+        if let Some(outcome) = self.handshake(&request).await {
             let fds = ReplyFds::default();
             return self.answer(Answered { header, call, outcome, fds, stream: None });
         }

@@ -4,16 +4,18 @@
 //! They run one after the other in the order in which they came, unlike calls to drivers, so a
 //! client may send its whole greeting without waiting.
 
+use std::iter;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 use virtus_api::params::connect_identity;
 use virtus_api::{
     AnyReply, AnyRequest, AuthList, AuthType, CallId, ConnectClose, ConnectOpen,
     ConnectRegisterCloseCallback, ConnectSetIdentity, ConnectSupportsFeature,
     ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result, TypedValue,
 };
-
-use tokio::time::Instant;
-use virtus_core::{Connection, Driver, Identity, Responder, Session, Uri};
+use virtus_core::{Connection, Driver, Identity, Role, Session, Uri};
 
 use super::keepalive::Keepalive;
 use super::{Client, Phase};
@@ -26,12 +28,15 @@ const FEATURE_KEEPALIVE: i32 = 10;
 const FEATURE_EVENT_CALLBACK: i32 = 14;
 const FEATURE_CLOSE_CALLBACK: i32 = 15;
 
+/// How long a driver may take to begin a session: nothing else of the client is heard meanwhile.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
 /// The only bit of the open flags that means something.
 const OPEN_READ_ONLY: u32 = 1;
 
 impl Client {
     /// The answer to a call that is the server's matter; `None` if it is a driver's.
-    pub(super) fn handshake(&mut self, request: &AnyRequest) -> Option<Result<AnyReply>> {
+    pub(super) async fn handshake(&mut self, request: &AnyRequest) -> Option<Result<AnyReply>> {
         Some(match request.call() {
             CallId::AuthList => reply::<AuthList>(vec![AuthType::None]),
             CallId::AuthPolkit
@@ -40,7 +45,7 @@ impl Client {
             | CallId::AuthSaslStep => Err(errors::authentication_failed()),
             CallId::ConnectOpen => {
                 let open = request.get::<ConnectOpen>()?;
-                self.open(open).and_then(reply::<ConnectOpen>)
+                self.open(open).await.and_then(reply::<ConnectOpen>)
             }
             CallId::ConnectClose => {
                 self.closing = true;
@@ -58,20 +63,20 @@ impl Client {
             }
             CallId::ConnectSetIdentity => {
                 let identity = request.get::<ConnectSetIdentity>()?;
-                self.set_identity(identity).and_then(reply::<ConnectSetIdentity>)
+                self.set_identity(identity).await.and_then(reply::<ConnectSetIdentity>)
             }
             _ => return None,
         })
     }
 
-    fn open(&mut self, request: &ConnectOpen) -> Result<()> {
+    async fn open(&mut self, request: &ConnectOpen) -> Result<()> {
         if matches!(self.phase, Phase::Open(_)) {
             return Err(errors::already_open());
         }
         let name = request.name.as_deref().ok_or_else(errors::null_name)?;
         let read_only = self.access.read_only || request.flags & OPEN_READ_ONLY != 0;
         let (driver, uri) = self.choose(name)?;
-        self.enter(&driver, uri, read_only, self.identity.clone());
+        self.enter(&driver, uri, read_only, self.identity.clone()).await?;
         self.place.opened();
         Ok(())
     }
@@ -94,21 +99,34 @@ impl Client {
         Err(errors::no_driver(name))
     }
 
-    fn enter(&mut self, driver: &Arc<dyn Driver>, uri: Uri, read_only: bool, identity: Identity) {
+    /// Begins a session with `driver` and the companions that serve beside it.
+    async fn enter(
+        &mut self,
+        driver: &Arc<dyn Driver>,
+        uri: Uri,
+        read_only: bool,
+        identity: Identity,
+    ) -> Result<()> {
         let session = Session::new(identity, read_only, uri, self.outbox.clone());
-        let mut responders = vec![driver.responder()];
-        responders.extend(self.secondary(driver));
+        let alone = driver.role() == Role::World;
+        let companions = self.server.drivers().iter().filter(|other| {
+            !alone && other.role() == Role::Companion && other.name() != driver.name()
+        });
+        let mut responders = Vec::new();
+        for part in iter::once(driver).chain(companions) {
+            let opened = timeout(OPEN_LIMIT, part.open(&session));
+            let opened = opened.await.unwrap_or_else(|_| Err(errors::slow_open(&session.uri)));
+            match opened {
+                Ok(responder) => responders.push(responder),
+                Err(error) => {
+                    Connection::new(session, responders).close();
+                    return Err(error);
+                }
+            }
+        }
         responders.push(self.server.generic().clone());
         self.phase = Phase::Open(Connection::new(session, responders));
-    }
-
-    /// Drivers that serve every connection of this daemon: those that have no machines of their own.
-    fn secondary(&self, primary: &Arc<dyn Driver>) -> impl Iterator<Item = Arc<dyn Responder>> {
-        let primary = primary.name();
-        let others = self.server.drivers().iter().filter(move |driver| driver.name() != primary);
-        others
-            .map(|driver| driver.responder())
-            .filter(|responder| !responder.answers(CallId::ConnectListAllDomains))
+        Ok(())
     }
 
     /// `None` if the driver knows the answer.
@@ -146,7 +164,7 @@ impl Client {
 
     /// A root peer (the proxy daemon) says on whose behalf it calls. Comes right after the open,
     /// so nothing is registered yet that a new session could lose.
-    fn set_identity(&mut self, request: &ConnectSetIdentity) -> Result<()> {
+    async fn set_identity(&mut self, request: &ConnectSetIdentity) -> Result<()> {
         let Phase::Open(connection) = &self.phase else { return Err(errors::not_open()) };
         if self.identity.uid != Some(0) {
             let text = "only root may call on behalf of another user";
@@ -161,8 +179,7 @@ impl Client {
         let (uri, read_only) = (session.uri.clone(), session.read_only);
         let (driver, _) = self.choose(&uri.to_string())?;
         connection.close();
-        self.enter(&driver, uri, read_only, identity);
-        Ok(())
+        self.enter(&driver, uri, read_only, identity).await
     }
 }
 

@@ -13,7 +13,7 @@ use virtus_api::{
 };
 use virtus_core::events::{Hub, Interest};
 use virtus_core::stream::{Packet, Stream};
-use virtus_core::{BoxFuture, Call, Driver, Responder, Routes, Service, Uri};
+use virtus_core::{BoxFuture, Call, Driver, Responder, Role, Routes, Service, Session, Uri};
 
 #[derive(Default)]
 pub(super) struct Dummy {
@@ -49,7 +49,11 @@ impl Driver for Handle {
         Uri::parse("dummy:///default").ok()
     }
 
-    fn responder(&self) -> Arc<dyn Responder> {
+    fn role(&self) -> Role {
+        Role::Hypervisor
+    }
+
+    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
         let routes = Routes::new()
             .on(get_type)
             .on(lookup)
@@ -60,10 +64,11 @@ impl Driver for Handle {
             .on(associate)
             .on(graphics)
             .on(register);
-        Service::new(self.0.clone(), routes, |dummy, session| {
+        let service = Service::new(self.0.clone(), routes, |dummy, session| {
             dummy.hub.session_closed(session);
             dummy.ended.notify_one();
-        })
+        });
+        Box::pin(async { Ok(service as Arc<dyn Responder>) })
     }
 
     fn busy(&self) -> usize {
