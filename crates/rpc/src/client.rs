@@ -18,8 +18,8 @@ mod calls;
 mod handshake;
 mod keepalive;
 mod outbox;
-mod socket;
 mod streams;
+mod writing;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -40,12 +39,13 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
 use crate::server::{Access, Kick, Place, Server};
+use crate::transport::{MAX_FDS, Received, Transport};
 use calls::Answered;
 pub use keepalive::Policy as KeepalivePolicy;
 use keepalive::{Due, Keepalive};
 use outbox::{Outbox, Outgoing};
-use socket::{MAX_FDS, Received, Writing, has_hung_up, receive};
 use streams::Streams;
+use writing::Writing;
 
 /// A client that has not opened a connection by then is disconnected.
 const SILENT_LIMIT: Duration = Duration::from_secs(30);
@@ -106,7 +106,7 @@ pub(crate) struct Client {
     place: Place,
     id: u64,
     kick: Kick,
-    socket: UnixStream,
+    transport: Transport,
     access: Access,
     identity: Identity,
     phase: Phase,
@@ -132,7 +132,7 @@ impl Client {
         place: Place,
         id: u64,
         kick: Kick,
-        socket: UnixStream,
+        transport: Transport,
         access: Access,
         identity: Identity,
     ) -> Self {
@@ -141,7 +141,7 @@ impl Client {
             place,
             id,
             kick,
-            socket,
+            transport,
             access,
             identity,
             phase: Phase::Allowed,
@@ -193,8 +193,8 @@ impl Client {
             tokio::select! {
                 biased;
                 () = kick.notified() => return Err(End::Kicked),
-                ready = self.socket.readable(), if may_read => { ready?; self.read()?; }
-                ready = self.socket.writable(), if !self.writing.is_empty() => ready?,
+                ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
+                ready = self.transport.writable(), if !self.writing.is_empty() => ready?,
                 Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => {
                     self.joined(answered);
                 }
@@ -229,7 +229,7 @@ impl Client {
     }
 
     fn read(&mut self) -> Result<(), End> {
-        match receive(&self.socket, &mut self.input, &mut self.fds) {
+        match self.transport.receive(&mut self.input, &mut self.fds) {
             Received::Nothing => {}
             Received::End => return Err(End::HungUp),
             Received::Data => {
@@ -252,7 +252,7 @@ impl Client {
         if self.outbox.overflowed() {
             return Err(End::NotReading);
         }
-        let progress = self.writing.flush(&self.socket, &self.outbox)?;
+        let progress = self.writing.flush(&mut self.transport, &self.outbox)?;
         if self.writing.is_empty() {
             self.write_since = None;
         } else if progress || self.write_since.is_none() {
@@ -366,7 +366,7 @@ impl Client {
             return Err(End::NotReading);
         }
         if !self.may_take() {
-            if has_hung_up(&self.socket) {
+            if self.transport.has_hung_up() {
                 return Err(End::HungUp);
             }
             // We do not listen at the moment, so silence proves nothing.

@@ -53,6 +53,12 @@ pub(crate) fn unencodable(call: &str, cause: impl std::fmt::Display) -> Error {
     rpc(ErrorCode::InternalError, format!("the answer to {call} cannot be sent: {cause}"))
 }
 
+/// Descriptors cannot leave the host.
+pub(crate) fn no_fds_here(call: &str) -> Error {
+    rpc(ErrorCode::OperationUnsupported, format!("{call} answers with an open file"))
+        .hint("open files can only be passed over a unix socket of the same host")
+}
+
 pub(crate) fn too_many_streams(limit: usize) -> Error {
     rpc(ErrorCode::OperationFailed, format!("this connection has {limit} open streams already"))
         .hint("finish or abort a stream before opening another")

@@ -11,12 +11,15 @@ use virtus_core::{Call, Responder, Routes, Service};
 /// libvirt 11.3.0 in libvirt's own counting.
 const LIB_VERSION: u64 = 11_003_000;
 
-struct Generic;
+struct Generic {
+    /// Whether nobody on the way can read along.
+    secure: bool,
+}
 
-/// Who answers these calls.
-pub(crate) fn responder() -> Arc<dyn Responder> {
+/// Who answers these calls to clients on a `secure` transport, or on another.
+pub(crate) fn responder(secure: bool) -> Arc<dyn Responder> {
     let routes = Routes::new().on(lib_version).on(hostname).on(uri).on(is_secure);
-    Service::new(Arc::new(Generic), routes, |_, _| {})
+    Service::new(Arc::new(Generic { secure }), routes, |_, _| {})
 }
 
 async fn lib_version(_: Arc<Generic>, _: Call, _: ConnectGetLibVersion) -> Result<u64> {
@@ -31,7 +34,6 @@ async fn uri(_: Arc<Generic>, call: Call, _: ConnectGetUri) -> Result<String> {
     Ok(call.session.uri.to_string())
 }
 
-/// A unix socket cannot be listened to.
-async fn is_secure(_: Arc<Generic>, _: Call, _: ConnectIsSecure) -> Result<i32> {
-    Ok(1)
+async fn is_secure(generic: Arc<Generic>, _: Call, _: ConnectIsSecure) -> Result<i32> {
+    Ok(generic.secure.into())
 }

@@ -14,6 +14,7 @@ mod generic;
 mod server;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use client::KeepalivePolicy;
-pub use server::{Access, Limits, Server};
+pub use server::{Access, Limits, Listener, Server};

@@ -14,12 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 use virtus_core::{Driver, Responder};
 
 use crate::client::KeepalivePolicy;
 use crate::generic;
+use crate::transport::Transport;
+pub use accept::Listener;
 use clients::Clients;
 pub(crate) use clients::{Kick, Place};
 pub(crate) use workers::{Admission, Workers};
@@ -55,7 +57,7 @@ impl Default for Limits {
 }
 
 /// What the socket that a client came through allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
     /// The `-ro` socket: forces every connection to be read-only.
     pub read_only: bool,
@@ -65,7 +67,8 @@ pub struct Access {
 pub struct Server {
     limits: RwLock<Limits>,
     drivers: Vec<Arc<dyn Driver>>,
-    generic: Arc<dyn Responder>,
+    /// For clients whom nobody on the way can read along with, and for the others.
+    generic: [Arc<dyn Responder>; 2],
     workers: Workers,
     clients: Clients,
     arrivals: AtomicU64,
@@ -79,7 +82,7 @@ impl Server {
         Arc::new(Self {
             limits: RwLock::new(limits),
             drivers,
-            generic: generic::responder(),
+            generic: [true, false].map(generic::responder),
             workers: Workers::new(limits.max_workers, limits.prio_workers),
             clients: Clients::default(),
             arrivals: AtomicU64::new(0),
@@ -88,13 +91,13 @@ impl Server {
     }
 
     /// Accepts clients from `listener` until [`Server::stop`]. Must be called within a runtime.
-    pub fn listen(self: &Arc<Self>, listener: UnixListener, access: Access) {
+    pub fn listen(self: &Arc<Self>, listener: Listener, access: Access) {
         tokio::spawn(accept::run(self.clone(), listener, access));
     }
 
     /// Serves one client that is connected already. Must be called within a runtime.
     pub async fn adopt(self: &Arc<Self>, client: UnixStream, access: Access) {
-        accept::admit(self, client, access).await;
+        accept::admit(self, Transport::Unix(client), access).await;
     }
 
     /// The limits in force.
@@ -134,8 +137,8 @@ impl Server {
         &self.drivers
     }
 
-    pub(crate) fn generic(&self) -> &Arc<dyn Responder> {
-        &self.generic
+    pub(crate) fn generic(&self, secure: bool) -> &Arc<dyn Responder> {
+        &self.generic[usize::from(!secure)]
     }
 
     pub(crate) fn workers(&self) -> &Workers {

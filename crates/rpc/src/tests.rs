@@ -7,3 +7,4 @@ mod calls;
 mod driver;
 mod peer;
 mod streams;
+mod transports;

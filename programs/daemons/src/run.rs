@@ -19,7 +19,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
-use virtus_rpc::Server;
+use virtus_rpc::{Listener, Server};
 
 use crate::config::Config;
 use crate::options::Options;
@@ -157,7 +157,10 @@ impl Life {
         for one in listening {
             let explain = |cause| Error::system("cannot serve a socket", &cause);
             let socket = one.socket.try_clone().map_err(explain)?;
-            server.listen(UnixListener::from_std(socket).map_err(explain)?, one.access);
+            server.listen(
+                Listener::Unix(UnixListener::from_std(socket).map_err(explain)?),
+                one.access,
+            );
         }
         if background::is_child() {
             background::serving()

@@ -146,7 +146,12 @@ impl Client {
     fn answer(&mut self, answered: Answered) {
         let Answered { header, call, outcome, fds, stream } = answered;
         let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
-        match outcome.and_then(|reply| encode(&header, call, &reply, fds)) {
+        let passes = self.transport.passes_fds() || fds.is_empty();
+        let outcome = outcome.and_then(|reply| match passes {
+            true => encode(&header, call, &reply, fds),
+            false => Err(errors::no_fds_here(call.meta().shown())),
+        });
+        match outcome {
             Ok(frame) => {
                 self.outbox.push(frame);
                 if let Some(Opening { stream, kind, sparse }) = stream {

@@ -124,7 +124,7 @@ impl Client {
                 }
             }
         }
-        responders.push(self.server.generic().clone());
+        responders.push(self.server.generic(self.transport.is_secure()).clone());
         self.phase = Phase::Open(Connection::new(session, responders));
         Ok(())
     }
@@ -138,10 +138,10 @@ impl Client {
         }
         let Phase::Open(connection) = &self.phase else { return Some(Err(errors::not_open())) };
         match feature {
-            FEATURE_FD_PASSING
-            | FEATURE_TEXT_PARAMETERS
-            | FEATURE_EVENT_CALLBACK
-            | FEATURE_CLOSE_CALLBACK => Some(Ok(1)),
+            FEATURE_FD_PASSING => Some(Ok(self.transport.passes_fds().into())),
+            FEATURE_TEXT_PARAMETERS | FEATURE_EVENT_CALLBACK | FEATURE_CLOSE_CALLBACK => {
+                Some(Ok(1))
+            }
             _ if connection.answers(CallId::ConnectSupportsFeature) => None,
             _ => Some(Ok(0)),
         }

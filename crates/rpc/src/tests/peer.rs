@@ -10,7 +10,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use virtus_api::{ConnectOpen, Error, Request};
 use virtus_wire::codec::{address, decode_reply, encode_request};
@@ -31,8 +31,8 @@ pub(super) struct Got {
     pub(super) body: Vec<u8>,
 }
 
-pub(super) struct Peer {
-    pub(super) socket: UnixStream,
+pub(super) struct Peer<S = UnixStream> {
+    pub(super) socket: S,
     serial: u32,
 }
 
@@ -52,7 +52,7 @@ impl House {
     pub(super) async fn silent(&self, read_only: bool) -> Peer {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.server.adopt(theirs, Access { read_only }).await;
-        Peer { socket: ours, serial: 0 }
+        Peer::on(ours)
     }
 
     /// A client with an open connection.
@@ -67,7 +67,11 @@ pub(super) fn open(name: &str, flags: u32) -> ConnectOpen {
     ConnectOpen { name: Some(name.to_owned()), flags }
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(super) fn on(socket: S) -> Self {
+        Self { socket, serial: 0 }
+    }
+
     pub(super) async fn bytes(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
     }
@@ -82,6 +86,53 @@ impl Peer {
         header
     }
 
+    /// Sends a packet of the stream that the call in `header` opened.
+    pub(super) async fn packet(&mut self, header: Header, status: Status, data: &[u8]) {
+        let mut frame = Vec::new();
+        encode_raw(&header.answer(MessageKind::Stream, status), data, &mut frame).unwrap();
+        self.bytes(&frame).await;
+    }
+
+    /// The next frame; `None` if the server has closed the connection.
+    pub(super) async fn next(&mut self) -> Option<Got> {
+        let mut frame = vec![0; 4];
+        if self.socket.read_exact(&mut frame).await.is_err() {
+            return None;
+        }
+        let length = frame_length(&frame).unwrap().unwrap();
+        frame.resize(length, 0);
+        self.socket.read_exact(&mut frame[4..]).await.ok()?;
+        let Frame { header, fds, body } = Frame::decode(&frame).unwrap();
+        Some(Got { header, fds, body: body.to_vec() })
+    }
+
+    pub(super) async fn got(&mut self) -> Got {
+        self.next().await.expect("the server should not have closed the connection")
+    }
+
+    /// The next frame, as the reply to an `R`.
+    pub(super) async fn reply<R: Request>(&mut self) -> Result<R::Reply, Error> {
+        self.got().await.into_reply::<R>()
+    }
+
+    /// Calls and waits for the reply.
+    pub(super) async fn ask<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
+        let header = self.send(request).await;
+        let got = self.got().await;
+        assert_eq!(got.header.serial, header.serial);
+        got.into_reply::<R>()
+    }
+
+    pub(super) async fn keepalive(&mut self, procedure: i32) {
+        let to = Address { program: KEEPALIVE, version: 1, procedure };
+        let header = Header { serial: 0, ..Header::event(to) };
+        let mut frame = Vec::new();
+        encode_raw(&header, &[], &mut frame).unwrap();
+        self.bytes(&frame).await;
+    }
+}
+
+impl Peer {
     /// Sends a call with descriptors behind it.
     pub(super) async fn send_with_fds<R: Request>(&mut self, request: &R, fds: &[BorrowedFd<'_>]) {
         let kind = MessageKind::CallWithFds;
@@ -130,51 +181,6 @@ impl Peer {
             socket.async_io(Interest::READABLE, receive).await.unwrap();
         }
         fds
-    }
-
-    /// Sends a packet of the stream that the call in `header` opened.
-    pub(super) async fn packet(&mut self, header: Header, status: Status, data: &[u8]) {
-        let mut frame = Vec::new();
-        encode_raw(&header.answer(MessageKind::Stream, status), data, &mut frame).unwrap();
-        self.bytes(&frame).await;
-    }
-
-    /// The next frame; `None` if the server has closed the connection.
-    pub(super) async fn next(&mut self) -> Option<Got> {
-        let mut frame = vec![0; 4];
-        if self.socket.read_exact(&mut frame).await.is_err() {
-            return None;
-        }
-        let length = frame_length(&frame).unwrap().unwrap();
-        frame.resize(length, 0);
-        self.socket.read_exact(&mut frame[4..]).await.ok()?;
-        let Frame { header, fds, body } = Frame::decode(&frame).unwrap();
-        Some(Got { header, fds, body: body.to_vec() })
-    }
-
-    pub(super) async fn got(&mut self) -> Got {
-        self.next().await.expect("the server should not have closed the connection")
-    }
-
-    /// The next frame, as the reply to an `R`.
-    pub(super) async fn reply<R: Request>(&mut self) -> Result<R::Reply, Error> {
-        self.got().await.into_reply::<R>()
-    }
-
-    /// Calls and waits for the reply.
-    pub(super) async fn ask<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
-        let header = self.send(request).await;
-        let got = self.got().await;
-        assert_eq!(got.header.serial, header.serial);
-        got.into_reply::<R>()
-    }
-
-    pub(super) async fn keepalive(&mut self, procedure: i32) {
-        let to = Address { program: KEEPALIVE, version: 1, procedure };
-        let header = Header { serial: 0, ..Header::event(to) };
-        let mut frame = Vec::new();
-        encode_raw(&header, &[], &mut frame).unwrap();
-        self.bytes(&frame).await;
     }
 }
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is being written to one client.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+
+use super::outbox::{Outbox, Outgoing};
+use crate::transport::Transport;
+
+/// Frames written by one system call at most.
+const BATCH: usize = 16;
+
+/// Frames on their way from the outbox to the transport.
+#[derive(Default)]
+pub(super) struct Writing {
+    frames: VecDeque<Outgoing>,
+    /// Bytes of the first frame that are written already.
+    offset: usize,
+    /// Descriptors of the first frame that are sent already.
+    fds_sent: usize,
+}
+
+impl Writing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Writes what `outbox` holds until the transport is full. Whether something was written.
+    pub(super) fn flush(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<bool> {
+        let mut progress = false;
+        loop {
+            outbox.take(&mut self.frames);
+            let Some(first) = self.frames.front() else { return Ok(progress) };
+            let step = if self.offset < first.bytes.len() {
+                self.write_bytes(to, outbox)
+            } else {
+                self.send_fd(to, outbox)
+            };
+            match step {
+                Ok(()) => progress = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn write_bytes(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        let mut used = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(&frame.bytes[if used == 0 { self.offset } else { 0 }..]);
+            used += 1;
+            if !frame.fds.is_empty() {
+                break;
+            }
+        }
+        let mut written = to.write(&slices[..used])?;
+        while written > 0 {
+            let Some(first) = self.frames.front() else { break };
+            let rest = first.bytes.len() - self.offset;
+            if written < rest || !first.fds.is_empty() {
+                self.offset += written.min(rest);
+                return Ok(());
+            }
+            written -= rest;
+            self.finish_first(outbox);
+        }
+        Ok(())
+    }
+
+    /// One byte carries one descriptor.
+    fn send_fd(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<()> {
+        let Some(first) = self.frames.front() else { return Ok(()) };
+        if let Some(fd) = first.fds.get(self.fds_sent) {
+            to.send_fd(fd.as_fd())?;
+            self.fds_sent += 1;
+        }
+        if self.fds_sent >= first.fds.len() {
+            self.finish_first(outbox);
+        }
+        Ok(())
+    }
+
+    fn finish_first(&mut self, outbox: &Outbox) {
+        if let Some(frame) = self.frames.pop_front() {
+            outbox.written(&frame);
+        }
+        self.offset = 0;
+        self.fds_sent = 0;
+    }
+}

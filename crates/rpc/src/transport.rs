@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The bytes of one client, whatever carries them. Nothing here blocks or waits: the client's task
+//! asks when something can be read or written, and then takes or gives as much as goes at once.
+//!
+//! Descriptors travel on unix sockets only.
+
+mod unix;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::net::{TcpStream, UnixStream};
+
+pub(crate) use unix::MAX_FDS;
+
+/// Bytes asked for in one read.
+const CHUNK: usize = 64 * 1024;
+
+/// Why reading ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Something was read.
+    Data,
+    /// Nothing is there now.
+    Nothing,
+    /// The peer closed, or the connection broke.
+    End,
+}
+
+thread_local! {
+    /// One read buffer per worker thread, so that an idle client owns none.
+    static SCRATCH: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; CHUNK]);
+}
+
+/// What carries a client's bytes.
+pub(crate) enum Transport {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Transport {
+    /// Whether nobody on the way can read along.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Whether descriptors can travel beside the bytes.
+    pub(crate) fn passes_fds(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Resolves when there may be something to read, or the peer is gone.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => socket.readable().await,
+            Self::Tcp(socket) => socket.readable().await,
+        }
+    }
+
+    /// Resolves when there may be room to write.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => socket.writable().await,
+            Self::Tcp(socket) => socket.writable().await,
+        }
+    }
+
+    /// Appends what is there to `input`, and descriptors to `fds`.
+    pub(crate) fn receive(&mut self, input: &mut Vec<u8>, fds: &mut VecDeque<OwnedFd>) -> Received {
+        let received = SCRATCH.with_borrow_mut(|scratch| {
+            let length = match self {
+                Self::Unix(socket) => unix::receive(socket, scratch, fds)?,
+                Self::Tcp(socket) => socket.try_read(scratch)?,
+            };
+            input.extend_from_slice(&scratch[..length]);
+            Ok::<_, io::Error>(length)
+        });
+        match received {
+            Ok(0) => Received::End,
+            Ok(_) => Received::Data,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+            Err(_) => Received::End,
+        }
+    }
+
+    /// Whether the peer is gone, even if there is data of it that is not read yet.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        let (socket, signs) = match self {
+            Self::Unix(socket) => (socket.as_fd(), PollFlags::empty()),
+            // The kernel calls it a hang-up only when both directions are closed.
+            Self::Tcp(socket) => (socket.as_fd(), PollFlags::RDHUP),
+        };
+        let mut look = [PollFd::from_borrowed_fd(socket, signs)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut look, Some(&now)).is_ok_and(|found| found > 0)
+    }
+
+    /// Writes some of `slices`; `WouldBlock` if nothing goes now.
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => socket.try_write_vectored(slices),
+            Self::Tcp(socket) => socket.try_write_vectored(slices),
+        }
+    }
+
+    /// Sends the byte that carries `fd`.
+    pub(crate) fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => unix::send_fd(socket, fd),
+            Self::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
