@@ -6,7 +6,8 @@
 //! allowed ──────────────▶ open ─ keepalive lost, not reading, kicked ─▶ closed: drivers are told
 //!    └───────────── 30 s without opening, kicked ────────────────────────┘
 //! ```
-//! Every client is allowed at once: no socket asks for authentication yet, and the daemon refuses
+//! Clients of the daemon's own program (admin) are open from the start.
+//! Every other client is allowed at once: no socket asks for authentication yet, and the daemon refuses
 //! a configuration that demands it.
 //!
 //! A call is polled once here; most answer at once, and their reply goes out in the same turn. The
@@ -43,7 +44,8 @@ use crate::transport::{MAX_FDS, Received, Transport};
 use calls::Answered;
 pub use keepalive::Policy as KeepalivePolicy;
 use keepalive::{Due, Keepalive};
-use outbox::{Outbox, Outgoing};
+pub(crate) use outbox::Outbox;
+use outbox::Outgoing;
 use streams::Streams;
 use writing::Writing;
 
@@ -87,7 +89,7 @@ enum End {
     NotReading,
     #[error("it did not open a connection in time")]
     Silent,
-    #[error("it had to make room, or the daemon stops")]
+    #[error("it had to make room, an administrator ended it, or the daemon stops")]
     Kicked,
     #[error("writing failed: {0}")]
     Write(#[from] std::io::Error),
@@ -137,6 +139,13 @@ impl Client {
         identity: Identity,
     ) -> Self {
         let outbox = Arc::new(Outbox::default());
+        let phase = match server.serving().open_at_once(&identity, &outbox) {
+            Some(connection) => {
+                place.opened();
+                Phase::Open(connection)
+            }
+            None => Phase::Allowed,
+        };
         Self {
             place,
             id,
@@ -144,7 +153,7 @@ impl Client {
             transport,
             access,
             identity,
-            phase: Phase::Allowed,
+            phase,
             close_callback: false,
             input: Vec::new(),
             fds: VecDeque::new(),

@@ -17,4 +17,6 @@ mod tests;
 mod transport;
 
 pub use client::KeepalivePolicy;
-pub use server::{Access, Limits, Listener, Server};
+pub use server::{
+    Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
+};

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What all clients share: limits, drivers, the list of who is connected.
+//! What the clients of one server share: limits, who answers, the list of who is connected.
+//!
+//! A daemon has a main server, and one for its administrator, so that a crowd at the first keeps
+//! nobody from the second. What differs between them is what they [serve](Serving).
 //!
 //! Policy on workers (`max_workers`, `prio_workers`): `Snapshot` calls answer from memory and never
 //! queue. `Job` and `Guest` calls wait for one machine, so counting them together would let one
@@ -7,7 +10,9 @@
 //! `Host` calls share `max_workers` places, and `prio_workers` more are for urgent ones.
 
 mod accept;
+mod admin;
 mod clients;
+mod serving;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +21,17 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::sync::watch;
-use virtus_core::{Driver, Responder};
+use virtus_core::Responder;
 
 use crate::client::KeepalivePolicy;
 use crate::generic;
 use crate::transport::Transport;
 pub use accept::Listener;
+pub use admin::{ClientLimits, Pool, PoolSizes};
+pub use clients::ClientInfo;
 use clients::Clients;
 pub(crate) use clients::{Kick, Place};
+pub use serving::Serving;
 pub(crate) use workers::{Admission, Workers};
 
 /// What may be configured; libvirt's names and defaults.
@@ -35,6 +43,8 @@ pub struct Limits {
     pub max_anonymous_clients: usize,
     /// Calls of one client that run at the same time.
     pub max_client_requests: usize,
+    /// `Host` calls for which there are always places; no less than these may be set while we run.
+    pub min_workers: usize,
     /// `Host` calls that run at the same time.
     pub max_workers: usize,
     /// Further `Host` calls of high priority.
@@ -49,6 +59,7 @@ impl Default for Limits {
             max_clients: 5000,
             max_anonymous_clients: 20,
             max_client_requests: 5,
+            min_workers: 5,
             max_workers: 20,
             prio_workers: 5,
             keepalive: Some(KeepalivePolicy { interval: Duration::from_secs(5), count: 5 }),
@@ -63,10 +74,11 @@ pub struct Access {
     pub read_only: bool,
 }
 
-/// One daemon's server.
+/// One server of a daemon.
 pub struct Server {
+    name: &'static str,
     limits: RwLock<Limits>,
-    drivers: Vec<Arc<dyn Driver>>,
+    serving: Serving,
     /// For clients whom nobody on the way can read along with, and for the others.
     generic: [Arc<dyn Responder>; 2],
     workers: Workers,
@@ -76,12 +88,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for `drivers`; it serves once it is given something to [`listen`](Self::listen) on.
+    /// A server that administrators know as `name`; it serves once it is given something to
+    /// [`listen`](Self::listen) on.
     #[must_use]
-    pub fn new(limits: Limits, drivers: Vec<Arc<dyn Driver>>) -> Arc<Self> {
+    pub fn new(name: &'static str, limits: Limits, serving: Serving) -> Arc<Self> {
         Arc::new(Self {
+            name,
             limits: RwLock::new(limits),
-            drivers,
+            serving,
             generic: [true, false].map(generic::responder),
             workers: Workers::new(limits.max_workers, limits.prio_workers),
             clients: Clients::default(),
@@ -100,6 +114,12 @@ impl Server {
         accept::admit(self, Transport::Unix(client), access).await;
     }
 
+    /// What administrators call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The limits in force.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -108,8 +128,23 @@ impl Server {
 
     /// Changes the limits; connected clients keep what they have.
     pub fn set_limits(&self, limits: Limits) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
-        self.workers.resize(limits.max_workers, limits.prio_workers);
+        // Never refused: nothing is asked of them.
+        let _always = self.change_limits(|wanted| {
+            *wanted = limits;
+            Ok::<_, std::convert::Infallible>(())
+        });
+    }
+
+    /// Changes the limits in one step, unless `change` objects.
+    fn change_limits<E>(&self, change: impl FnOnce(&mut Limits) -> Result<(), E>) -> Result<(), E> {
+        let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = *limits;
+        change(&mut wanted)?;
+        *limits = wanted;
+        self.workers.resize(wanted.max_workers, wanted.prio_workers);
+        drop(limits);
+        self.clients.may_enter();
+        Ok(())
     }
 
     /// Clients connected now.
@@ -133,8 +168,8 @@ impl Server {
         }
     }
 
-    pub(crate) fn drivers(&self) -> &[Arc<dyn Driver>] {
-        &self.drivers
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     pub(crate) fn generic(&self, secure: bool) -> &Arc<dyn Responder> {

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpStream, UnixStream};
+use virtus_api::ClientTransport;
 
 pub(crate) use unix::MAX_FDS;
 
@@ -41,6 +42,16 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// How administrators know it, and the address of the other end if it is in a network.
+    pub(crate) fn remote(&self) -> (ClientTransport, Option<String>) {
+        match self {
+            Self::Unix(_) => (ClientTransport::Unix, None),
+            Self::Tcp(socket) => {
+                (ClientTransport::Tcp, socket.peer_addr().ok().map(|address| address.to_string()))
+            }
+        }
+    }
+
     /// Whether nobody on the way can read along.
     pub(crate) fn is_secure(&self) -> bool {
         matches!(self, Self::Unix(_))

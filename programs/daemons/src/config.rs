@@ -49,6 +49,7 @@ const HEEDED: &[&str] = &[
     "access_drivers",
     "max_clients",
     "max_anonymous_clients",
+    "min_workers",
     "max_workers",
     "prio_workers",
     "max_client_requests",
@@ -81,7 +82,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tls_priority",
     "sasl_allowed_username_list",
     "max_queued_clients",
-    "min_workers",
     "admin_min_workers",
     "admin_max_workers",
     "admin_max_clients",
@@ -150,13 +150,15 @@ fn limits(conf: &Conf) -> Result<Limits> {
         interval: Duration::from_secs(seconds.min(86_400)),
         count: pings.min(1000),
     });
+    let max_workers = count("max_workers", usual.max_workers)?;
     Ok(Limits {
         max_clients: count("max_clients", usual.max_clients)?,
         max_anonymous_clients: conf
             .number("max_anonymous_clients")?
             .unwrap_or(usual.max_anonymous_clients),
         max_client_requests: count("max_client_requests", usual.max_client_requests)?,
-        max_workers: count("max_workers", usual.max_workers)?,
+        min_workers: conf.number("min_workers")?.unwrap_or(usual.min_workers).min(max_workers),
+        max_workers,
         prio_workers: conf.number("prio_workers")?.unwrap_or(usual.prio_workers),
         keepalive,
     })

@@ -19,7 +19,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
-use virtus_rpc::{Listener, Server};
+use virtus_rpc::{Listener, Server, Serving};
 
 use crate::config::Config;
 use crate::options::Options;
@@ -153,7 +153,8 @@ impl Life {
                 return Ok(());
             }
         };
-        let server = Server::new(config.limits, drivers.clone());
+        let server =
+            Server::new(self.daemon.name, config.limits, Serving::Drivers(drivers.clone()));
         for one in listening {
             let explain = |cause| Error::system("cannot serve a socket", &cause);
             let socket = one.socket.try_clone().map_err(explain)?;

@@ -14,7 +14,7 @@ use std::task::Poll;
 use futures_util::FutureExt;
 use tokio::task::JoinError;
 use tracing::{debug, error};
-use virtus_api::{AnyReply, AnyRequest, CallId, Error, Program, Result, StreamKind};
+use virtus_api::{AnyReply, AnyRequest, CallId, Error, Result, StreamKind};
 use virtus_core::stream::{self, Stream};
 use virtus_core::{BoxFuture, Call, Connection, ReplyFds};
 use virtus_wire::codec;
@@ -43,9 +43,6 @@ pub(super) struct Opening {
     /// Whether holes may travel on it.
     sparse: bool,
 }
-
-/// The programs of the main socket.
-const PROGRAMS: [Program; 3] = [Program::Remote, Program::Qemu, Program::Lxc];
 
 impl Client {
     /// Answers the call in `header` and `body`, or starts to.
@@ -76,7 +73,8 @@ impl Client {
 
     fn understand(&self, header: &Header, body: &[u8]) -> Result<AnyRequest> {
         let served = program::from_number(header.program).filter(|program| {
-            PROGRAMS.contains(program) && header.version == program::version(*program)
+            self.server.serving().programs().contains(program)
+                && header.version == program::version(*program)
         });
         if served.is_none() {
             return Err(errors::unknown_program(header.program, header.version));
@@ -116,8 +114,7 @@ impl Client {
         match self.server.workers().admit(meta) {
             Admission::Wait(places) => {
                 self.calls.spawn(async move {
-                    // The semaphore is never closed.
-                    let _place = places.acquire_owned().await;
+                    let _place = places.wait().await;
                     answered(running.await)
                 });
             }

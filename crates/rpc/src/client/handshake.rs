@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use virtus_api::params::connect_identity;
 use virtus_api::{
-    AnyReply, AnyRequest, AuthList, AuthType, CallId, ConnectClose, ConnectOpen,
+    AdminConnectClose, AnyReply, AnyRequest, AuthList, AuthType, CallId, ConnectClose, ConnectOpen,
     ConnectRegisterCloseCallback, ConnectSetIdentity, ConnectSupportsFeature,
     ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result, TypedValue,
 };
@@ -65,6 +65,10 @@ impl Client {
                 let identity = request.get::<ConnectSetIdentity>()?;
                 self.set_identity(identity).await.and_then(reply::<ConnectSetIdentity>)
             }
+            CallId::AdminConnectClose => {
+                self.closing = true;
+                reply::<AdminConnectClose>(())
+            }
             _ => return None,
         })
     }
@@ -83,7 +87,7 @@ impl Client {
 
     /// The driver that serves `name`, and what `name` means in full.
     fn choose(&self, name: &str) -> Result<(Arc<dyn Driver>, Uri)> {
-        let drivers = self.server.drivers();
+        let drivers = self.server.serving().drivers();
         if name.is_empty() {
             return drivers
                 .iter()
@@ -109,7 +113,7 @@ impl Client {
     ) -> Result<()> {
         let session = Session::new(identity, read_only, uri, self.outbox.clone());
         let alone = driver.role() == Role::World;
-        let companions = self.server.drivers().iter().filter(|other| {
+        let companions = self.server.serving().drivers().iter().filter(|other| {
             !alone && other.role() == Role::Companion && other.name() != driver.name()
         });
         let mut responders = Vec::new();

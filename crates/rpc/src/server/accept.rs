@@ -89,6 +89,11 @@ pub(super) async fn admit(server: &Arc<Server>, transport: Transport, access: Ac
             return;
         }
     };
+    if !server.serving().welcomes(&identity) {
+        debug!("client {id} ({peer}) is not the daemon's own user");
+        return;
+    }
+    place.describe(access, &identity, transport.remote());
     debug!("client {id} ({peer}) connected");
     server.arrivals.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(Client::new(server.clone(), place, id, kick, transport, access, identity).run());

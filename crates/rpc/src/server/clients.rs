@@ -7,15 +7,17 @@
 //! always gets in unless `max_clients` have really opened connections. (A silent client also has a
 //! deadline of its own, in its task.)
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
+use virtus_api::ClientTransport;
+use virtus_core::Identity;
 
-use super::Limits;
+use super::{Access, Limits};
 
 /// How long a silent client is safe from being replaced by the next: time enough to say something
 /// on a busy machine, so that a crowd of honest clients does not throw out its own.
@@ -23,6 +25,23 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Tells a client's task to end.
 pub(crate) type Kick = Arc<Notify>;
+
+/// What an administrator may know of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Its number: unique in this server, counted from 1.
+    pub id: u64,
+    /// When it connected.
+    pub since: SystemTime,
+    /// How it is connected.
+    pub transport: ClientTransport,
+    /// Whether its connection is read-only.
+    pub read_only: bool,
+    /// Where it is connected from, if that is a network address.
+    pub address: Option<String>,
+    /// What is proven about it.
+    pub identity: Identity,
+}
 
 #[derive(Default)]
 pub(super) struct Clients {
@@ -32,10 +51,16 @@ pub(super) struct Clients {
 
 #[derive(Default)]
 struct List {
-    next: u64,
-    all: HashMap<u64, Kick>,
+    arrived: u64,
     /// In the order of their arrival.
+    all: BTreeMap<u64, Entry>,
     silent: BTreeMap<u64, Instant>,
+}
+
+struct Entry {
+    kick: Kick,
+    /// Known as soon as the peer was looked at.
+    info: Option<ClientInfo>,
 }
 
 impl Clients {
@@ -56,15 +81,15 @@ impl Clients {
         if full || crowded {
             let oldest = list.silent.first_key_value().map(|(id, since)| (*id, *since));
             match oldest.filter(|(_, since)| full || now.duration_since(*since) >= GRACE) {
-                Some((id, _)) => list.kick(id),
+                Some((id, _)) => drop(list.kick(id)),
                 None if full => return None,
                 None => {}
             }
         }
-        let id = list.next;
-        list.next += 1;
+        list.arrived += 1;
+        let id = list.arrived;
         let kick = Kick::default();
-        list.all.insert(id, kick.clone());
+        list.all.insert(id, Entry { kick: kick.clone(), info: None });
         list.silent.insert(id, now);
         Some((id, kick))
     }
@@ -83,7 +108,40 @@ impl Clients {
     }
 
     pub(super) fn kick_all(&self) {
-        self.list().all.values().for_each(|kick| kick.notify_one());
+        self.list().all.values().for_each(|client| client.kick.notify_one());
+    }
+
+    /// Ends one client; `false` if it is not there.
+    pub(super) fn kick(&self, id: u64) -> bool {
+        let kicked = self.list().kick(id);
+        self.left.notify_waiters();
+        kicked
+    }
+
+    /// Who is there, in the order of arrival.
+    pub(super) fn infos(&self) -> Vec<ClientInfo> {
+        self.list().all.values().filter_map(|client| client.info.clone()).collect()
+    }
+
+    pub(super) fn info(&self, id: u64) -> Option<ClientInfo> {
+        self.list().all.get(&id)?.info.clone()
+    }
+
+    /// How many there are, and how many of them are silent.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let list = self.list();
+        (list.all.len(), list.silent.len())
+    }
+
+    fn change_info(&self, id: u64, change: impl FnOnce(&mut Option<ClientInfo>)) {
+        if let Some(client) = self.list().all.get_mut(&id) {
+            change(&mut client.info);
+        }
+    }
+
+    /// The limits have changed: those who wait for a place ask again.
+    pub(super) fn may_enter(&self) {
+        self.left.notify_waiters();
     }
 
     /// Resolves when a place may have become free.
@@ -103,11 +161,13 @@ impl Clients {
 }
 
 impl List {
-    fn kick(&mut self, id: u64) {
+    fn kick(&mut self, id: u64) -> bool {
         self.silent.remove(&id);
-        if let Some(kick) = self.all.remove(&id) {
-            kick.notify_one();
+        let kicked = self.all.remove(&id);
+        if let Some(client) = &kicked {
+            client.kick.notify_one();
         }
+        kicked.is_some()
     }
 }
 
@@ -120,6 +180,26 @@ pub(crate) struct Place {
 impl Place {
     pub(super) fn new(server: Arc<super::Server>, id: u64) -> Self {
         Self { server, id }
+    }
+
+    /// Says who the client is.
+    pub(super) fn describe(
+        &self,
+        access: Access,
+        identity: &Identity,
+        (transport, address): (ClientTransport, Option<String>),
+    ) {
+        let (id, since) = (self.id, SystemTime::now());
+        self.server.clients.change_info(id, |info| {
+            *info = Some(ClientInfo {
+                id,
+                since,
+                transport,
+                read_only: access.read_only,
+                address,
+                identity: identity.clone(),
+            });
+        });
     }
 
     /// The client has opened a connection and will not be asked to make room any more.

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How many `Host` calls run at the same time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use virtus_api::{Class, Meta, Priority};
 
+use super::{Pool, PoolSizes};
+
 /// The places for calls that work on this host.
 pub(crate) struct Workers {
-    normal: Places,
-    urgent: Places,
+    normal: Arc<Places>,
+    urgent: Arc<Places>,
 }
 
-struct Places {
+pub(crate) struct Places {
     free: Arc<Semaphore>,
-    size: Mutex<usize>,
+    size: Mutex<Size>,
+    waiting: AtomicUsize,
+}
+
+/// How many places there are, and how many there should be: fewer as soon as calls have ended.
+struct Size {
+    now: usize,
+    wanted: usize,
 }
 
 /// Whether a call may run now.
@@ -22,9 +32,15 @@ pub(crate) enum Admission {
     /// It needs no place.
     Free,
     /// It has one, as long as this lives.
-    Placed(#[expect(dead_code, reason = "held, never looked at")] OwnedSemaphorePermit),
+    Placed(#[expect(dead_code, reason = "held, never looked at")] Placed),
     /// It has to wait for one of these.
-    Wait(Arc<Semaphore>),
+    Wait(Arc<Places>),
+}
+
+/// A place that is taken.
+pub(crate) struct Placed {
+    places: Arc<Places>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Workers {
@@ -43,28 +59,86 @@ impl Workers {
         }
         let urgent = (call.priority == Priority::High).then_some(&self.urgent);
         for places in [Some(&self.normal), urgent].into_iter().flatten() {
-            if let Ok(place) = places.free.clone().try_acquire_owned() {
-                return Admission::Placed(place);
+            if let Ok(permit) = places.free.clone().try_acquire_owned() {
+                return Admission::Placed(places.placed(permit));
             }
         }
-        Admission::Wait(self.normal.free.clone())
+        Admission::Wait(self.normal.clone())
+    }
+
+    pub(super) fn pool(&self, sizes: PoolSizes) -> Pool {
+        Pool {
+            sizes,
+            places: self.normal.size().now,
+            free: self.normal.free.available_permits(),
+            waiting: self.normal.waiting.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl Places {
-    fn new(size: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(size)), size: Mutex::new(size) }
+    fn new(size: usize) -> Arc<Self> {
+        Arc::new(Self {
+            free: Arc::new(Semaphore::new(size)),
+            size: Mutex::new(Size { now: size, wanted: size }),
+            waiting: AtomicUsize::new(0),
+        })
     }
 
-    /// Takes away only places that are free: calls that run are not disturbed.
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn placed(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Placed {
+        Placed { places: self.clone(), permit: Some(permit) }
+    }
+
+    /// Waits in line for a place.
+    pub(crate) async fn wait(self: Arc<Self>) -> Placed {
+        let _line = Line::join(&self);
+        // The semaphore is never closed: there is always a permit.
+        let permit = self.free.clone().acquire_owned().await.ok();
+        Placed { places: self.clone(), permit }
+    }
+
+    /// Free places go at once; those of calls that run go when the calls have ended.
     fn resize(&self, wanted: usize) {
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted >= *size {
-            self.free.add_permits(wanted - *size);
-            *size = wanted;
+        let mut size = self.size();
+        size.wanted = wanted;
+        if wanted >= size.now {
+            self.free.add_permits(wanted - size.now);
+            size.now = wanted;
         } else {
-            *size -= self.free.forget_permits(*size - wanted);
+            size.now -= self.free.forget_permits(size.now - wanted);
         }
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        let mut size = self.places.size();
+        if size.now > size.wanted
+            && let Some(permit) = self.permit.take()
+        {
+            size.now -= 1;
+            permit.forget();
+        }
+    }
+}
+
+/// One who waits for a place, also if it gives up.
+struct Line<'a>(&'a AtomicUsize);
+
+impl<'a> Line<'a> {
+    fn join(places: &'a Places) -> Self {
+        places.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(&places.waiting)
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -106,7 +180,30 @@ mod tests {
         drop(first);
         assert!(matches!(workers.admit(&low), Admission::Placed(_)));
         workers.resize(3, 0);
-        let more = [workers.admit(&low), workers.admit(&low)];
+        let more = [workers.admit(&low), workers.admit(&low), workers.admit(&low)];
         assert!(more.iter().all(|one| matches!(one, Admission::Placed(_))));
+        workers.resize(1, 0);
+        assert_eq!(workers.normal.size().now, 3, "calls that run keep their places");
+        drop(more);
+        assert_eq!(workers.normal.size().now, 1);
+        let _last = workers.admit(&low);
+        assert!(matches!(workers.admit(&low), Admission::Wait(_)));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_counted_and_come_next() {
+        let workers = Workers::new(1, 0);
+        let low = call(Class::Host, Priority::Low);
+        let first = workers.admit(&low);
+        let Admission::Wait(places) = workers.admit(&low) else { panic!("there was one place") };
+        let waiting = tokio::spawn(places.wait());
+        let depth = || workers.normal.waiting.load(Ordering::Relaxed);
+        while depth() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        let _second = waiting.await.unwrap();
+        assert_eq!(depth(), 0);
+        assert!(matches!(workers.admit(&low), Admission::Wait(_)));
     }
 }

@@ -21,7 +21,7 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE};
 
 use super::driver::{Dummy, Handle};
-use crate::{Access, Limits, Server};
+use crate::{Access, Limits, Server, Serving};
 
 /// A frame that came.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ pub(super) struct House {
 impl House {
     pub(super) fn new(limits: Limits) -> Self {
         let dummy = Arc::new(Dummy::default());
-        let server = Server::new(limits, vec![Arc::new(Handle(dummy.clone()))]);
+        let server =
+            Server::new("test", limits, Serving::Drivers(vec![Arc::new(Handle(dummy.clone()))]));
         Self { server, dummy }
     }
 
