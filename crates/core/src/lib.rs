@@ -13,6 +13,7 @@ pub mod conf;
 mod connection;
 mod driver;
 pub mod events;
+pub mod flags;
 mod identity;
 pub mod json;
 pub mod log;

@@ -90,6 +90,18 @@ pub fn list(folder: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// A definition as it stands in its file: below a note that changes by hand are lost, and how else the
+/// `word` ("network") called `name` is changed: by `command` ("virsh net-edit").
+#[must_use]
+pub fn with_note(word: &str, command: &str, name: &str, definition: &str) -> String {
+    // Two hyphens may not stand in a comment; the name is only for the reader.
+    let name = name.replace("--", "- - ");
+    format!(
+        "<!--\nThis file is written by the daemon; changes made here by hand are not seen and will be lost.\n\
+         Change the {word} with:\n  {command} {name}\nor through the API.\n-->\n\n{definition}"
+    )
+}
+
 fn fill(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;

@@ -141,15 +141,10 @@ impl Places {
     fn on_paper(&self, def: &Domain) -> String {
         let edit = match self.owner {
             Owner::System => "virsh edit",
-            Owner::Session => "virsh --connect qemu:///session edit",
+            Owner::Session => "virsh -c qemu:///session edit",
         };
         let body = def.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
-        // Two hyphens would end the comment early; the name is only for the reader.
-        let name = def.name.replace("--", "- -");
-        format!(
-            "<!--\nThis file is written by the daemon; changes made here by hand are not seen and will be lost.\n\
-             Change the machine with:\n  {edit} {name}\nor through the API.\n-->\n\n{body}"
-        )
+        store::with_note("machine", edit, &def.name, &body)
     }
 }
 

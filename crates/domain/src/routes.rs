@@ -20,6 +20,7 @@ use std::sync::Arc;
 use virtus_api::{
     DomainModificationImpact, DomainRef, Error, ErrorCode, ErrorDomain, Request, Result,
 };
+pub use virtus_core::flags::{check_flags, exclusive};
 use virtus_core::{BoxFuture, Call, Routes};
 
 use crate::handle::Handle;
@@ -137,32 +138,6 @@ pub fn find<D: HasMachines>(driver: &D, dom: &DomainRef) -> Result<Found<D>> {
     let handle = driver.machines().find(dom)?;
     let snapshot = handle.snapshot();
     Ok((handle, snapshot))
-}
-
-/// Refuses flags that a call does not know.
-///
-/// # Errors
-/// `VIR_ERR_INVALID_ARG` with libvirt's text.
-pub fn check_flags(flags: u32, known: u32, call: &str) -> Result<()> {
-    match flags & !known {
-        0 => Ok(()),
-        unknown => Err(Error::new(
-            ErrorCode::InvalidArg,
-            format!("unsupported flags (0x{unknown:x}) in function {call}"),
-        )),
-    }
-}
-
-/// Refuses two flags that contradict each other.
-///
-/// # Errors
-/// `VIR_ERR_INVALID_ARG`.
-pub fn exclusive(flags: u32, a: (u32, &str), b: (u32, &str)) -> Result<()> {
-    if flags & a.0 != 0 && flags & b.0 != 0 {
-        let text = format!("Flags '{}' and '{}' are mutually exclusive", a.1, b.1);
-        return Err(Error::new(ErrorCode::InvalidArg, text));
-    }
-    Ok(())
 }
 
 /// Which definitions a change is for.

@@ -9,6 +9,7 @@ use virtus_api::{
     ConnectListDefinedDomains, ConnectListDomains, ConnectNumOfDefinedDomains, ConnectNumOfDomains,
     DomainLookupById, DomainLookupByName, DomainLookupByUuid, DomainRef, Error, ErrorCode, Result,
 };
+use virtus_core::flags::passes;
 use virtus_core::{Call, store};
 
 use super::{HasMachines, check_flags};
@@ -78,8 +79,7 @@ pub(super) async fn list_all<D: HasMachines>(
 /// Whether a machine passes: within each group of flags, none or one that fits must be given.
 fn matches(filter: Filter, snapshot: &Snapshot, saved: bool) -> bool {
     let group = |members: &[(Filter, bool)]| {
-        let asked = members.iter().filter(|(flag, _)| filter.contains(*flag));
-        asked.clone().next().is_none() || asked.clone().any(|(_, fits)| *fits)
+        passes(filter.bits(), members.iter().map(|(flag, fits)| (flag.bits(), *fits)))
     };
     let active = snapshot.is_active();
     let persistent = snapshot.persistent.is_some();

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What networks, storage pools, devices, host interfaces, secrets and network filters share: collections, changes,
+//! files, events, and the calls that every driver of them answers the same way. Behind each kind stands a small
+//! trait, its backend, which is all that a new driver writes.
+//!
+//! Invariants: objects change one at a time, in their own queues of turns; readers take a published, immutable
+//! [`Snapshot`] and never wait; no lock but the queue's own is held across an `.await`.
+
+mod collection;
+mod kind;
+mod network;
+mod object;
+mod shelf;
+
+pub use collection::{Collection, Entry};
+pub use kind::Kind;
+pub use object::{Object, Snapshot, Turn};
+pub use shelf::{Folder, Shelf};
+
+#[cfg(test)]
+mod tests;
