@@ -21,6 +21,7 @@ mod life;
 mod native;
 mod peripherals;
 mod queries;
+mod remote;
 mod scale;
 mod survival;
 mod transcripts;
@@ -44,6 +45,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("access", access::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
+    ("remote", remote::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
     ("scale", scale::CASES),

@@ -12,7 +12,7 @@ use crate::run::run;
 /// The daemon under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// `virtqemud` from the target folder.
+    /// `virtqemud` from the target folder, or `libvirtd` if a test wants that.
     Ours,
     /// libvirtd from this folder, where Debian's packages are unpacked.
     Stock(PathBuf),
@@ -45,11 +45,11 @@ impl Backend {
     }
 
     /// The daemon's program, as seen in its namespaces.
-    pub(crate) fn program(&self) -> Outcome<PathBuf> {
+    pub(crate) fn program(&self, monolithic: bool) -> Outcome<PathBuf> {
         match self {
             Self::Stock(_) => Ok("/usr/sbin/libvirtd".into()),
             Self::Ours => {
-                let program = profile_folder()?.join("virtqemud");
+                let program = profile_folder()?.join(self.daemon(monolithic));
                 if program.exists() {
                     return Ok(program);
                 }
@@ -58,20 +58,21 @@ impl Backend {
         }
     }
 
+    /// The daemon's name; the stock one is monolithic in any case.
+    pub(crate) fn daemon(&self, monolithic: bool) -> &'static str {
+        if monolithic || *self != Self::Ours { "libvirtd" } else { "virtqemud" }
+    }
+
     /// The socket's name in run/libvirt.
-    pub(crate) fn socket(&self, read_only: bool) -> &'static str {
-        match (self, read_only) {
-            (Self::Ours, false) => "virtqemud-sock",
-            (Self::Ours, true) => "virtqemud-sock-ro",
-            (Self::Stock(_), false) => "libvirt-sock",
-            (Self::Stock(_), true) => "libvirt-sock-ro",
-        }
+    pub(crate) fn socket(&self, monolithic: bool, read_only: bool) -> String {
+        let base = if self.daemon(monolithic) == "libvirtd" { "libvirt" } else { "virtqemud" };
+        format!("{base}-sock{}", if read_only { "-ro" } else { "" })
     }
 }
 
 /// The path of our daemon, for tests that start it themselves.
 pub fn daemon_program() -> Outcome<String> {
-    let program = Backend::Ours.program()?;
+    let program = Backend::Ours.program(false)?;
     Ok(program.to_str().ok_or("the target folder's path is not text")?.to_owned())
 }
 

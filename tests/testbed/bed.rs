@@ -25,6 +25,8 @@ pub struct Options {
     pub daemon_conf: String,
     /// Words added to the daemon's command line.
     pub arguments: Vec<String>,
+    /// Whether ours is `libvirtd`, which serves other hosts too.
+    pub monolithic: bool,
     /// Whether /dev/kvm is to be seen; trying what it can do takes a daemon seconds.
     pub kvm: bool,
 }
@@ -37,6 +39,7 @@ pub struct Testbed {
     folder: Folder,
     backend: Backend,
     arguments: Vec<String>,
+    monolithic: bool,
 }
 
 impl Testbed {
@@ -84,16 +87,16 @@ impl Testbed {
         let text: String =
             kept.chain(options.qemu_conf.lines()).flat_map(|line| [line, "\n"]).collect();
         std::fs::write(conf.join("qemu.conf"), text)?;
-        let (own_file, own_lines) = match backend {
-            Backend::Ours => ("virtqemud.conf", String::new()),
+        let own_lines = match backend {
+            Backend::Ours => "",
             // polkit is not there to ask.
-            Backend::Stock(_) => {
-                ("libvirtd.conf", "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n".to_owned())
-            }
+            Backend::Stock(_) => "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n",
         };
-        std::fs::write(conf.join(own_file), own_lines + &options.daemon_conf)?;
+        let own_file = format!("{}.conf", backend.daemon(options.monolithic));
+        std::fs::write(conf.join(own_file), own_lines.to_owned() + &options.daemon_conf)?;
         let space = Space::open(&folder.name(), &folder.0, &backend, options.kvm)?;
-        Ok(Self { daemon: None, space, folder, backend, arguments: options.arguments.clone() })
+        let (arguments, monolithic) = (options.arguments.clone(), options.monolithic);
+        Ok(Self { daemon: None, space, folder, backend, arguments, monolithic })
     }
 
     /// A path of the daemon, such as `etc/libvirt/qemu`, or a file that a test makes in the folder.
@@ -111,7 +114,7 @@ impl Testbed {
         let mut command = self.space.command("sh");
         // The shell tells the daemon's number inside the namespaces, then becomes the daemon.
         command.args(["-c", "echo $$ >\"$0\"; exec \"$@\""]).arg(self.path("daemon.pid"));
-        command.arg(self.backend.program()?).args(&self.arguments);
+        command.arg(self.backend.program(self.monolithic)?).args(&self.arguments);
         if self.is_ours() {
             command.env("VIRTUS_ROOT", &self.folder.0).env("RUST_BACKTRACE", "1");
         }
@@ -136,7 +139,7 @@ impl Testbed {
 
     /// The daemon's socket.
     pub fn socket(&self) -> PathBuf {
-        self.path("run/libvirt").join(self.backend.socket(false))
+        self.path("run/libvirt").join(self.backend.socket(self.monolithic, false))
     }
 
     /// The daemon's number in its namespaces.
@@ -212,7 +215,7 @@ impl Testbed {
 
     /// The URI of the read-only socket.
     pub fn uri_read_only(&self) -> String {
-        let socket = self.path("run/libvirt").join(self.backend.socket(true));
+        let socket = self.path("run/libvirt").join(self.backend.socket(self.monolithic, true));
         format!("qemu+unix:///system?socket={}", socket.display())
     }
 

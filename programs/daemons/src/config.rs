@@ -13,6 +13,8 @@ use virtus_core::conf::{Conf, Value};
 use virtus_core::log::Level;
 use virtus_rpc::{KeepalivePolicy, Limits};
 
+use crate::network::{self, NetworkRules};
+
 /// Who may use one of the sockets, by the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SocketRules {
@@ -30,6 +32,7 @@ pub(crate) struct SocketRules {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) sockets: SocketRules,
+    pub(crate) network: NetworkRules,
     pub(crate) limits: Limits,
     pub(crate) log_level: Option<Level>,
     pub(crate) log_filters: Option<String>,
@@ -60,16 +63,12 @@ const HEEDED: &[&str] = &[
     "keepalive_count",
 ];
 
-/// Keys that libvirt documents and that change nothing here: about TCP and TLS sockets and the
+/// Keys that libvirt documents and that change nothing here: about TLS sockets and the
 /// admin socket, which do not exist yet, about threads that calls do not need, and about auditing.
 const WITHOUT_EFFECT: &[&str] = &[
     "listen_tls",
-    "listen_tcp",
     "tls_port",
-    "tcp_port",
-    "listen_addr",
     "unix_sock_admin_perms",
-    "auth_tcp",
     "auth_tls",
     "tcp_min_ssf",
     "key_file",
@@ -129,6 +128,7 @@ impl Config {
                 ro_mode: mode(conf, "unix_sock_ro_perms")?.unwrap_or(0o777),
                 folder: text("unix_sock_dir")?.map(PathBuf::from),
             },
+            network: NetworkRules::read(conf)?,
             limits: limits(conf)?,
             log_level: level,
             log_filters: text("log_filters")?,
@@ -210,7 +210,7 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
 
 fn remarks(conf: &Conf) -> Vec<String> {
     let place = |line: usize| format!("{}:{line}", conf.file().display());
-    let known: Vec<&str> = [HEEDED, WITHOUT_EFFECT].concat();
+    let known: Vec<&str> = [HEEDED, network::KEYS, WITHOUT_EFFECT].concat();
     let mut remarks = Vec::new();
     for setting in conf.unknown(&known) {
         remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));

@@ -7,6 +7,7 @@
 mod background;
 mod config;
 mod logging;
+mod network;
 mod notify;
 mod options;
 mod plan;

@@ -11,19 +11,18 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{Error, Result};
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
-use virtus_rpc::{Listener, Server, Serving};
+use virtus_rpc::{Server, Serving};
 
 use crate::config::Config;
 use crate::options::Options;
-use crate::sockets::{self, Listening};
+use crate::sockets::{self, Listening, Passed};
 use crate::table::Daemon;
 use crate::{background, logging, notify};
 
@@ -35,13 +34,8 @@ const IDLE_CHECK: Duration = Duration::from_millis(500);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
-    if options.listen {
-        let text = "--listen: TCP and TLS sockets are not built yet";
-        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
-            .hint("reach this host with 'qemu+ssh://', or start without --listen"));
-    }
     name_process(daemon);
-    let passed = sockets::passed(daemon)?;
+    let passed = sockets::passed()?;
     let uid = rustix::process::geteuid();
     let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
     let options = absolute(options)?;
@@ -117,7 +111,7 @@ impl Life {
         }
     }
 
-    fn run(&self, config: &Config, passed: Option<Vec<Listening>>) -> Result<()> {
+    fn run(&self, config: &Config, passed: Option<Vec<Passed>>) -> Result<()> {
         let pid_path = match &self.options.pid_file {
             Some(path) => path.clone(),
             None => self.paths.pid.join(format!("{}.pid", self.daemon.name)),
@@ -128,8 +122,8 @@ impl Life {
         let _pid_file = PidFile::acquire(&pid_path)?;
         raise_descriptor_limit();
         let listening = match passed {
-            Some(sockets) => sockets,
-            None => sockets::bind(self.daemon, &self.paths, &config.sockets)?,
+            Some(passed) => sockets::sort(self.daemon, passed, config)?,
+            None => self.bind(config)?,
         };
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,6 +136,14 @@ impl Life {
         // Blocking work that hangs (a dead NFS server) must not hold up the exit.
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
+    }
+
+    fn bind(&self, config: &Config) -> Result<Vec<Listening>> {
+        let mut listening = sockets::bind(self.daemon, &self.paths, &config.sockets)?;
+        if self.options.listen {
+            listening.extend(config.network.bind()?);
+        }
+        Ok(listening)
     }
 
     async fn serve(&self, config: &Config, listening: &[Listening]) -> Result<()> {
@@ -157,11 +159,7 @@ impl Life {
             Server::new(self.daemon.name, config.limits, Serving::Drivers(drivers.clone()));
         for one in listening {
             let explain = |cause| Error::system("cannot serve a socket", &cause);
-            let socket = one.socket.try_clone().map_err(explain)?;
-            server.listen(
-                Listener::Unix(UnixListener::from_std(socket).map_err(explain)?),
-                one.access,
-            );
+            server.listen(one.listener().map_err(explain)?, one.access);
         }
         if background::is_child() {
             background::serving()

@@ -7,6 +7,7 @@
 use std::env;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -14,18 +15,44 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::{Paths, store};
-use virtus_rpc::Access;
+use virtus_rpc::{Access, Listener};
 
-use crate::config::SocketRules;
+use crate::config::{Config, SocketRules};
 use crate::table::Daemon;
 
 /// A socket to serve.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) socket: UnixListener,
+    socket: Socket,
     pub(crate) access: Access,
     /// Ours to remove; systemd's are not.
     _file: Option<SocketFile>,
+}
+
+/// A socket by what travels on it.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listening {
+    /// A socket without a file of ours.
+    pub(crate) fn new(socket: Socket, access: Access) -> Self {
+        Self { socket, access, _file: None }
+    }
+
+    /// The socket for the server. Must be called within a runtime.
+    pub(crate) fn listener(&self) -> io::Result<Listener> {
+        Ok(match &self.socket {
+            Socket::Unix(socket) => {
+                Listener::Unix(tokio::net::UnixListener::from_std(socket.try_clone()?)?)
+            }
+            Socket::Tcp(socket) => {
+                Listener::Tcp(tokio::net::TcpListener::from_std(socket.try_clone()?)?)
+            }
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -38,10 +65,17 @@ impl Drop for SocketFile {
     }
 }
 
+/// A socket that systemd has passed, and what its unit is called.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    socket: Socket,
+    name: String,
+}
+
 /// The sockets that systemd has passed; `None` if it did not start us through one.
 ///
 /// Must be called before there are other threads.
-pub(crate) fn passed(daemon: &Daemon) -> Result<Option<Vec<Listening>>> {
+pub(crate) fn passed() -> Result<Option<Vec<Passed>>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();
     if passed.len() == 0 {
@@ -51,14 +85,41 @@ pub(crate) fn passed(daemon: &Daemon) -> Result<Option<Vec<Listening>>> {
     for index in 0..passed.len() {
         let explain =
             |cause: io::Error| Error::system(format!("cannot use passed socket {index}"), &cause);
-        let Some(socket) = passed.take_unix_listener(index).map_err(explain)? else { continue };
-        let name = names.split(':').nth(index).unwrap_or_default();
-        if let Some(read_only) = kind(daemon, name, &socket) {
-            socket.set_nonblocking(true).map_err(explain)?;
-            sockets.push(Listening { socket, access: Access { read_only }, _file: None });
-        }
+        let socket = match passed.take_unix_listener(index) {
+            Ok(Some(socket)) => socket.set_nonblocking(true).map(|()| Socket::Unix(socket)),
+            Ok(None) => continue,
+            Err(_) => match passed.take_tcp_listener(index).map_err(explain)? {
+                Some(socket) => socket.set_nonblocking(true).map(|()| Socket::Tcp(socket)),
+                None => continue,
+            },
+        };
+        let name = names.split(':').nth(index).unwrap_or_default().to_owned();
+        sockets.push(Passed { socket: socket.map_err(explain)?, name });
     }
     Ok(Some(sockets))
+}
+
+/// Those of the passed sockets that are served, by the rules for their kind.
+pub(crate) fn sort(
+    daemon: &Daemon,
+    passed: Vec<Passed>,
+    config: &Config,
+) -> Result<Vec<Listening>> {
+    let mut sockets = Vec::new();
+    for Passed { socket, name } in passed {
+        let access = match &socket {
+            Socket::Unix(socket) => {
+                kind(daemon, &name, socket).map(|read_only| Access { read_only })
+            }
+            Socket::Tcp(_) => {
+                let unit = name.trim_end_matches(".socket");
+                let ours = daemon.listens_on_ip && unit == format!("{}-tcp", daemon.name);
+                ours.then(|| config.network.tcp_access()).transpose()?
+            }
+        };
+        sockets.extend(access.map(|access| Listening::new(socket, access)));
+    }
+    Ok(sockets)
 }
 
 /// Whether a passed socket is the read-only one; `None` for one that is not served (admin). The
@@ -121,5 +182,5 @@ fn bind_one(path: PathBuf, mode: u32, group: Option<u32>, read_only: bool) -> Re
         std::os::unix::fs::chown(&path, None, group).map_err(explain)?;
     }
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(explain)?;
-    Ok(Listening { socket, access: Access { read_only }, _file: Some(file) })
+    Ok(Listening { socket: Socket::Unix(socket), access: Access { read_only }, _file: Some(file) })
 }
