@@ -6,6 +6,7 @@
 //! lines in `fuzz/fuzz_targets`. A target must return on every input; it fails by panicking.
 
 mod document;
+mod engine;
 mod frame;
 mod image;
 mod reply;
@@ -24,8 +25,14 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[frame::TARGET, request::TARGET, reply::TARGET, document::TARGET, image::TARGET];
+pub const TARGETS: &[Target] = &[
+    frame::TARGET,
+    request::TARGET,
+    reply::TARGET,
+    engine::TARGET,
+    document::TARGET,
+    image::TARGET,
+];
 
 /// Runs the target of this name on a fuzzer's bytes.
 pub fn run(name: &str, input: &[u8]) {

@@ -17,7 +17,6 @@
 
 mod calls;
 mod handshake;
-mod keepalive;
 mod outbox;
 mod streams;
 mod writing;
@@ -39,11 +38,10 @@ use virtus_wire::frame::{
 };
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
+use crate::keepalive::{Due, Keepalive};
 use crate::server::{Access, Kick, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 use calls::Answered;
-pub use keepalive::Policy as KeepalivePolicy;
-use keepalive::{Due, Keepalive};
 pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
 use streams::Streams;
@@ -253,7 +251,7 @@ impl Client {
 
     fn heard(&mut self) {
         if let Some(keepalive) = &mut self.keepalive {
-            keepalive.heard(Instant::now());
+            keepalive.heard(Instant::now().into_std());
         }
     }
 
@@ -359,7 +357,7 @@ impl Client {
             Phase::Open(_) => None,
             Phase::Allowed => Some(self.born + SILENT_LIMIT),
         };
-        let keepalive = self.keepalive.as_ref().map(Keepalive::deadline);
+        let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.deadline().into());
         let write = self.write_since.map(|since| since + WRITE_LIMIT);
         let wait = if self.may_take() { IDLE } else { HANG_UP_CHECK };
         let latest = Instant::now() + wait;
@@ -381,7 +379,7 @@ impl Client {
             // We do not listen at the moment, so silence proves nothing.
             self.heard();
         }
-        match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now)) {
+        match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now.into_std())) {
             Some(Due::Dead) => return Err(End::Dead),
             Some(Due::Ping) => self.send_keepalive(KEEPALIVE_PING),
             None => {}

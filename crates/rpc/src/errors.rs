@@ -15,11 +15,20 @@ pub(crate) fn unknown_program(program: u32, version: u32) -> Error {
 
 /// Clients take this beginning for "no support".
 pub(crate) fn unknown_procedure(procedure: i32) -> Error {
-    rpc(ErrorCode::Rpc, format!("unknown procedure: {procedure}"))
+    rpc(ErrorCode::Rpc, format!("{UNKNOWN_PROCEDURE}: {procedure}"))
 }
 
 pub(crate) fn undecodable(cause: impl std::fmt::Display) -> Error {
     rpc(ErrorCode::Rpc, format!("Unable to decode message payload: {cause}"))
+}
+
+const UNKNOWN_PROCEDURE: &str = "unknown procedure";
+
+/// Whether a daemon says so, ours or a stock one.
+pub(crate) fn is_unknown_procedure(error: &Error) -> bool {
+    error.code() == ErrorCode::Rpc
+        && matches!(error.domain(), ErrorDomain::Rpc | ErrorDomain::Remote)
+        && error.text().starts_with(UNKNOWN_PROCEDURE)
 }
 
 /// The client asked for a way to authenticate that was not offered to it.
@@ -62,6 +71,16 @@ pub(crate) fn no_fds_here(call: &str) -> Error {
 pub(crate) fn too_many_streams(limit: usize) -> Error {
     rpc(ErrorCode::OperationFailed, format!("this connection has {limit} open streams already"))
         .hint("finish or abort a stream before opening another")
+}
+
+pub(crate) fn too_many_calls(limit: usize) -> Error {
+    rpc(ErrorCode::OperationFailed, format!("{limit} calls of this connection wait for an answer"))
+        .hint("the daemon may be stuck; wait for answers before calling again")
+}
+
+/// The peer sent a hole on a stream that was not opened for any, or one of negative length.
+pub(crate) fn stray_hole() -> Error {
+    rpc(ErrorCode::Rpc, "the daemon sent a hole on a stream that has none")
 }
 
 /// A driver let go of a stream without saying why.

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The server: what stands between a socket and the drivers.
+//! What stands between a socket and the drivers, on both of its sides.
 //!
 //! [`Server`] accepts clients and lives as long as the daemon; each client is one task
 //! ([`client`]), which reads frames, starts calls, and writes what the client's outbox holds.
+//! [`engine`] is the other side: the protocol as a client speaks it, without any I/O.
 //!
 //! Invariants: no client can make another wait (every queue is bounded per client, a handler's
 //! panic is its caller's error, a slow reader is cut off); nothing is allocated because a length
 //! word says so, only because bytes have arrived; descriptors never go back to where they came from.
 
 mod client;
+pub mod engine;
 mod errors;
 mod generic;
+mod keepalive;
 mod server;
 #[cfg(test)]
 mod tests;
 mod transport;
 
-pub use client::KeepalivePolicy;
+pub use keepalive::Policy as KeepalivePolicy;
 pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
 };

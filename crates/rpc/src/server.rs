@@ -23,8 +23,8 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use virtus_core::Responder;
 
-use crate::client::KeepalivePolicy;
 use crate::generic;
+use crate::keepalive::Policy as KeepalivePolicy;
 use crate::transport::Transport;
 pub use accept::Listener;
 pub use admin::{ClientLimits, Pool, PoolSizes};

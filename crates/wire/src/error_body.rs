@@ -21,7 +21,12 @@ pub fn encode(error: &Error, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 /// Reads the body of a failed reply.
 pub fn decode(body: &[u8]) -> Result<Error, DecodeError> {
-    NetError::take(&mut Decoder::new(body)).map(from_body)
+    decode_body(body).map(from_body)
+}
+
+/// Reads the body of a failed reply as the struct that travels, with all that the peer said.
+pub fn decode_body(body: &[u8]) -> Result<NetError, DecodeError> {
+    NetError::take(&mut Decoder::new(body))
 }
 
 /// The struct that travels. Texts are cut where the protocol would refuse them.

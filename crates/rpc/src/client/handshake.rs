@@ -17,9 +17,9 @@ use virtus_api::{
 };
 use virtus_core::{Connection, Driver, Identity, Role, Session, Uri};
 
-use super::keepalive::Keepalive;
 use super::{Client, Phase};
 use crate::errors;
+use crate::keepalive::Keepalive;
 
 /// `VIR_DRV_FEATURE_*` that are the server's matter.
 const FEATURE_FD_PASSING: i32 = 8;
@@ -137,7 +137,7 @@ impl Client {
     fn feature(&mut self, feature: i32) -> Option<Result<i32>> {
         if feature == FEATURE_KEEPALIVE {
             let policy = self.server.limits().keepalive;
-            self.keepalive = policy.map(|policy| Keepalive::new(policy, Instant::now()));
+            self.keepalive = policy.map(|policy| Keepalive::new(policy, Instant::now().into_std()));
             return Some(Ok(1));
         }
         let Phase::Open(connection) = &self.phase else { return Some(Err(errors::not_open())) };

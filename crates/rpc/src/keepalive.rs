@@ -1,57 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! When to ping a silent client and when to give it up. Pure: it is told the time.
+//! When to ping a silent peer and when to give it up. Pure: it is told the time.
 //!
 //! ```text
 //! last message ─ interval ─ ping 1 ─ interval ─ … ─ ping N ─ interval ─ dead
 //! ```
-//! Every message that comes in starts this anew. Only clients that asked for keepalive
-//! (feature 10) may be pinged: a client without an event loop drops the connection on a ping.
+//! Every message that comes in starts this anew. A daemon pings only clients that asked for keepalive
+//! (feature 10): a client without an event loop drops the connection on a ping.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
-
-/// Interval and number of pings, from the configuration.
+/// Interval and number of pings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Silence before each ping.
     pub interval: Duration,
-    /// Pings without an answer before the client counts as dead.
+    /// Pings without an answer before the peer counts as dead.
     pub count: u32,
 }
 
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     Ping,
     Dead,
 }
 
-/// The pings of one client.
-pub(super) struct Keepalive {
+/// The pings of one peer.
+pub(crate) struct Keepalive {
     policy: Policy,
     sent: u32,
     last_heard: Instant,
 }
 
 impl Keepalive {
-    pub(super) fn new(policy: Policy, now: Instant) -> Self {
+    pub(crate) fn new(policy: Policy, now: Instant) -> Self {
         Self { policy, sent: 0, last_heard: now }
     }
 
     /// A message came in.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.sent = 0;
         self.last_heard = now;
     }
 
     /// When [`Keepalive::due`] should be asked next.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.last_heard + self.policy.interval * (self.sent + 1)
     }
 
     /// What is due at `now`; a ping counts as sent.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Due> {
         if now < self.deadline() {
             return None;
         }
