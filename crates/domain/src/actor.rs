@@ -43,9 +43,10 @@ const CLEAN_UP: Duration = Duration::from_secs(60);
 /// What the actor is asked for.
 pub(crate) enum Command<M: Machine> {
     Job(Queued<M>),
-    /// End the machine; with `owner`, only if that session owns it.
+    /// End the machine, for the reason that `end` names; with `owner`, only if that session owns it.
     Destroy {
         how: Stop,
+        end: End,
         owner: Option<u64>,
         reply: oneshot::Sender<Result<()>>,
     },
@@ -124,7 +125,7 @@ impl<M: Machine> Actor<M> {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Job(queued)) => self.queue.push_back(queued),
-                    Some(Command::Destroy { how, owner, reply }) => self.destroy(how, owner, reply),
+                    Some(Command::Destroy { how, end, owner, reply }) => self.destroy(how, end, owner, reply),
                     Some(Command::LetGo(reply)) => {
                         self.let_go().await;
                         // Nobody waits for a daemon that is already gone.
@@ -265,7 +266,13 @@ impl<M: Machine> Actor<M> {
         self.ending = Some(Ending { end, gentle: false, work: Box::pin(work), waiters });
     }
 
-    fn destroy(&mut self, how: Stop, owner: Option<u64>, reply: oneshot::Sender<Result<()>>) {
+    fn destroy(
+        &mut self,
+        how: Stop,
+        end: End,
+        owner: Option<u64>,
+        reply: oneshot::Sender<Result<()>>,
+    ) {
         let running = {
             let core = self.handle.core();
             let Some(live) = core.live.as_ref() else {
@@ -303,7 +310,7 @@ impl<M: Machine> Actor<M> {
             clean_up(handle, ink, undo).await;
             Ok(())
         };
-        self.ending = Some(Ending { end: End::Destroyed, gentle, work: Box::pin(work), waiters });
+        self.ending = Some(Ending { end, gentle, work: Box::pin(work), waiters });
     }
 
     /// Cancels what works on the machine; callers learn that it was ended. Definitions stay usable.

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use virtus_api::{DomainEvent, DomainEventLifecycle, DomainRef, Result};
-use virtus_core::store;
 use virtus_xml::Domain;
 
 use crate::handle::Handle;
@@ -121,6 +120,26 @@ impl<M: Machine> Context<M> {
         *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(def);
     }
 
+    /// Notes that the machine's memory is saved where its next start looks for it.
+    pub fn has_saved(&self) {
+        let mut core = self.handle.core();
+        core.managed_save = true;
+        self.handle.publish(&core);
+    }
+
+    /// Removes saved memory, if there is some: the next start boots.
+    pub(crate) async fn discard_saved(&self) -> Result<()> {
+        if !self.snapshot().managed_save {
+            return Ok(());
+        }
+        let (records, name) = (self.handle.set().records().clone(), self.snapshot().name.clone());
+        self.ink.put(move || records.discard_saved(&name)).wait().await?;
+        let mut core = self.handle.core();
+        core.managed_save = false;
+        self.handle.publish(&core);
+        Ok(())
+    }
+
     /// Tells clients of something that happened to the machine.
     pub fn emit(&self, event: impl FnOnce(DomainRef) -> DomainEvent) {
         self.handle.emit(event);
@@ -147,9 +166,9 @@ impl<M: Machine> Context<M> {
         }
         let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(def) = staged else { return Ok(()) };
-        let places = self.handle.set().places().clone();
+        let records = self.handle.set().records().clone();
         let saved = def.clone();
-        self.ink.put(move || places.save(&saved)).wait().await?;
+        self.ink.put(move || records.save(&saved)).wait().await?;
         let mut core = self.handle.core();
         core.updated = core.live.is_some();
         core.persistent = Some(def);
@@ -166,11 +185,7 @@ pub(crate) fn save_status<M: Machine>(handle: &Arc<Handle<M>>, ink: &Ink) -> Wri
             let core = handle.core();
             (core.name.clone(), core.status())
         };
-        let path = handle.set().places().status(&name);
-        match status {
-            Some(status) => store::write(&path, status.format().as_bytes(), store::PRIVATE),
-            None => store::remove(&path),
-        }
+        handle.set().records().save_status(&name, status.as_ref())
     })
 }
 

@@ -7,7 +7,7 @@ use virtus_api::{Error, ErrorCode, Result};
 
 use crate::handle::Handle;
 use crate::jobs::Job;
-use crate::machine::{GuestChannel, Machine};
+use crate::machine::{Asked, GuestChannel, Machine, Stop};
 use crate::notice::Pause;
 use crate::state::{Change, State};
 
@@ -73,11 +73,12 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// `VIR_ERR_OPERATION_INVALID` if the machine does not run; the driver's if nobody is asked.
     pub async fn shut_down(self: &Arc<Self>, name: &'static str, by: GuestChannel) -> Result<()> {
-        self.job(Job::modify(name), move |context| async move {
+        let asked = self.job(Job::modify(name), move |context| async move {
             let running = context.running()?;
-            context.machine().shut_down(&running, by).await
-        })
-        .await
+            let live = context.live()?;
+            context.machine().shut_down(&running, &live, by).await
+        });
+        self.obey(asked.await?).await
     }
 
     /// Asks the guest to reboot.
@@ -85,11 +86,20 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// As [`Handle::shut_down`].
     pub async fn reboot(self: &Arc<Self>, name: &'static str, by: GuestChannel) -> Result<()> {
-        self.job(Job::modify(name), move |context| async move {
+        let asked = self.job(Job::modify(name), move |context| async move {
             let running = context.running()?;
-            context.machine().reboot(&running, by).await
-        })
-        .await
+            let live = context.live()?;
+            context.machine().reboot(&running, &live, by).await
+        });
+        self.obey(asked.await?).await
+    }
+
+    /// A guest that went at once is gone when its caller hears of it.
+    async fn obey(self: &Arc<Self>, asked: Asked) -> Result<()> {
+        match asked {
+            Asked::Later => Ok(()),
+            Asked::Ended(end) => self.end(Stop::Destroy, end).await,
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Core<M: Machine> {
     pub(crate) state: State,
     pub(crate) autostart: bool,
     pub(crate) updated: bool,
+    /// There is saved memory that the next start continues from.
+    pub(crate) managed_save: bool,
 }
 
 /// What exists only while the machine runs.
@@ -69,6 +71,7 @@ impl<M: Machine> Core<M> {
             state: State::NEVER_RUN,
             autostart: false,
             updated: false,
+            managed_save: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl<M: Machine> Core<M> {
             state: self.state,
             autostart: self.autostart,
             updated: self.updated,
+            managed_save: self.managed_save,
             started: live.map(|live| live.started),
             pid: live.and_then(|live| live.status.pid),
             answering: live.is_none_or(|live| live.answering),

@@ -15,8 +15,7 @@ use virtus_core::store;
 use virtus_xml::Domain;
 use virtus_xml::value::YesNo;
 
-use crate::context::Context;
-use crate::definitions::check_name;
+use crate::definitions::{Places, check_name};
 use crate::handle::Handle;
 use crate::jobs::Job;
 use crate::machine::Machine;
@@ -95,17 +94,29 @@ impl<M: Machine> Handle<M> {
                 )
                 .hint(format!("end it with 'virsh destroy {}'", snapshot.name)));
             }
-            let others = Others::of(&context, &snapshot);
-            let (places, machine_name) = (handle.set().places().clone(), snapshot.name.clone());
+            if snapshot.managed_save && !leftovers.managed_save {
+                let text = "Refusing to undefine while domain managed save image exists";
+                return Err(Error::new(ErrorCode::OperationInvalid, text).hint(format!(
+                    "discard the image with 'virsh undefine --managed-save {}'",
+                    snapshot.name
+                )));
+            }
+            let records = handle.set().records().clone();
+            let others = records.places().map(|places| Others::of(places, &snapshot));
+            let machine_name = snapshot.name.clone();
             let removal = move || {
-                others.remove(leftovers, &machine_name)?;
-                places.remove(&machine_name)
+                if let Some(others) = others {
+                    others.remove(leftovers, &machine_name)?;
+                }
+                records.discard_saved(&machine_name)?;
+                records.remove(&machine_name)
             };
             context.ink.put(removal).wait().await?;
             {
                 let mut core = handle.core();
                 core.persistent = None;
                 core.autostart = false;
+                core.managed_save = false;
                 core.updated = false;
                 handle.publish(&core);
             }
@@ -122,12 +133,8 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// That of the disk.
     pub async fn discard_saved(self: &Arc<Self>, name: &'static str) -> Result<()> {
-        self.job(Job::modify(name), move |context| async move {
-            let snapshot = context.snapshot();
-            let path = context.handle().set().places().managed_save(&snapshot.name);
-            context.ink.put(move || store::remove(&path)).wait().await
-        })
-        .await
+        self.job(Job::modify(name), move |context| async move { context.discard_saved().await })
+            .await
     }
 
     /// Gives a machine that is off another name.
@@ -150,28 +157,28 @@ impl<M: Machine> Handle<M> {
             let Some(old) = snapshot.persistent.clone() else {
                 return refuse("cannot rename a transient domain");
             };
-            if set.places().managed_save(&snapshot.name).exists() {
+            if snapshot.managed_save {
                 return refuse("domain with a managed saved state can't be renamed");
             }
             set.claim_name(&handle, &to)?;
             let mut def = (*old).clone();
             def.name.clone_from(&to);
             let def = Arc::new(def);
-            let (places, saved, autostart) =
-                (set.places().clone(), def.clone(), snapshot.autostart);
+            let (records, saved, autostart) =
+                (set.records().clone(), def.clone(), snapshot.autostart);
             let from = snapshot.name.clone();
             let moved = context.ink.put(move || {
-                places.save(&saved)?;
+                records.save(&saved)?;
                 if autostart {
-                    places.set_autostart(&saved.name, true)?;
+                    records.set_autostart(&saved.name, true)?;
                 }
-                places.remove(&from)
+                records.remove(&from)
             });
             if let Err(error) = moved.wait().await {
                 set.release_name(&to);
-                let (places, litter) = (set.places().clone(), to.clone());
+                let (records, litter) = (set.records().clone(), to.clone());
                 // The old definition stands; the new one must not appear at the next start.
-                context.ink.put(move || places.remove(&litter));
+                context.ink.put(move || records.remove(&litter));
                 return Err(error);
             }
             {
@@ -205,8 +212,8 @@ impl<M: Machine> Handle<M> {
             if snapshot.autostart == on {
                 return Ok(());
             }
-            let (places, machine) = (handle.set().places().clone(), snapshot.name.clone());
-            context.ink.put(move || places.set_autostart(&machine, on)).wait().await?;
+            let (records, machine) = (handle.set().records().clone(), snapshot.name.clone());
+            context.ink.put(move || records.set_autostart(&machine, on)).wait().await?;
             let mut core = handle.core();
             core.autostart = on;
             handle.publish(&core);
@@ -228,7 +235,6 @@ impl<M: Machine> Handle<M> {
 
 /// The files of a machine beside its definition.
 struct Others {
-    managed_save: PathBuf,
     moments: [PathBuf; 2],
     nvram: Option<PathBuf>,
     /// Where the TPM keeps its state, and whether that outlives the definition.
@@ -236,13 +242,11 @@ struct Others {
 }
 
 impl Others {
-    fn of<M: Machine>(context: &Context<M>, snapshot: &Snapshot) -> Self {
-        let places = context.handle().set().places();
+    fn of(places: &Places, snapshot: &Snapshot) -> Self {
         let def = snapshot.persistent.as_deref();
         let nvram = def.and_then(|def| def.os.nvram.as_ref());
         let tpm = def.and_then(|def| def.devices.tpms.first());
         Self {
-            managed_save: places.managed_save(&snapshot.name),
             moments: [places.snapshots(&snapshot.name), places.checkpoints(&snapshot.name)],
             nvram: nvram.and_then(|nvram| {
                 let source = nvram.source.as_ref().and_then(|source| source.file.as_ref());
@@ -261,7 +265,6 @@ impl Others {
         let refuse = |text: &'static str, hint: String| {
             Err(Error::new(ErrorCode::OperationInvalid, text).hint(hint))
         };
-        let saved = self.managed_save.exists();
         let nvram = self.nvram.as_ref().filter(|path| path.exists());
         let [snapshots, checkpoints] = &self.moments;
         for (folder, what, forget) in [
@@ -277,12 +280,6 @@ impl Others {
                 .hint(format!("forget them with 'virsh undefine --{what}-metadata {name}'")));
             }
         }
-        if saved && !leftovers.managed_save {
-            return refuse(
-                "Refusing to undefine while domain managed save image exists",
-                format!("discard the image with 'virsh undefine --managed-save {name}'"),
-            );
-        }
         if nvram.is_some() && !leftovers.nvram && !leftovers.keep_nvram {
             return refuse(
                 "cannot undefine domain with nvram",
@@ -294,9 +291,6 @@ impl Others {
         }
         remove_folder(snapshots)?;
         remove_folder(checkpoints)?;
-        if saved {
-            store::remove(&self.managed_save)?;
-        }
         if let Some(nvram) = nvram.filter(|_| leftovers.nvram) {
             store::remove(nvram)?;
         }

@@ -22,6 +22,7 @@ use crate::core::Core;
 use crate::jobs::{self, Job};
 use crate::machine::{Machine, Stop};
 use crate::machines::Machines;
+use crate::notice::End;
 use crate::snapshot::Snapshot;
 
 /// A machine. Held by [`Machines`] and by whoever asks it something.
@@ -121,8 +122,16 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// `VIR_ERR_OPERATION_INVALID` if it does not run; the driver's error if it cannot be ended.
     pub async fn destroy(self: &Arc<Self>, how: Stop) -> Result<()> {
+        self.end(how, End::Destroyed).await
+    }
+
+    /// Ends the machine for the reason that `end` names. Does not wait for jobs; they are cancelled.
+    ///
+    /// # Errors
+    /// As [`Handle::destroy`].
+    pub async fn end(self: &Arc<Self>, how: Stop, end: End) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Destroy { how, owner: None, reply });
+        self.send(Command::Destroy { how, end, owner: None, reply });
         let result = match answer.await {
             Ok(result) => result,
             Err(_) => Err(self.cancelled("virDomainDestroy")),

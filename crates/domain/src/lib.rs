@@ -20,6 +20,7 @@ pub mod jobs;
 mod machine;
 mod machines;
 pub mod notice;
+mod records;
 mod restore;
 pub mod routes;
 mod snapshot;
@@ -35,7 +36,7 @@ pub use devices::{attach_to, detach_from, update_in};
 pub use handle::Handle;
 pub use jobs::{Job, Long};
 pub use machine::{
-    GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
+    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
 };
 pub use machines::Machines;
 pub use notice::{End, Notice, Pause, PowerOff};

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::Domain;
 
-use crate::notice::Notice;
+use crate::notice::{End, Notice};
 use crate::status::Status;
 use crate::undo::Undo;
 
@@ -44,6 +44,9 @@ pub struct Start {
     pub paused: bool,
     /// Make a fresh NVRAM file from its template first.
     pub reset_nvram: bool,
+    /// Continue from the memory that was saved when the machine last ran. Booting past it would let the
+    /// guest's disks and its saved memory part ways, so a hypervisor that cannot refuses in `plan`.
+    pub saved: bool,
 }
 
 /// How a machine is ended or asked to end itself.
@@ -70,6 +73,15 @@ pub enum GuestChannel {
     Signal,
     /// A paravirtual channel.
     Paravirt,
+}
+
+/// What came of asking a guest to power off or to reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It was asked; notices tell what it does.
+    Later,
+    /// It has obeyed already: the machine is to be ended, as [`Machine::stop`] does.
+    Ended(End),
 }
 
 /// What can be read about a running machine without asking it.
@@ -152,20 +164,24 @@ pub trait Machine: Send + Sync + Sized + 'static {
     fn shut_down(
         &self,
         running: &Self::Running,
+        live: &Domain,
         by: GuestChannel,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<Asked>> + Send;
 
     /// Asks the guest to reboot.
     fn reboot(
         &self,
         running: &Self::Running,
+        live: &Domain,
         by: GuestChannel,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<Asked>> + Send;
 
-    /// Asks the guest to give back or take memory until it has `kib` (the balloon).
+    /// Asks the guest to give back or take memory until it has `kib` (the balloon). What came of it at once is
+    /// written into `live`; the rest is told by notices.
     fn set_memory(
         &self,
         running: &Self::Running,
+        live: &mut Domain,
         kib: u64,
     ) -> impl Future<Output = Result<()>> + Send;
 

@@ -17,10 +17,10 @@ use virtus_core::events::Hub;
 
 use crate::actor::Command;
 use crate::core::Core;
-use crate::definitions::Places;
 use crate::handle::Handle;
 use crate::machine::{Machine, Stop};
 use crate::notice::End;
+use crate::records::Records;
 use crate::snapshot::{Snapshot, no_domain_uuid};
 use crate::state::Change;
 
@@ -28,7 +28,7 @@ use crate::state::Change;
 pub struct Machines<M: Machine> {
     machine: Arc<M>,
     hub: Arc<Hub>,
-    places: Places,
+    records: Records,
     index: RwLock<Index<M>>,
 }
 
@@ -40,14 +40,20 @@ struct Index<M: Machine> {
 }
 
 impl<M: Machine> Machines<M> {
-    pub(crate) fn empty(machine: Arc<M>, hub: Arc<Hub>, places: Places) -> Arc<Self> {
+    /// No machines yet, and none that will outlive this set: nothing of them touches the disk.
+    #[must_use]
+    pub fn in_memory(machine: Arc<M>, hub: Arc<Hub>) -> Arc<Self> {
+        Self::empty(machine, hub, Records::Nowhere)
+    }
+
+    pub(crate) fn empty(machine: Arc<M>, hub: Arc<Hub>, records: Records) -> Arc<Self> {
         let index = Index {
             by_uuid: HashMap::new(),
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
             last_id: 0,
         };
-        Arc::new(Self { machine, hub, places, index: RwLock::new(index) })
+        Arc::new(Self { machine, hub, records, index: RwLock::new(index) })
     }
 
     /// The hypervisor.
@@ -62,10 +68,9 @@ impl<M: Machine> Machines<M> {
         &self.hub
     }
 
-    /// Where files are.
-    #[must_use]
-    pub fn places(&self) -> &Places {
-        &self.places
+    /// Where they are written down.
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
     }
 
     /// Every machine and what is known of it, by name.
@@ -224,7 +229,12 @@ impl<M: Machine> Machines<M> {
             if handle.core().live.as_ref().is_some_and(|live| live.owner == Some(session.id())) {
                 let (reply, _nobody_waits) = oneshot::channel();
                 let owner = Some(session.id());
-                handle.send(Command::Destroy { how: Stop::Destroy, owner, reply });
+                handle.send(Command::Destroy {
+                    how: Stop::Destroy,
+                    end: End::Destroyed,
+                    owner,
+                    reply,
+                });
             }
         }
     }

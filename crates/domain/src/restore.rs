@@ -6,6 +6,7 @@
 //! is shown at once as its status file says, and its jobs wait until it is taken over: a monitor that
 //! does not answer delays nobody but its own machine. What has ended meanwhile is cleaned up and told.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::jobs::{Job, Long};
 use crate::machine::{Machine, Origin};
 use crate::machines::Machines;
 use crate::notice::End;
+use crate::records::Records;
 use crate::snapshot::Snapshot;
 use crate::start::Wishes;
 use crate::state::State;
@@ -45,9 +47,11 @@ impl<M: Machine> Machines<M> {
     /// Only if the folders themselves cannot be read.
     pub async fn open(machine: Arc<M>, hub: Arc<Hub>, paths: &Paths) -> Result<Arc<Self>> {
         let places = Places::new(paths, M::NAME);
-        let set = Self::empty(machine, hub, places.clone());
+        let set = Self::empty(machine, hub, Records::Disk(places.clone()));
+        let saved = saved_names(places.clone()).await?;
         for (def, autostart) in definitions(&set.machine().clone(), places.clone()).await? {
-            set.add_defined(def, autostart);
+            let managed_save = saved.contains(&def.name);
+            set.add_defined(def, autostart, managed_save);
         }
         let found = statuses(places).await?;
         let mut takeovers = JoinSet::new();
@@ -69,7 +73,7 @@ impl<M: Machine> Machines<M> {
 
     /// Starts the machines that are marked for it, once per boot of the host.
     pub async fn autostart(self: &Arc<Self>) {
-        let mark = self.places().autostarted();
+        let Some(mark) = self.records().places().map(Places::autostarted) else { return };
         let first = spawn_blocking(move || {
             if mark.exists() {
                 return false;
@@ -91,11 +95,12 @@ impl<M: Machine> Machines<M> {
         stream::iter(marked).for_each_concurrent(AT_ONCE, start).await;
     }
 
-    fn add_defined(self: &Arc<Self>, def: Domain, autostart: bool) {
+    fn add_defined(self: &Arc<Self>, def: Domain, autostart: bool, managed_save: bool) {
         let uuid = def.uuid.unwrap_or_default();
         let mut core = Core::claimed(&def.name);
         core.persistent = Some(Arc::new(def));
         core.autostart = autostart;
+        core.managed_save = managed_save;
         if let Err(error) = self.add(uuid, core) {
             tracing::error!("a definition is passed over: {error}");
         }
@@ -226,6 +231,12 @@ fn read_definition<M: Machine>(machine: &M, stem: &str, path: &Path) -> Result<D
         tracing::warn!("domain '{stem}': {error}");
     }
     Ok(def)
+}
+
+/// The machines that have saved memory to continue from.
+async fn saved_names(places: Places) -> Result<HashSet<String>> {
+    let files = blocking(move || store::list(places.saved(), ".save")).await?;
+    Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 
 async fn statuses(places: Places) -> Result<Vec<(PathBuf, Status)>> {

@@ -111,7 +111,7 @@ pub fn routes<D: HasMachines>() -> Routes<D> {
 }
 
 /// A handler whose errors speak for the driver unless something closer to the cause does.
-fn by<D, R, F, Fut>(
+pub fn by<D, R, F, Fut>(
     handler: F,
 ) -> impl Fn(Arc<D>, Call, R) -> BoxFuture<Result<R::Reply>> + Send + Sync + 'static
 where

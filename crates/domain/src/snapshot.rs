@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub autostart: bool,
     /// The persistent definition has changed since the machine was started.
     pub updated: bool,
+    /// There is saved memory that the next start continues from.
+    pub managed_save: bool,
     /// When the present run began.
     pub started: Option<SystemTime>,
     /// The VMM's process.

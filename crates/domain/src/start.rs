@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use virtus_api::{DomainRef, Error, ErrorCode, Result};
-use virtus_core::store;
 use virtus_xml::Domain;
 
 use crate::context::Context;
@@ -89,9 +88,12 @@ async fn bring_up<M: Machine>(
 ) -> Result<DomainRef> {
     let handle = context.handle();
     let set = handle.set();
-    discard_saved(context, &def.name, wishes.force_boot).await?;
+    if wishes.force_boot {
+        context.discard_saved().await?;
+    }
     let id = set.claim_id(handle);
-    let start = Start { id, paused: wishes.paused, reset_nvram: wishes.reset_nvram };
+    let saved = context.snapshot().managed_save;
+    let start = Start { id, paused: wishes.paused, reset_nvram: wishes.reset_nvram, saved };
     let plan = match context.machine().plan(def, &start) {
         Ok(plan) => plan,
         Err(error) => {
@@ -115,6 +117,9 @@ async fn bring_up<M: Machine>(
     match launch(context, plan, &mut undo.undo, notices, wishes.paused).await {
         Ok(()) => {
             std::mem::take(&mut undo.undo).keep();
+            if saved {
+                context.discard_saved().await?;
+            }
             context.apply(Change::Started { paused: wishes.paused });
             Ok(context.snapshot().domain_ref())
         }
@@ -165,33 +170,6 @@ async fn launch<M: Machine>(
         live.started = std::time::SystemTime::now();
     }
     Ok(())
-}
-
-/// Saved memory that a machine would have to continue from: booting past it would let the guest's
-/// disks and its saved memory part ways.
-async fn discard_saved<M: Machine>(context: &Context<M>, name: &str, force: bool) -> Result<()> {
-    let path = context.handle().set().places().managed_save(name);
-    let name = name.to_owned();
-    let check = move || {
-        if !path.exists() {
-            return Ok(());
-        }
-        if force {
-            return store::remove(&path);
-        }
-        Err(Error::new(
-            ErrorCode::OperationUnsupported,
-            format!(
-                "domain '{name}' has saved memory in '{}', and restoring it is not supported yet",
-                path.display()
-            ),
-        )
-        .hint(format!("discard it and boot with 'virsh start --force-boot {name}'")))
-    };
-    match tokio::task::spawn_blocking(check).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::new(ErrorCode::InternalError, "a check of saved memory was lost")),
-    }
 }
 
 /// An undo that is found by the actor when the start is dropped, so that a destroy can wait for it.

@@ -39,6 +39,7 @@ element! {
     /// `<cpu>` of the host.
     pub struct HostCpu {
         leaf arch: Option<String> = "arch",
+        child flags: Option<HostFlags> = "features",
         leaf model: Option<String> = "model",
         leaf vendor: Option<String> = "vendor",
         child microcode: Option<Microcode> = "microcode",
@@ -48,6 +49,16 @@ element! {
         child maxphysaddr: Option<MaxPhysAddr> = "maxphysaddr",
         child features: Vec<HostFeature> = "feature",
         child pages: Vec<PageSize> = "pages"
+    }
+}
+
+element! {
+    /// `<features>` of the host beside its CPU model.
+    pub struct HostFlags {
+        flag pae: bool = "pae",
+        flag nonpae: bool = "nonpae",
+        flag vmx: bool = "vmx",
+        flag svm: bool = "svm"
     }
 }
 

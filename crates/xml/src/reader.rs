@@ -336,6 +336,23 @@ impl<'a> Node<'a> {
         self.context.tree.input_text().get(self.xml.range()).unwrap_or_default()
     }
 
+    /// The element as a document of its own, with the namespaces that are declared further out.
+    #[must_use]
+    pub fn as_document(&self) -> String {
+        let text = self.source_text();
+        let name = text.find(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).unwrap_or(1);
+        let further_out = self.xml.parent().into_iter().flat_map(|parent| parent.namespaces());
+        let mut document = text[..name].to_owned();
+        for namespace in further_out {
+            let Some(prefix) = namespace.name().filter(|prefix| *prefix != "xml") else { continue };
+            if !text.contains(&format!("xmlns:{prefix}=")) {
+                document.push_str(&format!(" xmlns:{prefix}=\"{}\"", namespace.uri()));
+            }
+        }
+        document.push_str(&text[name..]);
+        document
+    }
+
     pub(crate) fn raw(&self) -> roxmltree::Node<'a, 'a> {
         self.xml
     }

@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_domain::{
-    GuestChannel, Launched, Machine, Notices, Origin, Start, Status, Stop, Undo, Usage, unsupported,
+    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Status, Stop, Undo, Usage,
+    unsupported,
 };
 use virtus_xml::Domain;
 
@@ -46,6 +47,16 @@ impl Machine for Qemu {
     }
 
     fn plan(&self, def: &Domain, start: &Start) -> Result<Plan> {
+        if start.saved {
+            let text = format!(
+                "domain '{}' has saved memory, and restoring it is not supported yet",
+                def.name
+            );
+            return Err(unsupported(text).hint(format!(
+                "discard it and boot with 'virsh start --force-boot {}'",
+                def.name
+            )));
+        }
         let binary = self.emulator(def)?;
         let caps = self.known_capabilities(&binary)?;
         validate::validate(def, &plan::effective(&caps, def), &host(def))?;
@@ -118,20 +129,20 @@ impl Machine for Qemu {
         running.execute("system_reset", None, WORK).await.map(drop)
     }
 
-    async fn shut_down(&self, running: &Guest, by: GuestChannel) -> Result<()> {
+    async fn shut_down(&self, running: &Guest, _: &Domain, by: GuestChannel) -> Result<Asked> {
         running.set_fake_reboot(false);
-        power(running, by, "powerdown").await
+        power(running, by, "powerdown").await.map(|()| Asked::Later)
     }
 
-    async fn reboot(&self, running: &Guest, by: GuestChannel) -> Result<()> {
+    async fn reboot(&self, running: &Guest, _: &Domain, by: GuestChannel) -> Result<Asked> {
         let result = power(running, by, "reboot").await;
         if result.is_err() {
             running.set_fake_reboot(false);
         }
-        result
+        result.map(|()| Asked::Later)
     }
 
-    async fn set_memory(&self, running: &Guest, kib: u64) -> Result<()> {
+    async fn set_memory(&self, running: &Guest, _: &mut Domain, kib: u64) -> Result<()> {
         let arguments = json!({ "value": kib.saturating_mul(1024) });
         running.execute("balloon", arguments, QUERY).await.map(drop)
     }

@@ -38,12 +38,11 @@ mod supports;
 mod sysinfo;
 mod vcpus;
 
-use std::future::Future;
 use std::sync::Arc;
 
-use virtus_api::{DomainRef, Error, ErrorDomain, Request, Result, TypedParam};
-use virtus_core::{BoxFuture, Call, Routes};
-use virtus_domain::routes::find;
+use virtus_api::{DomainRef, Result, TypedParam};
+use virtus_core::Routes;
+use virtus_domain::routes::{by, find};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::driver::QemuDriver;
@@ -125,23 +124,6 @@ fn guest() -> Routes<QemuDriver> {
         .on(by(guest_info::get))
         .on(by(guest_info::get_hostname))
         .on(by(guest_info::get_addresses))
-}
-
-/// A handler whose errors speak for this driver unless something closer to the cause does.
-fn by<R, F, Fut>(
-    handler: F,
-) -> impl Fn(Arc<QemuDriver>, Call, R) -> BoxFuture<Result<R::Reply>> + Send + Sync + 'static
-where
-    R: Request,
-    F: Fn(Arc<QemuDriver>, Call, R) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<R::Reply>> + Send + 'static,
-{
-    move |driver, call, request| {
-        let answer = handler(driver, call, request);
-        Box::pin(
-            async move { answer.await.map_err(|error: Error| error.or_domain(ErrorDomain::Qemu)) },
-        )
-    }
 }
 
 /// A guest that runs, and what is known of it. Read beside whatever jobs it has.

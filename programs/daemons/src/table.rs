@@ -19,7 +19,7 @@ pub struct Daemon {
 }
 
 /// Every driver that exists.
-const ALL: &[DriverEntry] = &[virtus_qemu::DRIVER];
+const ALL: &[DriverEntry] = &[virtus_qemu::DRIVER, virtus_test_driver::DRIVER];
 
 /// Virtual machines under QEMU and KVM.
 pub const VIRTQEMUD: Daemon = Daemon {
@@ -27,7 +27,7 @@ pub const VIRTQEMUD: Daemon = Daemon {
     socket: "virtqemud",
     about: "virtqemud QEMU management daemon",
     listens_on_ip: false,
-    drivers: ALL,
+    drivers: &[virtus_qemu::DRIVER],
 };
 
 /// All drivers in one daemon, for hosts that are not modular.

@@ -7,7 +7,7 @@ use virtus_api::{
     DomainControlErrorReason, DomainControlState, DomainGetAutostart, DomainGetControlInfo,
     DomainGetControlInfoReply, DomainGetInfo, DomainGetInfoReply, DomainGetOsType, DomainGetState,
     DomainGetStateReply, DomainGetXmlDesc, DomainHasManagedSaveImage, DomainIsActive,
-    DomainIsPersistent, DomainIsUpdated, DomainXmlFlags, Error, ErrorCode, Result,
+    DomainIsPersistent, DomainIsUpdated, DomainXmlFlags, Result,
 };
 use virtus_core::Call;
 use virtus_xml::{Domain, FormatFlags};
@@ -156,10 +156,5 @@ pub(super) async fn has_managed_save<D: HasMachines>(
     request: DomainHasManagedSaveImage,
 ) -> Result<i32> {
     check_flags(request.flags, 0, "virDomainHasManagedSaveImage")?;
-    let (_, snapshot) = find(&*driver, &request.dom)?;
-    let path = driver.machines().places().managed_save(&snapshot.name);
-    match tokio::task::spawn_blocking(move || path.exists()).await {
-        Ok(exists) => Ok(exists.into()),
-        Err(_) => Err(Error::new(ErrorCode::InternalError, "a look at a file was cut short")),
-    }
+    Ok(find(&*driver, &request.dom)?.1.managed_save.into())
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which machines there are. Read from snapshots; never waits.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use virtus_api::{
@@ -9,8 +8,8 @@ use virtus_api::{
     ConnectListDefinedDomains, ConnectListDomains, ConnectNumOfDefinedDomains, ConnectNumOfDomains,
     DomainLookupById, DomainLookupByName, DomainLookupByUuid, DomainRef, Error, ErrorCode, Result,
 };
+use virtus_core::Call;
 use virtus_core::flags::passes;
-use virtus_core::{Call, store};
 
 use super::{HasMachines, check_flags};
 use crate::snapshot::Snapshot;
@@ -59,16 +58,11 @@ pub(super) async fn list_all<D: HasMachines>(
 ) -> Result<ConnectListAllDomainsReply> {
     check_flags(request.flags, Filter::all().bits(), "virConnectListAllDomains")?;
     let filter = Filter::from_bits_truncate(request.flags);
-    let saved = if filter.intersects(Filter::MANAGEDSAVE | Filter::NO_MANAGEDSAVE) {
-        saved_names(&*driver).await?
-    } else {
-        HashSet::new()
-    };
     let domains: Vec<_> = driver
         .machines()
         .all()
         .iter()
-        .filter(|(_, snapshot)| matches(filter, snapshot, saved.contains(&*snapshot.name)))
+        .filter(|(_, snapshot)| matches(filter, snapshot))
         .map(|(_, snapshot)| snapshot.domain_ref())
         .collect();
     let ret = u32::try_from(domains.len()).unwrap_or(u32::MAX);
@@ -77,12 +71,13 @@ pub(super) async fn list_all<D: HasMachines>(
 }
 
 /// Whether a machine passes: within each group of flags, none or one that fits must be given.
-fn matches(filter: Filter, snapshot: &Snapshot, saved: bool) -> bool {
+fn matches(filter: Filter, snapshot: &Snapshot) -> bool {
     let group = |members: &[(Filter, bool)]| {
         passes(filter.bits(), members.iter().map(|(flag, fits)| (flag.bits(), *fits)))
     };
     let active = snapshot.is_active();
     let persistent = snapshot.persistent.is_some();
+    let saved = snapshot.managed_save;
     let (running, paused, off) = (
         matches!(snapshot.state, State::Running(_)),
         matches!(snapshot.state, State::Paused(_)),
@@ -104,15 +99,6 @@ fn matches(filter: Filter, snapshot: &Snapshot, saved: bool) -> bool {
         // There are no snapshots and checkpoints yet.
         && group(&[(Filter::HAS_SNAPSHOT, false), (Filter::NO_SNAPSHOT, true)])
         && group(&[(Filter::HAS_CHECKPOINT, false), (Filter::NO_CHECKPOINT, true)])
-}
-
-async fn saved_names<D: HasMachines>(driver: &D) -> Result<HashSet<String>> {
-    let folder = driver.machines().places().saved().to_owned();
-    let listed = tokio::task::spawn_blocking(move || store::list(&folder, ".save"));
-    match listed.await {
-        Ok(files) => Ok(files?.into_iter().map(|(name, _)| name).collect()),
-        Err(_) => Err(Error::new(ErrorCode::InternalError, "listing saved domains was cut short")),
-    }
 }
 
 pub(super) async fn lookup_by_id<D: HasMachines>(

@@ -120,7 +120,13 @@ async fn balloon<M: Machine>(
         })?;
     }
     if live {
-        context.machine().set_memory(&*context.running()?, kib).await?;
+        let running = context.running()?;
+        let mut live = (*context.live()?).clone();
+        context.machine().set_memory(&running, &mut live, kib).await?;
+        let current = live.body.current_memory;
+        if current != context.live()?.current_memory {
+            context.change_live(|def| def.body.current_memory = current)?;
+        }
     }
     Ok(())
 }

@@ -53,17 +53,19 @@ pub(super) async fn list_checkpoints<D: HasMachines>(
     request: DomainListAllCheckpoints,
 ) -> Result<DomainListAllCheckpointsReply> {
     let (_, snapshot) = find(&*driver, &request.dom)?;
-    let folder = driver.machines().places().checkpoints(&snapshot.name);
-    none_in(folder, "checkpoints").await?;
+    let places = driver.machines().records().places();
+    none_in(places.map(|places| places.checkpoints(&snapshot.name)), "checkpoints").await?;
     Ok(DomainListAllCheckpointsReply { checkpoints: Vec::new(), ret: 0 })
 }
 
 async fn no_snapshots<D: HasMachines>(driver: &D, dom: &DomainRef) -> Result<()> {
     let (_, snapshot) = find(driver, dom)?;
-    none_in(driver.machines().places().snapshots(&snapshot.name), "snapshots").await
+    let places = driver.machines().records().places();
+    none_in(places.map(|places| places.snapshots(&snapshot.name)), "snapshots").await
 }
 
-async fn none_in(folder: PathBuf, what: &'static str) -> Result<()> {
+async fn none_in(folder: Option<PathBuf>, what: &'static str) -> Result<()> {
+    let Some(folder) = folder else { return Ok(()) };
     let look = tokio::task::spawn_blocking(move || {
         let count = store::list(&folder, ".xml")?.len();
         if count == 0 {

@@ -14,7 +14,7 @@ use virtus_api::{DomainRunningReason, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::Domain;
 use virtus_xml::units::Kib;
 
-use crate::machine::{GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage};
+use crate::machine::{Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage};
 use crate::notice::{End, Notice, PowerOff};
 use crate::state::State;
 use crate::status::{Private, Status};
@@ -89,6 +89,9 @@ impl Machine for Null {
     fn plan(&self, def: &Domain, start: &Start) -> Result<Domain> {
         if def.name.contains("planless") {
             return Err(Error::new(ErrorCode::ConfigUnsupported, "no plan"));
+        }
+        if start.saved {
+            return Err(Error::new(ErrorCode::OperationUnsupported, "it has no memory"));
         }
         let mut live = def.clone();
         live.id = Some(start.id);
@@ -180,18 +183,18 @@ impl Machine for Null {
         Ok(())
     }
 
-    async fn shut_down(&self, running: &Guest, _: GuestChannel) -> Result<()> {
+    async fn shut_down(&self, running: &Guest, _: &Domain, _: GuestChannel) -> Result<Asked> {
         running.answer().await;
         self.host.tell(running.uuid, Notice::PoweringOff(PowerOff::Guest));
         self.host.ends(running.uuid, End::Shutdown);
-        Ok(())
+        Ok(Asked::Later)
     }
 
-    async fn reboot(&self, running: &Guest, _: GuestChannel) -> Result<()> {
-        self.reset(running).await
+    async fn reboot(&self, running: &Guest, _: &Domain, _: GuestChannel) -> Result<Asked> {
+        self.reset(running).await.map(|()| Asked::Later)
     }
 
-    async fn set_memory(&self, running: &Guest, kib: u64) -> Result<()> {
+    async fn set_memory(&self, running: &Guest, _: &mut Domain, kib: u64) -> Result<()> {
         running.answer().await;
         let change = move |def: &mut Domain| def.current_memory = Some(Kib(kib));
         self.host.tell(running.uuid, Notice::Changed(Box::new(change)));

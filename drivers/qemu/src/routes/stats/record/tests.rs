@@ -40,6 +40,7 @@ fn subject(state: State) -> Subject {
             state,
             autostart: false,
             updated: false,
+            managed_save: false,
             started: None,
             pid: None,
             answering: true,

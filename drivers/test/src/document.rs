@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `<node>`: the document that describes a world. An element may stand in a file of its own
+//! (`<domain file='a.xml'/>`), relative to the document's folder.
+//!
+//! What only this driver knows of a domain stands in the namespace `test:`: its state, whether it is transient,
+//! whether it has saved memory, its snapshots.
+
+use std::path::{Path, PathBuf};
+
+use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
+use virtus_xml::reader::{self, Node as Element};
+use virtus_xml::{Domain, ParseFlags};
+
+use crate::node::Node;
+
+/// The namespace of a domain's elements that are for this driver.
+const NAMESPACE: &str = "http://libvirt.org/schemas/domain/test/1.0";
+
+/// What `<node>` describes.
+#[derive(Default)]
+pub(crate) struct Document {
+    pub(crate) node: Node,
+    pub(crate) domains: Vec<DomainEntry>,
+}
+
+/// A domain and what is said of it beside its definition.
+pub(crate) struct DomainEntry {
+    pub(crate) def: Domain,
+    pub(crate) state: DomainState,
+    pub(crate) transient: bool,
+    pub(crate) managed_save: bool,
+}
+
+impl Document {
+    /// Reads a file. Blocks.
+    ///
+    /// # Errors
+    /// That of the disk; `VIR_ERR_XML_ERROR`.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let text = load(file)?;
+        Self::parse(&text, file.parent().map(Path::to_owned))
+    }
+
+    /// Reads a document whose relative files stand in `folder`. Blocks if it names files.
+    ///
+    /// # Errors
+    /// `VIR_ERR_XML_ERROR`; that of the disk.
+    pub(crate) fn parse(text: &str, folder: Option<PathBuf>) -> Result<Self> {
+        let read = |root: Element<'_>| {
+            if root.name() != "node" {
+                return Err(wrong("Root element is not 'node'"));
+            }
+            let mut document = Self::default();
+            for child in root.children() {
+                document.take(child, folder.as_deref())?;
+            }
+            Ok(document)
+        };
+        let parsed =
+            reader::parse_for(ErrorDomain::Test, text, "(test driver)", ParseFlags::empty(), read)?;
+        for warning in parsed.warnings {
+            tracing::warn!("line {}, column {}: {}", warning.line, warning.column, warning.text);
+        }
+        Ok(parsed.value)
+    }
+
+    fn take(&mut self, child: Element<'_>, folder: Option<&Path>) -> Result<()> {
+        match child.name() {
+            "cpu" => self.take_cpu(child)?,
+            "memory" => self.node.memory = child.text_value()?,
+            "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_cpu(&mut self, cpu: Element<'_>) -> Result<()> {
+        let node = &mut self.node;
+        let mut active = None;
+        for child in cpu.children() {
+            match child.name() {
+                "nodes" => node.nodes = child.text_value()?,
+                "sockets" => node.sockets = child.text_value()?,
+                "cores" => node.cores = child.text_value()?,
+                "threads" => node.threads = child.text_value()?,
+                "active" => active = Some(child.text_value::<u32>()?),
+                "mhz" => node.mhz = child.text_value()?,
+                "model" => node.model = child.text().into_owned(),
+                _ => {}
+            }
+        }
+        let all = [node.nodes, node.sockets, node.cores, node.threads];
+        let all = all.into_iter().fold(1, u32::saturating_mul);
+        node.cpus = active.map_or(all, |active| active.min(all));
+        Ok(())
+    }
+}
+
+impl DomainEntry {
+    fn parse(text: &str) -> Result<Self> {
+        let def = Domain::parse(text, ParseFlags::INACTIVE | ParseFlags::ABI_UPDATE)?.value;
+        let read = |root: Element<'_>| {
+            let mut entry =
+                Self { def, state: DomainState::Running, transient: false, managed_save: false };
+            for child in root.children().filter(|child| child.namespace() == Some(NAMESPACE)) {
+                match child.name() {
+                    "runstate" => entry.state = run_state(child)?,
+                    "transient" => entry.transient = true,
+                    "hasmanagedsave" => entry.managed_save = true,
+                    _ => {}
+                }
+            }
+            entry.check()?;
+            Ok(entry)
+        };
+        reader::parse(text, "(domain_definition)", ParseFlags::empty(), read)
+            .map(|parsed| parsed.value)
+    }
+
+    fn check(&self) -> Result<()> {
+        let off = self.state == DomainState::Shutoff;
+        if self.transient && off {
+            return Err(wrong("transient domain cannot have runstate 'shutoff'"));
+        }
+        if self.managed_save && !off {
+            return Err(wrong("domain with managedsave data can only have runstate 'shutoff'"));
+        }
+        Ok(())
+    }
+}
+
+fn run_state(element: Element<'_>) -> Result<DomainState> {
+    let number: i32 = element.text_value().map_err(|_| wrong("invalid runstate"))?;
+    DomainState::try_from(number).map_err(|_| wrong(format!("runstate '{number}' out of range'")))
+}
+
+/// The document that an element stands for: its file, or itself.
+fn text_of(element: Element<'_>, folder: Option<&Path>) -> Result<String> {
+    match element.attr("file") {
+        Some(file) => {
+            let file: String = file.value()?;
+            load(&folder.unwrap_or(Path::new("/")).join(file))
+        }
+        None => Ok(element.as_document()),
+    }
+}
+
+fn load(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file)
+        .map_err(|cause| Error::system(format!("cannot read '{}'", file.display()), &cause))
+}
+
+fn wrong(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorCode::XmlError, text).in_domain(ErrorDomain::Test)
+}

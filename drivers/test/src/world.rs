@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One world: everything that a session of the test driver sees. One field for each kind of object.
+
+use std::sync::Arc;
+
+use virtus_api::{DomainState, Result};
+use virtus_core::Session;
+use virtus_core::events::Hub;
+use virtus_domain::{Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
+
+use crate::document::{Document, DomainEntry};
+use crate::guest::Test;
+use crate::node::Node;
+use crate::worlds::Worlds;
+
+/// A host with all that is on it.
+pub(crate) struct World {
+    pub(crate) node: Node,
+    machines: Arc<Machines<Test>>,
+    /// Where it is one of many sessions' world.
+    shared_by: Option<Arc<Worlds>>,
+}
+
+impl World {
+    /// The world that `document` describes, with everything in it that it says is active.
+    pub(crate) async fn build(document: Document, shared_by: Option<Arc<Worlds>>) -> Result<Self> {
+        let machines = Machines::in_memory(Arc::new(Test), Arc::new(Hub::new()));
+        let world = Self { node: document.node, machines, shared_by };
+        for domain in document.domains {
+            world.add_domain(domain).await?;
+        }
+        Ok(world)
+    }
+
+    async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
+        const NAME: &str = "virConnectOpen";
+        let DomainEntry { mut def, state, transient, managed_save } = entry;
+        self.machines.machine().complete(&mut def, Origin::User)?;
+        let wishes = Wishes { paused: state == DomainState::Paused, ..Wishes::default() };
+        let dom = if transient {
+            self.machines.create(NAME, def, wishes).await?
+        } else {
+            let dom = self.machines.define(NAME, def).await?;
+            if state != DomainState::Shutoff {
+                self.machines.find(&dom)?.start(NAME, wishes).await?;
+            }
+            dom
+        };
+        let handle = self.machines.find(&dom)?;
+        let job = Job::modify(NAME);
+        if managed_save {
+            let saved = handle.job(job, |context| async move {
+                context.has_saved();
+                Ok(())
+            });
+            return saved.await;
+        }
+        let change = match state {
+            DomainState::Shutdown => Change::PoweringOff(PowerOff::Unknown),
+            DomainState::Crashed => Change::Crashed,
+            DomainState::Pmsuspended => Change::Slept { disk: false },
+            _ => return Ok(()),
+        };
+        let changed = handle.job(job, move |context| async move {
+            context.apply(change);
+            Ok(())
+        });
+        changed.await
+    }
+
+    /// A session that saw the world has ended; the world ends with the last.
+    pub(crate) fn session_closed(self: &Arc<Self>, session: &Arc<Session>) {
+        self.machines.session_closed(session);
+        if self.shared_by.as_ref().is_none_or(|worlds| worlds.leave()) {
+            let machines = self.machines.clone();
+            tokio::spawn(async move { machines.let_go().await });
+        }
+    }
+}
+
+impl HasMachines for World {
+    type Machine = Test;
+
+    fn machines(&self) -> &Arc<Machines<Test>> {
+        &self.machines
+    }
+}
