@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use virtus_api::{AnyReply, AnyRequest, CallId, Error, Request, Result};
+use virtus_api::{AnyReply, AnyRequest, CallId, Error, ErrorDomain, Request, Result};
 
 use crate::Call;
 
@@ -58,6 +58,18 @@ impl<D: Send + Sync + 'static> Routes<D> {
             }
         }
         self
+    }
+
+    /// Errors speak for `domain`, unless something closer to the cause does.
+    #[must_use]
+    pub fn in_domain(self, domain: ErrorDomain) -> Self {
+        let by = |handler: Handler<D>| -> Handler<D> {
+            Box::new(move |driver, call, request| {
+                let answer = handler(driver, call, request);
+                Box::pin(async move { answer.await.map_err(|error| error.or_domain(domain)) })
+            })
+        };
+        Self { handlers: self.handlers.into_iter().map(|handler| handler.map(by)).collect() }
     }
 
     /// Whether this driver answers `call`.

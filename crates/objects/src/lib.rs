@@ -7,15 +7,19 @@
 //! [`Snapshot`] and never wait; no lock but the queue's own is held across an `.await`.
 
 mod collection;
+mod events;
 mod kind;
-mod network;
+mod list;
+pub mod network;
 mod object;
 mod shelf;
+mod step;
 
 pub use collection::{Collection, Entry};
 pub use kind::Kind;
 pub use object::{Object, Snapshot, Turn};
 pub use shelf::{Folder, Shelf};
+pub use step::{Step, refuse};
 
 #[cfg(test)]
 mod tests;
