@@ -239,11 +239,16 @@ impl Engine {
         match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now)) {
             Some(Due::Dead) => Err(Fault::Silent),
             Some(Due::Ping) => {
-                self.push_keepalive(KEEPALIVE_PING);
+                self.ping();
                 Ok(())
             }
             None => Ok(()),
         }
+    }
+
+    /// Shows the daemon that we live.
+    pub fn ping(&mut self) {
+        self.push_keepalive(KEEPALIVE_PING);
     }
 
     /// A serial that no unanswered call and no open stream has.

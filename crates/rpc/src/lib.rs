@@ -3,7 +3,8 @@
 //!
 //! [`Server`] accepts clients and lives as long as the daemon; each client is one task
 //! ([`client`]), which reads frames, starts calls, and writes what the client's outbox holds.
-//! [`engine`] is the other side: the protocol as a client speaks it, without any I/O.
+//! [`engine`] is the other side: the protocol as a client speaks it, without any I/O; [`Remote`] drives
+//! it with tokio and is, to those who ask, like any driver.
 //!
 //! Invariants: no client can make another wait (every queue is bounded per client, a handler's
 //! panic is its caller's error, a slow reader is cut off); nothing is allocated because a length
@@ -14,12 +15,15 @@ pub mod engine;
 mod errors;
 mod generic;
 mod keepalive;
+mod remote;
 mod server;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 pub use keepalive::Policy as KeepalivePolicy;
+pub use remote::{Hello, Remote};
 pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
 };
+pub use transport::Transport;

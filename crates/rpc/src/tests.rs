@@ -6,5 +6,6 @@ mod abuse;
 mod calls;
 mod driver;
 mod peer;
+mod remote;
 mod streams;
 mod transports;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The bytes of one client, whatever carries them. Nothing here blocks or waits: the client's task
-//! asks when something can be read or written, and then takes or gives as much as goes at once.
+//! The bytes of one connection, whatever carries them. Nothing here blocks or waits: the task of the
+//! connection asks when something can be read or written, and then takes or gives as much as goes at once.
 //!
 //! Descriptors travel on unix sockets only.
 
@@ -35,10 +35,22 @@ thread_local! {
     static SCRATCH: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; CHUNK]);
 }
 
-/// What carries a client's bytes.
-pub(crate) enum Transport {
+/// What carries the bytes between a client and a daemon.
+pub enum Transport {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+impl From<UnixStream> for Transport {
+    fn from(socket: UnixStream) -> Self {
+        Self::Unix(socket)
+    }
+}
+
+impl From<TcpStream> for Transport {
+    fn from(socket: TcpStream) -> Self {
+        Self::Tcp(socket)
+    }
 }
 
 impl Transport {

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The remote driver: a daemon behind a socket, as someone who answers requests.
+//!
+//! One task drives the [`Engine`](crate::engine::Engine) of each connection; handles send it orders. Whoever is slow makes the
+//! other side wait: orders are not taken while much waits to be written, and the socket is not read
+//! while stream data waits for its reader.
+
+mod streams;
+mod task;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use virtus_api::{AnyReply, AnyRequest, CallId, Error, ErrorCode, ErrorDomain, Program, Result};
+use virtus_core::events::EventSink;
+use virtus_core::stream::{Packet, Stream};
+use virtus_core::{BoxFuture, Call, ReplyFds, Responder, Session};
+
+use crate::KeepalivePolicy;
+use crate::engine::{Abilities, Authentication, Greeting, Step};
+use crate::transport::Transport;
+
+/// Orders that wait for the task.
+const ORDERS: usize = 16;
+
+/// The programs that the main socket of a daemon serves.
+const PROGRAMS: [Program; 3] = [Program::Remote, Program::Qemu, Program::Lxc];
+
+/// How a connection is opened.
+pub struct Hello {
+    /// The URI without its transport; empty: the daemon chooses.
+    pub name: String,
+    /// Whether only calls that change nothing are wanted.
+    pub read_only: bool,
+    /// How to say who we are.
+    pub authentication: Authentication,
+    /// When to ping a silent daemon, and when to give it up.
+    pub keepalive: Option<KeepalivePolicy>,
+}
+
+/// An open connection to a daemon. It ends when it is dropped with all its streams, when
+/// [`Responder::session_closed`] is called, or when the daemon is lost.
+pub struct Remote {
+    orders: mpsc::Sender<Order>,
+    lost: watch::Receiver<Option<Error>>,
+    abilities: Abilities,
+}
+
+/// What the task is asked to do.
+enum Order {
+    Call(Box<Asking>),
+    Packet { serial: u32, packet: Packet },
+    Keepalive(KeepalivePolicy),
+    Close,
+}
+
+/// A call on its way to the task.
+struct Asking {
+    request: AnyRequest,
+    fds: Vec<OwnedFd>,
+    reply_fds: ReplyFds,
+    stream: Option<Stream>,
+    answer: oneshot::Sender<Result<AnyReply>>,
+}
+
+impl Remote {
+    /// Opens a connection over `transport`; its events go to `events`. Drop the future to give up.
+    ///
+    /// # Errors
+    /// What [`Greeting::next`] answers, or `VIR_ERR_RPC` if the daemon is lost meanwhile.
+    pub async fn open(
+        transport: Transport,
+        hello: Hello,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Arc<Self>> {
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let (losing, lost) = watch::channel(None);
+        tokio::spawn(task::run(transport, events, taken, orders.downgrade(), losing));
+        let mut remote = Self { orders, lost, abilities: Abilities::default() };
+        let mut greeting = Greeting::new(hello.name, hello.read_only, hello.authentication);
+        let mut reply = None;
+        loop {
+            match greeting.next(reply)? {
+                Step::Ask(request) => {
+                    let asked = remote.ask(request, Vec::new(), ReplyFds::default(), None);
+                    reply = Some(asked.await);
+                    // Who is refused is told why; who is cut off learns that.
+                    if let Some(lost) = remote.lost() {
+                        return Err(lost);
+                    }
+                }
+                Step::Done(abilities) => {
+                    remote.abilities = abilities;
+                    break;
+                }
+            }
+        }
+        if let Some(policy) = hello.keepalive.filter(|_| remote.abilities.keepalive) {
+            remote.order(Order::Keepalive(policy)).await?;
+        }
+        Ok(Arc::new(remote))
+    }
+
+    /// Why the connection is over; `None` while it is not.
+    #[must_use]
+    pub fn lost(&self) -> Option<Error> {
+        self.lost.borrow().clone()
+    }
+
+    /// Resolves when the connection is over, with the reason.
+    pub fn ended(&self) -> impl Future<Output = Error> + Send + 'static {
+        let mut lost = self.lost.clone();
+        async move {
+            match lost.wait_for(Option::is_some).await {
+                Ok(reason) => reason.clone().unwrap_or_else(closed),
+                Err(_) => closed(),
+            }
+        }
+    }
+
+    /// What the daemon can do.
+    #[must_use]
+    pub fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    async fn order(&self, order: Order) -> Result<()> {
+        let sent = self.orders.send(order).await;
+        sent.map_err(|_| self.lost().unwrap_or_else(closed))
+    }
+
+    fn ask(
+        &self,
+        request: AnyRequest,
+        fds: Vec<OwnedFd>,
+        reply_fds: ReplyFds,
+        stream: Option<Stream>,
+    ) -> BoxFuture<Result<AnyReply>> {
+        let (answer, answered) = oneshot::channel();
+        let asking = Asking { request, fds, reply_fds, stream, answer };
+        let (orders, lost) = (self.orders.clone(), self.lost.clone());
+        let reason = move || lost.borrow().clone().unwrap_or_else(closed);
+        Box::pin(async move {
+            if orders.send(Order::Call(Box::new(asking))).await.is_err() {
+                return Err(reason());
+            }
+            drop(orders);
+            answered.await.unwrap_or_else(|_| Err(reason()))
+        })
+    }
+}
+
+impl Responder for Remote {
+    /// What the daemon does not know it refuses itself.
+    fn answers(&self, call: CallId) -> bool {
+        PROGRAMS.contains(&call.meta().program)
+    }
+
+    fn respond(&self, mut call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
+        let reply_fds = call.reply_fds();
+        self.ask(request, std::mem::take(&mut call.fds), reply_fds, call.stream.take())
+    }
+
+    fn session_closed(&self, _: &Arc<Session>) {
+        // A task that is busy hears of it by the end of its orders.
+        let _busy = self.orders.try_send(Order::Close);
+    }
+}
+
+/// The connection has ended because we wanted it to.
+fn closed() -> Error {
+    Error::new(ErrorCode::Rpc, "the connection is closed").in_domain(ErrorDomain::Rpc)
+}
+
+/// The socket was closed, or broke, without a word.
+fn hung_up(how: &str) -> Error {
+    Error::new(ErrorCode::Rpc, format!("the connection to the daemon is lost: {how}"))
+        .in_domain(ErrorDomain::Rpc)
+        .hint("the daemon's log says whether it stopped or crashed; open the connection again")
+}
