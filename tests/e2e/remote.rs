@@ -14,7 +14,7 @@ fn listening(conf: &str) -> Options {
     Options {
         daemon_conf: format!("listen_addr = \"127.0.0.1\"\n{conf}"),
         arguments: vec!["--listen".to_owned()],
-        monolithic: true,
+        daemon: Some("libvirtd"),
         ..Options::default()
     }
 }

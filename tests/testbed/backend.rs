@@ -12,7 +12,7 @@ use crate::run::run;
 /// The daemon under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// `virtqemud` from the target folder, or `libvirtd` if a test wants that.
+    /// One of the daemons in the target folder, `virtqemud` if a test wants no other.
     Ours,
     /// libvirtd from this folder, where Debian's packages are unpacked.
     Stock(PathBuf),
@@ -45,11 +45,11 @@ impl Backend {
     }
 
     /// The daemon's program, as seen in its namespaces.
-    pub(crate) fn program(&self, monolithic: bool) -> Outcome<PathBuf> {
+    pub(crate) fn program(&self, name: &str) -> Outcome<PathBuf> {
         match self {
             Self::Stock(_) => Ok("/usr/sbin/libvirtd".into()),
             Self::Ours => {
-                let program = profile_folder()?.join(self.daemon(monolithic));
+                let program = profile_folder()?.join(name);
                 if program.exists() {
                     return Ok(program);
                 }
@@ -57,22 +57,11 @@ impl Backend {
             }
         }
     }
-
-    /// The daemon's name; the stock one is monolithic in any case.
-    pub(crate) fn daemon(&self, monolithic: bool) -> &'static str {
-        if monolithic || *self != Self::Ours { "libvirtd" } else { "virtqemud" }
-    }
-
-    /// The socket's name in run/libvirt.
-    pub(crate) fn socket(&self, monolithic: bool, read_only: bool) -> String {
-        let base = if self.daemon(monolithic) == "libvirtd" { "libvirt" } else { "virtqemud" };
-        format!("{base}-sock{}", if read_only { "-ro" } else { "" })
-    }
 }
 
 /// The path of our daemon, for tests that start it themselves.
 pub fn daemon_program() -> Outcome<String> {
-    let program = Backend::Ours.program(false)?;
+    let program = Backend::Ours.program("virtqemud")?;
     Ok(program.to_str().ok_or("the target folder's path is not text")?.to_owned())
 }
 

@@ -25,10 +25,10 @@ pub struct Options {
     pub daemon_conf: String,
     /// Words added to the daemon's command line.
     pub arguments: Vec<String>,
-    /// Whether ours is `libvirtd`, which serves other hosts too.
-    pub monolithic: bool,
     /// Whether /dev/kvm is to be seen; trying what it can do takes a daemon seconds.
     pub kvm: bool,
+    /// Which of our daemons is to run, if it is not `virtqemud`.
+    pub daemon: Option<&'static str>,
 }
 
 /// A daemon, its folder and its namespaces. Everything ends when it is dropped.
@@ -38,8 +38,8 @@ pub struct Testbed {
     space: Space,
     folder: Folder,
     backend: Backend,
+    daemon_name: &'static str,
     arguments: Vec<String>,
-    monolithic: bool,
 }
 
 impl Testbed {
@@ -87,16 +87,16 @@ impl Testbed {
         let text: String =
             kept.chain(options.qemu_conf.lines()).flat_map(|line| [line, "\n"]).collect();
         std::fs::write(conf.join("qemu.conf"), text)?;
-        let own_lines = match backend {
-            Backend::Ours => "",
+        let (daemon_name, own_lines) = match backend {
+            Backend::Ours => (options.daemon.unwrap_or("virtqemud"), ""),
             // polkit is not there to ask.
-            Backend::Stock(_) => "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n",
+            Backend::Stock(_) => ("libvirtd", "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n"),
         };
-        let own_file = format!("{}.conf", backend.daemon(options.monolithic));
+        let own_file = format!("{daemon_name}.conf");
         std::fs::write(conf.join(own_file), own_lines.to_owned() + &options.daemon_conf)?;
         let space = Space::open(&folder.name(), &folder.0, &backend, options.kvm)?;
-        let (arguments, monolithic) = (options.arguments.clone(), options.monolithic);
-        Ok(Self { daemon: None, space, folder, backend, arguments, monolithic })
+        let arguments = options.arguments.clone();
+        Ok(Self { daemon: None, space, folder, backend, daemon_name, arguments })
     }
 
     /// A path of the daemon, such as `etc/libvirt/qemu`, or a file that a test makes in the folder.
@@ -114,7 +114,7 @@ impl Testbed {
         let mut command = self.space.command("sh");
         // The shell tells the daemon's number inside the namespaces, then becomes the daemon.
         command.args(["-c", "echo $$ >\"$0\"; exec \"$@\""]).arg(self.path("daemon.pid"));
-        command.arg(self.backend.program(self.monolithic)?).args(&self.arguments);
+        command.arg(self.backend.program(self.daemon_name)?).args(&self.arguments);
         if self.is_ours() {
             command.env("VIRTUS_ROOT", &self.folder.0).env("RUST_BACKTRACE", "1");
         }
@@ -139,7 +139,13 @@ impl Testbed {
 
     /// The daemon's socket.
     pub fn socket(&self) -> PathBuf {
-        self.path("run/libvirt").join(self.backend.socket(self.monolithic, false))
+        self.socket_of("sock")
+    }
+
+    /// A socket of the daemon by the end of its name: `sock`, `sock-ro`, `admin-sock`.
+    fn socket_of(&self, end: &str) -> PathBuf {
+        let base = if self.daemon_name == "libvirtd" { "libvirt" } else { self.daemon_name };
+        self.path("run/libvirt").join(format!("{base}-{end}"))
     }
 
     /// The daemon's number in its namespaces.
@@ -210,13 +216,17 @@ impl Testbed {
 
     /// The URI at which clients find the daemon.
     pub fn uri(&self) -> String {
-        format!("qemu+unix:///system?socket={}", self.socket().display())
+        self.uri_of("qemu", "/system")
+    }
+
+    /// The URI at which clients find another driver of the daemon.
+    pub fn uri_of(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}+unix://{path}?socket={}", self.socket().display())
     }
 
     /// The URI of the read-only socket.
     pub fn uri_read_only(&self) -> String {
-        let socket = self.path("run/libvirt").join(self.backend.socket(self.monolithic, true));
-        format!("qemu+unix:///system?socket={}", socket.display())
+        format!("qemu+unix:///system?socket={}", self.socket_of("sock-ro").display())
     }
 
     /// A program in the namespaces, run to its end.

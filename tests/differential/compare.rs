@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What counts as the same answer, and how often it was given.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// How many commands were answered alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Score {
+    same: u32,
+    all: u32,
+}
+
+impl Score {
+    pub(crate) fn add(&mut self, same: bool) {
+        self.same += u32::from(same);
+        self.all += 1;
+    }
+}
+
+impl AddAssign for Score {
+    fn add_assign(&mut self, other: Self) {
+        self.same += other.same;
+        self.all += other.all;
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = f64::from(self.same) * 100.0 / f64::from(self.all.max(1));
+        write!(f, "{}/{} ({percent:.1} %)", self.same, self.all)
+    }
+}
+
+/// Commands whose answers are counters that the test drivers make of the time of day.
+const COUNTERS: &[&str] = &["domblkstat", "domifstat", "domstats"];
+
+/// The answer to a command without what no two runs have alike, and without the lines that only ours has: hints.
+pub(crate) fn normalised(command: &str, answer: &str, place: &str) -> String {
+    let counters = COUNTERS.iter().any(|counter| command.starts_with(counter));
+    let kept: Vec<&str> = answer.lines().filter(|line| !line.starts_with("hint: ")).collect();
+    let mut text = String::new();
+    for word in kept.join("\n").replace(place, "{tmp}").split_inclusive(|c: char| !is_word(c)) {
+        let (body, end) = match word.char_indices().last() {
+            Some((at, last)) if !is_word(last) => word.split_at(at),
+            _ => (word, ""),
+        };
+        let made_up = is_random_uuid(body)
+            || is_recent_time(body)
+            || (counters && body.len() > 10 && body.parse::<u64>().is_ok());
+        text.push_str(if made_up { "*" } else { body });
+        text.push_str(end);
+    }
+    text
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.')
+}
+
+/// A UUID of version 4; those in our files have `0000-4000-8000` in their middle.
+fn is_random_uuid(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('-').collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    lengths == [8, 4, 4, 4, 12]
+        && parts.concat().chars().all(|c| c.is_ascii_hexdigit())
+        && parts[2].starts_with('4')
+        && parts[1] != "0000"
+}
+
+/// Seconds since the epoch (`1795000000`, `1795000000.1s`), a day (`2026-11-21`), an hour (`14:04:02`).
+fn is_recent_time(word: &str) -> bool {
+    let is_number = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    let seconds = word.split('.').next().unwrap_or_default();
+    (seconds.len() == 10 && is_number(seconds) && seconds.starts_with(['1', '2']))
+        || (word.len() == 10 && word.starts_with("20") && word.split('-').all(is_number))
+        || (word.len() == 8 && word.contains(':') && word.split(':').all(is_number))
+}
+
+/// Both answers, line by line where they are not the same.
+pub(crate) fn difference(stock: &str, ours: &str) -> String {
+    let (stock, ours): (Vec<_>, Vec<_>) = (stock.lines().collect(), ours.lines().collect());
+    let only = |lines: &[&str], others: &[&str], mark: char| -> String {
+        lines
+            .iter()
+            .filter(|line| !others.contains(line))
+            .map(|line| format!("{mark} {line}\n"))
+            .collect()
+    };
+    let text = only(&stock, &ours, '-') + &only(&ours, &stock, '+');
+    if text.is_empty() { "  the same lines in another order\n".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_made_up_is_normalised() {
+        let text = "id 0e1c9fb6-7d3a-4c25-9a65-3c2ba2d0a111 in /x/y\nhint: try\nat 1795000000 2026-11-21 14:04:02";
+        assert_eq!(normalised("x", text, "/x"), "id * in {tmp}/y\nat * * *");
+        let kept = "4c1f2a33-0000-4000-8000-00000000000a 2097152";
+        assert_eq!(normalised("x", kept, "/x"), kept);
+    }
+}

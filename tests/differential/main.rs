@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `differential [--show] [GROUP…]`: the stock `virsh` against libvirt's own test driver and against ours, command by
+//! command, and how often both say the same.
+//!
+//! A group is a file of commands beside this one; a blank line in it ends a session. Each session runs in one `virsh`, so
+//! that both sides begin with the same `test:///default`. Only what no two runs could have alike is normalised: UUIDs and
+//! times that were made up on the way, and the folder for files.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is for people")]
+
+mod compare;
+mod session;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use virtus_tests::{Options, Outcome, Testbed, obstacle};
+
+use crate::compare::Score;
+use crate::session::{Session, sessions};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let mut show = false;
+    let mut wanted = Vec::new();
+    for word in std::env::args().skip(1) {
+        if word == "--show" { show = true } else { wanted.push(word) }
+    }
+    if let Some(obstacle) = obstacle() {
+        return Err(obstacle.into());
+    }
+    let bed = Testbed::with(&Options { daemon: Some("libvirtd"), ..Options::default() })?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("differential");
+    let mut total = Score::default();
+    for (name, file) in groups(&folder)? {
+        if !wanted.is_empty() && !wanted.contains(&name) {
+            continue;
+        }
+        let mut score = Score::default();
+        for session in sessions(&std::fs::read_to_string(file)?) {
+            score += both(&bed, &folder, &session, show)?;
+        }
+        println!("{name}: {score}");
+        total += score;
+    }
+    println!("all: {total}");
+    Ok(())
+}
+
+/// One session on both sides.
+fn both(bed: &Testbed, folder: &Path, session: &Session, show: bool) -> Outcome<Score> {
+    let ours = bed.uri_of("test", "/default");
+    let stock = session.run(bed, folder, "test:///default")?;
+    let ours = session.run(bed, folder, &ours)?;
+    let mut score = Score::default();
+    for ((command, stock), ours) in session.commands.iter().zip(&stock).zip(&ours) {
+        let same = stock == ours;
+        score.add(same);
+        if show && !same {
+            println!("--- {command}\n{}", compare::difference(stock, ours));
+        }
+    }
+    Ok(score)
+}
+
+/// The groups by name.
+fn groups(folder: &Path) -> Outcome<Vec<(String, PathBuf)>> {
+    let mut groups = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "virsh")
+            && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+        {
+            groups.push((name.to_owned(), path.clone()));
+        }
+    }
+    groups.sort();
+    Ok(groups)
+}
