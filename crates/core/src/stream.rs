@@ -4,6 +4,8 @@
 //! A stream is a pair of bounded queues. Whoever is slow makes the other side wait, end to end;
 //! nothing grows. Dropping an end without [`Stream::finish`] or [`Stream::fail`] aborts it.
 
+pub mod file;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use virtus_api::Error;
@@ -62,6 +64,12 @@ impl Sender {
         self.0.send(packet).await.map_err(|_| Gone)
     }
 
+    /// Whether the other end is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Resolves when the other end is gone.
     pub async fn closed(&self) {
         self.0.closed().await;
@@ -72,6 +80,11 @@ impl Receiver {
     /// The next packet; an end that was dropped reads as an abort.
     pub async fn recv(&mut self) -> Packet {
         self.0.recv().await.unwrap_or(Packet::Abort(None))
+    }
+
+    /// The next packet if it is there already.
+    pub fn try_recv(&mut self) -> Option<Packet> {
+        self.0.try_recv().ok()
     }
 }
 
