@@ -7,6 +7,7 @@
 mod chardev;
 mod controllers;
 mod disk;
+mod forget;
 mod graphics;
 mod numa;
 mod tuning;
@@ -26,6 +27,7 @@ use crate::domain::filesystem::Filesystem;
 use crate::domain::interface::InterfaceType;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
+use crate::domain::tpm::Tpm;
 use crate::domain::tuning::Vcpu;
 use crate::domain::{Domain, GenId, LifecycleAction};
 use crate::reader::ParseFlags;
@@ -62,6 +64,7 @@ impl Domain {
             self.strip_live();
             self.body.devices.disks.iter_mut().for_each(disk::strip_indexes);
         }
+        forget::settle(&mut self.body.devices);
         for disk in &mut self.body.devices.disks {
             disk::settle(disk)?;
         }
@@ -101,15 +104,10 @@ impl Domain {
         }
     }
 
-    /// Numbers of nothing and texts of nothing say nothing.
+    /// Texts of nothing say nothing.
     fn forget_empty(&mut self) {
         self.body.bootloader.take_if(|path| path.is_empty());
         self.body.bootloader_args.take_if(|words| words.is_empty());
-        for disk in &mut self.body.devices.disks {
-            if let Some(driver) = &mut disk.driver {
-                driver.queues.take_if(|queues| *queues == 0);
-            }
-        }
     }
 
     fn check_names(&self) -> Result<()> {
@@ -338,11 +336,10 @@ impl Domain {
             if hostdev.mode == crate::domain::hostdev::HostdevMode::Subsystem {
                 hostdev.managed.get_or_insert(crate::value::YesNo::No);
             }
-            if let Some(source) = &mut hostdev.source {
-                source.settle_unit();
-            }
+            hostdev.settle();
         }
         self.body.devices.filesystems.iter_mut().for_each(Filesystem::settle);
+        self.body.devices.tpms.iter_mut().for_each(Tpm::settle);
         for redirdev in &mut self.body.devices.redirdevs {
             redirdev.bus.get_or_insert_with(|| "usb".to_owned());
         }

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use virtus_api::Result;
+
 use super::chardev::{ChardevTargetType, ChardevType};
 use super::{
     chardev, controller, disk, filesystem, graphics, hostdev, input, interface, memory_device,
     misc, sound, tpm, video,
 };
 
-use crate::reader::Element;
+use crate::reader::{Element, Node};
 use crate::schema::kinds;
-use crate::settle::disk_index;
+use crate::settle::{disk_index, xml_error};
 use crate::writer::Writer;
 
 element! {
@@ -53,9 +55,29 @@ element! {
     schema {
         leaf kinds::AbsolutePath = "emulator"
     }
+    then Self::check_single
 }
 
+/// Devices of which there can be only one, as refusals name them.
+const SINGLE: [(&str, &str); 6] = [
+    ("redirfilter", "set of redirection filter rule"),
+    ("memballoon", "memory balloon device"),
+    ("nvram", "nvram device"),
+    ("iommu", "IOMMU device"),
+    ("vsock", "vsock device"),
+    ("pstore", "pstore device"),
+];
+
 impl Devices {
+    fn check_single(&mut self, node: Node<'_>) -> Result<()> {
+        for (element, name) in SINGLE {
+            if node.children().filter(|child| child.name() == element).count() > 1 {
+                return Err(xml_error(format!("only a single {name} is supported")));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a disk where libvirt lists it: behind those of its bus with a smaller name.
     pub fn insert_disk(&mut self, disk: disk::Disk) {
         let index = disk_index(&disk.target.dev);

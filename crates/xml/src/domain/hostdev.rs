@@ -27,9 +27,9 @@ element! {
         attr model: Option<String> = "model",
         attr display: Option<OnOff> = "display",
         attr ramfb: Option<OnOff> = "ramfb",
-        child teaming: Option<Teaming> = "teaming",
         child driver: Option<HostdevDriver> = "driver",
         child source: Option<HostdevSource> = "source",
+        child teaming: Option<Teaming> = "teaming",
         child ips: Vec<Ip> = "ip",
         child routes: Vec<Route> = "route",
         flag readonly: bool = "readonly",
@@ -95,6 +95,20 @@ element! {
         leaf block: Option<String> = "block",
         leaf char_device: Option<String> = "char",
         leaf interface: Option<String> = "interface"
+    }
+}
+
+impl Hostdev {
+    /// Brings what the source says to the form in which it is kept.
+    pub(crate) fn settle(&mut self) {
+        let pci = self.mode == HostdevMode::Subsystem && self.kind == HostdevType::Pci;
+        let Some(source) = &mut self.source else { return };
+        if pci {
+            // An address of which nothing is said is the first.
+            let first = || HostAddress::Pci { typed: false, pci: PciAddress::default() };
+            source.address.get_or_insert_with(first);
+        }
+        source.settle_unit();
     }
 }
 

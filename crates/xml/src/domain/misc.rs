@@ -59,7 +59,7 @@ element! {
     pub struct Rng {
         required model: VirtioModel = "model",
         child rate: Option<RngRate> = "rate",
-        child backend: Option<RngBackend> = "backend",
+        custom backend: Option<RngBackend> = "backend",
         child driver: Option<VirtioDriver> = "driver",
         part info: Device
     }
@@ -68,11 +68,24 @@ element! {
     }
 }
 
+impl Rng {
+    /// Writes the back end: with an end tag where it is a character device.
+    fn backend(&self, tag: &str, out: &mut crate::writer::Writer) {
+        if self.backend.as_ref().is_some_and(|backend| backend.kind.is_some()) {
+            out.as_block();
+        }
+        crate::slot::ChildSlot::write(&self.backend, tag, out);
+    }
+}
+
 element! {
     /// `<rate>`: at most so many bytes in so many milliseconds.
     pub struct RngRate {
-        required bytes: u32 = "bytes",
+        attr bytes: u32 = "bytes",
         attr period: Option<u32> = "period"
+    }
+    schema {
+        required u32 = "bytes"
     }
 }
 

@@ -15,6 +15,17 @@ element! {
     }
 }
 
+impl Tpm {
+    /// The host's module is where the kernel puts the first, unless another is named.
+    pub(crate) fn settle(&mut self) {
+        let Some(backend) = &mut self.backend else { return };
+        if backend.kind == TpmBackendType::Passthrough {
+            let device = backend.device.get_or_insert_with(TpmDevice::default);
+            device.path.get_or_insert_with(|| "/dev/tpm0".to_owned());
+        }
+    }
+}
+
 spellings! {
     /// What the guest sees.
     pub enum TpmModel {

@@ -17,7 +17,7 @@ use crate::domain::misc::{IommuDriver, IommuModel, Shmem};
 use crate::domain::seclabel::DeviceSeclabel;
 use crate::domain::tpm::{TpmBackendType, TpmSourceType, TpmVersion};
 use crate::settle::{unsupported, xml_error};
-use crate::value::OnOff;
+use crate::value::{OnOff, YesNo};
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
     hostdevs(domain)?;
@@ -162,6 +162,12 @@ fn small(domain: &Domain) -> Result<()> {
             ));
         }
     }
+    let mut models = HashSet::new();
+    for model in devices.panics.iter().filter_map(|panic| panic.model) {
+        must(models.insert(model), || {
+            xml_error(format!("Multiple panic devices with model '{model}'"))
+        })?;
+    }
     let size = devices.pstore.as_ref().map(|pstore| pstore.size.unwrap_or_default().0);
     if size.is_some_and(|size| size < 4 || !size.is_power_of_two()) {
         return Err(xml_error("<pstore><size> must be a power of two of at least 4 KiB"));
@@ -225,6 +231,11 @@ fn common(info: &Device) -> Result<()> {
                 "invalid loadparm value '{loadparm}', expecting chars in set of [a-zA-Z0-9.] and blank spaces"
             )));
         }
+    }
+    if let Some(rom) = info.rom.as_ref().filter(|rom| rom.enabled == Some(YesNo::No)) {
+        need(rom.bar.is_none() && rom.file.is_none(), || {
+            "ROM tuning is not supported when ROM is disabled".to_owned()
+        })?;
     }
     match &info.address {
         Some(Address::Pci(pci)) => {

@@ -7,7 +7,7 @@ use super::must;
 use crate::domain::address::Address;
 use crate::domain::disk::{Disk, DiskBus, DiskDevice};
 use crate::domain::storage::{Auth, Encryption, Protocol, StorageType};
-use crate::settle::unsupported;
+use crate::settle::{unsupported, xml_error};
 
 pub(super) fn validate(disk: &Disk) -> Result<()> {
     let target = &disk.target;
@@ -53,6 +53,12 @@ pub(super) fn validate(disk: &Disk) -> Result<()> {
         if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err(unsupported(format!("disk {name} is not printable string")));
         }
+    }
+    if let Some(wwn) = &disk.wwn {
+        let digits = wwn.strip_prefix("0x").unwrap_or(wwn);
+        must(digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), || {
+            xml_error(format!("Malformed wwn: {wwn}: allowed are 16 hexadecimal digits"))
+        })?;
     }
     secrets(disk)
 }

@@ -9,6 +9,7 @@ use super::{need, no_virtio_options};
 use crate::domain::Domain;
 use crate::domain::graphics::{Graphics, GraphicsType, ListenType};
 use crate::domain::input::{Input, InputBus, InputType};
+use crate::domain::sound::AudioDirection;
 use crate::domain::video::{Video, VideoBackend, VideoType};
 use crate::settle::xml_error;
 use crate::value::{OnOff, YesNo};
@@ -90,20 +91,40 @@ fn input(domain: &Domain, input: &Input) -> Result<()> {
     })
 }
 
-/// Back ends have numbers of their own, and devices name ones that there are. Where there is none, the hypervisor
-/// brings one.
+/// Back ends have numbers of their own, and devices name ones that there are.
 fn audio(domain: &Domain) -> Result<()> {
     let devices = &domain.devices;
     let mut known = HashSet::new();
+    if devices.audios.iter().any(|audio| audio.id == 0) {
+        return Err(xml_error(
+            "Invalid value for attribute 'id' in element 'audio': Zero is not permitted",
+        ));
+    }
+    devices
+        .audios
+        .iter()
+        .flat_map(|one| [&one.input, &one.output])
+        .flatten()
+        .try_for_each(mixer)?;
     if let Some(twice) = devices.audios.iter().find(|audio| !known.insert(audio.id)) {
         return Err(xml_error(format!("there are two <audio id='{}'>", twice.id)));
     }
     let sounds = devices.sounds.iter().filter_map(|sound| sound.audio.as_ref());
     let screens = devices.graphics.iter().filter(|one| one.kind == GraphicsType::Vnc);
     let named = sounds.chain(screens.filter_map(|screen| screen.audio.as_ref()));
-    let missing = named.map(|audio| audio.id).find(|id| *id != 0 && !known.contains(id));
-    match missing.filter(|_| !known.is_empty()) {
-        Some(id) => Err(xml_error(format!("<audio id='{id}'> is named, but there is none"))),
+    match named.map(|audio| audio.id).find(|id| *id != 0 && !known.contains(id)) {
+        Some(id) => Err(xml_error(format!("no audio device with ID {id}"))),
         None => Ok(()),
     }
+}
+
+/// Settings are for the mixer, and for one that keeps to them.
+fn mixer(direction: &AudioDirection) -> Result<()> {
+    let fixed = direction.fixed_settings == Some(YesNo::Yes);
+    need(!fixed || direction.mixing_engine != Some(YesNo::No), || {
+        "audio fixed settings requested without mixing engine".to_owned()
+    })?;
+    need(fixed || direction.settings.is_none(), || {
+        "audio settings specified without fixed settings flag".to_owned()
+    })
 }

@@ -3,16 +3,18 @@
 
 use virtus_api::Result;
 
-use super::{detail, need};
+use super::{detail, must, need};
 use crate::domain::Domain;
 use crate::domain::address::Address;
 use crate::domain::memory::AccessShare;
 use crate::domain::memory_device::{MemoryDevice, MemoryModel};
-use crate::settle::unsupported;
+use crate::settle::{unsupported, xml_error};
 use crate::value::YesNo;
 
 /// The page of most hosts; addresses of memory must not split one.
 const PAGE: u64 = 4096;
+/// Room for the two copies of a label's index, in KiB.
+const LEAST_LABEL: u64 = 128;
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
     let modules = &domain.devices.memories;
@@ -47,8 +49,15 @@ fn one(domain: &Domain, module: &MemoryDevice) -> Result<()> {
         MemoryModel::Nvdimm => {
             let power =
                 domain.os.kind.arch.as_deref().is_some_and(|arch| arch.starts_with("ppc64"));
-            let label = target.is_some_and(|target| target.label.is_some());
-            need(!power || label, || {
+            let label = target.and_then(|target| target.label.as_ref()).map(|label| label.size.0);
+            must(label.is_none_or(|label| label >= LEAST_LABEL), || {
+                xml_error(format!("nvdimm label must be at least {LEAST_LABEL}KiB"))
+            })?;
+            must(
+                label.is_none_or(|label| label < target.map_or(0, |target| target.size.0)),
+                || xml_error("label size must be smaller than NVDIMM size"),
+            )?;
+            need(!power || label.is_some(), || {
                 format!("{element} needs <target><label> on this architecture")
             })?;
             need(power || module.uuid.is_none(), || {

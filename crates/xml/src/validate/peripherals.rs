@@ -7,9 +7,9 @@ use super::must;
 use crate::domain::Domain;
 use crate::domain::chardev::{ChardevTargetType, Smartcard, SmartcardMode};
 use crate::domain::filesystem::{Filesystem, FilesystemType};
-use crate::domain::hostdev::{Hostdev, HostdevMode, HostdevType};
+use crate::domain::hostdev::{Hostdev, HostdevMode, HostdevSource, HostdevType};
 use crate::domain::input::{Input, InputBus, InputType};
-use crate::domain::misc::{Lease, Rng, RngModel, Vsock};
+use crate::domain::misc::{Crypto, Lease, Rng, RngModel, Vsock};
 use crate::domain::video::{VideoModel, VideoType};
 use crate::settle::{unsupported, xml_error};
 
@@ -17,6 +17,7 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
     let devices = &domain.devices;
     devices.inputs.iter().try_for_each(input)?;
     devices.rngs.iter().try_for_each(random)?;
+    devices.cryptos.iter().try_for_each(crypto)?;
     devices.leases.iter().try_for_each(lease)?;
     devices.smartcards.iter().try_for_each(smartcard)?;
     devices.filesystems.iter().try_for_each(filesystem)?;
@@ -31,6 +32,9 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
         let forwards = target.kind == Some(ChardevTargetType::Guestfwd);
         must(!forwards || target.address.is_some(), || {
             xml_error("guestfwd channel does not define a target address")
+        })?;
+        must(!forwards || !target.address.iter().any(|address| address.contains(':')), || {
+            unsupported("guestfwd channel only supports IPv4 addresses")
         })?;
     }
     Ok(())
@@ -60,6 +64,10 @@ fn random(rng: &Rng) -> Result<()> {
     must(backend.model != RngModel::Egd || backend.kind.is_some(), || {
         xml_error("missing EGD backend type")
     })
+}
+
+fn crypto(crypto: &Crypto) -> Result<()> {
+    must(crypto.backend.is_some(), || xml_error("only one crypto backend is supported"))
 }
 
 fn lease(lease: &Lease) -> Result<()> {
@@ -127,10 +135,32 @@ fn hostdev(hostdev: &Hostdev) -> Result<()> {
             let network = source.is_some_and(|source| source.protocol.is_some());
             must(network || source.is_some_and(|source| source.address.is_some()), || {
                 xml_error("'address' must be specified for scsi hostdev source")
+            })?;
+            must(network || source.is_some_and(|source| source.adapter.is_some()), || {
+                xml_error("'adapter' name must be specified for scsi hostdev source")
             })
         }
+        HostdevType::ScsiHost => vhost_scsi(source),
         _ => Ok(()),
     }
+}
+
+fn vhost_scsi(source: Option<&HostdevSource>) -> Result<()> {
+    let protocol = source.and_then(|source| source.protocol.as_deref()).unwrap_or_default();
+    must(protocol == "vhost", || {
+        xml_error(format!(
+            "Invalid value for attribute 'protocol' in element 'source': '{protocol}'. Allowed: vhost"
+        ))
+    })?;
+    let wwpn = source.and_then(|source| source.wwpn.as_deref()).unwrap_or_default();
+    let named = wwpn.strip_prefix("naa.").is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    });
+    must(named, || {
+        xml_error(format!(
+            "malformed 'wwpn' value '{wwpn}': allowed is naa. and 16 hexadecimal digits"
+        ))
+    })
 }
 
 /// The lowest numbers belong to the hypervisor and to the host.
