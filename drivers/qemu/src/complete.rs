@@ -59,7 +59,7 @@ pub fn complete(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -
     builtin::add(domain, caps, defaults)?;
     audio::add(domain, defaults);
     cpu::settle(domain, caps)?;
-    numa::settle(domain, caps, defaults)?;
+    numa::settle(domain, defaults)?;
     devices::settle(domain, caps, defaults)?;
     domain.add_needed_controllers();
     devices::settle_controllers(domain, caps, defaults)?;

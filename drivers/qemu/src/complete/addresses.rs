@@ -66,6 +66,12 @@ fn virtio_serial(domain: &mut Domain) -> Result<()> {
                     format!("virtio serial controller {controller} is missing"),
                 )
             })?;
+            if port >= ports_of(domain, controller) {
+                return Err(Error::new(
+                    ErrorCode::XmlError,
+                    format!("virtio serial controller {controller} does not have port {port}"),
+                ));
+            }
             if !ports.insert(port) {
                 return Err(Error::new(
                     ErrorCode::XmlError,
@@ -105,6 +111,16 @@ fn virtio_serial(domain: &mut Domain) -> Result<()> {
     Ok(())
 }
 
+fn ports_of(domain: &Domain, index: u32) -> u32 {
+    domain
+        .devices
+        .controllers
+        .iter()
+        .find(|c| c.kind == ControllerType::VirtioSerial && c.index == Some(index))
+        .and_then(|controller| controller.ports)
+        .unwrap_or(DEFAULT_PORTS)
+}
+
 fn next_port(
     domain: &mut Domain,
     used: &mut BTreeMap<u32, BTreeSet<u32>>,
@@ -112,17 +128,8 @@ fn next_port(
     from_zero: bool,
 ) -> Result<(u32, u32)> {
     let first = u32::from(!from_zero || stated.is_some());
-    let ports = |domain: &Domain, index: u32| {
-        domain
-            .devices
-            .controllers
-            .iter()
-            .find(|c| c.kind == ControllerType::VirtioSerial && c.index == Some(index))
-            .and_then(|controller| controller.ports)
-            .unwrap_or(DEFAULT_PORTS)
-    };
     let free = |domain: &Domain, index: u32, taken: &BTreeSet<u32>| {
-        (first..ports(domain, index)).find(|port| !taken.contains(port))
+        (first..ports_of(domain, index)).find(|port| !taken.contains(port))
     };
     for (index, taken) in used.iter_mut() {
         if stated.is_some_and(|stated| stated != *index) {

@@ -319,7 +319,9 @@ fn settle_serial(serial: &mut Chardev, default: Option<(Target, Option<&'static 
         Some(Target::SpaprVioSerial) => Some("spapr-vty"),
         Some(Target::SclpSerial) => Some("sclpconsole"),
         Some(Target::IsaDebug) => Some("isa-debugcon"),
-        Some(Target::SystemSerial) => default.and_then(|(_, model)| model),
+        Some(kind @ Target::SystemSerial) => {
+            default.filter(|(own, _)| *own == kind).and_then(|(_, model)| model)
+        }
         _ => None,
     };
     target.model = model.map(|name| ChardevModel { name: name.to_owned() });

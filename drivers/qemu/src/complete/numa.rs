@@ -8,17 +8,14 @@ use virtus_xml::domain::cpu::{Cpu, Numa, NumaCell};
 use virtus_xml::domain::memory_device::MemoryModel;
 
 use super::Defaults;
-use crate::caps::{Capabilities, Flag};
 use crate::machine::{is_s390_ccw, max_vcpus};
 
 /// Fills in the nodes.
-pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -> Result<()> {
+pub(super) fn settle(domain: &mut Domain, defaults: &Defaults) -> Result<()> {
     if defaults.abi_update && domain.max_memory.is_some() && !is_s390_ccw(domain) {
         add_node(domain)?;
     }
-    if caps.has(Flag::Numa) {
-        claim_processors(domain);
-    }
+    claim_processors(domain);
     Ok(())
 }
 

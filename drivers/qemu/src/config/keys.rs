@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The names of all keys of `qemu.conf`, and those that only shape command lines.
 
+use std::path::Path;
+
 use virtus_api::Result;
 use virtus_core::conf::Conf;
 
@@ -116,26 +118,28 @@ pub(super) const KNOWN: &[&str] = &[
     "vxhs_tls_x509_secret_uuid",
 ];
 
+/// The folder of certificates for what has none of its own.
+const SHARED_CERTIFICATES: &str = "/etc/pki/qemu";
+
 /// Reads what the planner needs.
 pub(super) fn read_plan(conf: &Conf, plan: &mut plan::Config) -> Result<()> {
-    if let Some(folder) = conf.text("default_tls_x509_cert_dir")? {
-        for place in [
-            &mut plan.vnc_tls_x509_cert_dir,
-            &mut plan.spice_tls_x509_cert_dir,
-            &mut plan.chardev_tls_x509_cert_dir,
-            &mut plan.nbd_tls_x509_cert_dir,
-        ] {
-            folder.clone_into(place);
-        }
-    }
+    let shared = conf.text("default_tls_x509_cert_dir")?.unwrap_or(SHARED_CERTIFICATES);
     for (place, key) in [
-        (&mut plan.vnc_listen, "vnc_listen"),
         (&mut plan.vnc_tls_x509_cert_dir, "vnc_tls_x509_cert_dir"),
-        (&mut plan.spice_listen, "spice_listen"),
         (&mut plan.spice_tls_x509_cert_dir, "spice_tls_x509_cert_dir"),
         (&mut plan.chardev_tls_x509_cert_dir, "chardev_tls_x509_cert_dir"),
         (&mut plan.nbd_tls_x509_cert_dir, "nbd_tls_x509_cert_dir"),
     ] {
+        match conf.text(key)? {
+            Some(folder) => folder.clone_into(place),
+            // A folder of its own counts where somebody has made it.
+            None if !Path::new(place).exists() => shared.clone_into(place),
+            None => {}
+        }
+    }
+    for (place, key) in
+        [(&mut plan.vnc_listen, "vnc_listen"), (&mut plan.spice_listen, "spice_listen")]
+    {
         set(place, conf.text(key)?.map(str::to_owned));
     }
     for (place, key) in [

@@ -8,14 +8,14 @@ use virtus_xml::domain::chardev::{
     ChardevBackend, ChardevSource, ChardevType, MouseOwner, SocketMode, WireProtocol,
 };
 use virtus_xml::domain::storage::Reconnect;
-use virtus_xml::value::YesNo;
+use virtus_xml::value::{OnOff, YesNo};
 
 use super::argv::Props;
 use super::context::FdKey;
 use super::line::Line;
 use super::storage::{secret, unsupported};
 pub(crate) use backend::{Backend, Socket, reconnect_key};
-use backend::{Kind, SocketEnd};
+use backend::{Kind, Log, SocketEnd};
 
 /// A back end and the device that it belongs to.
 pub(crate) struct End<'a> {
@@ -56,8 +56,8 @@ impl End<'_> {
         let mut backend = Backend::new(format!("char{}", self.alias), self.kind(line)?);
         if let Some(log) = &self.backend.log {
             backend.log = Some(match line.cx.opened(&FdKey::Log(self.alias.to_owned())) {
-                Some(fd) => line.fd_set(fd, &format!("{}-log", self.alias)),
-                None => log.file.clone(),
+                Some(fd) => Log::opened(line.fd_set(fd, &format!("{}-log", self.alias))),
+                None => Log { path: log.file.clone(), append: log.append.map(OnOff::is_on) },
             });
         }
         backend.write(line);
@@ -76,8 +76,13 @@ impl End<'_> {
             ChardevType::Dev => Kind::Path("serial", self.path()?),
             ChardevType::Pipe => Kind::Path("pipe", self.path()?),
             ChardevType::File => match line.cx.opened(&FdKey::File(self.alias.to_owned())) {
-                Some(fd) => Kind::File(line.fd_set(fd, &format!("{}-source", self.alias))),
-                None => Kind::File(self.path()?),
+                Some(fd) => {
+                    Kind::File(Log::opened(line.fd_set(fd, &format!("{}-source", self.alias))))
+                }
+                None => {
+                    let append = self.source()?.append.map(OnOff::is_on);
+                    Kind::File(Log { path: self.path()?, append })
+                }
             },
             ChardevType::Udp => self.udp()?,
             ChardevType::Tcp => Kind::Socket(self.tcp(line)?),

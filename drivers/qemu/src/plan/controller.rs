@@ -3,6 +3,7 @@
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::domain::controller::{Controller, ControllerDriver, ControllerType, PciTarget};
+use virtus_xml::domain::disk::DiskBus;
 
 use super::argv::Props;
 use super::device::{alias, find, place, virtio, virtio_model};
@@ -79,7 +80,7 @@ fn holes(line: &mut Line<'_>) {
 
 /// The floppy controller: on older machines it is there and learns what boots; on newer ones it is a device.
 fn floppy(line: &mut Line<'_>) {
-    if !line.domain.devices.controllers.iter().any(|c| c.kind == ControllerType::Fdc) {
+    if !line.domain.devices.disks.iter().any(|disk| disk.target.bus == Some(DiskBus::Fdc)) {
         return;
     }
     let letter = |unit: u32| if unit == 0 { "A" } else { "B" };

@@ -10,7 +10,7 @@ use virtus_xml::domain::disk::VirtioModel;
 
 use super::argv::Props;
 use super::storage::unsupported;
-use crate::machine::has_many_pci_buses;
+use crate::machine::{has_many_pci_buses, is_s390};
 
 /// The alias, which `live` has given to every device.
 pub(crate) fn alias(info: &Device) -> Result<&str> {
@@ -20,6 +20,12 @@ pub(crate) fn alias(info: &Device) -> Result<&str> {
             "a device has no alias; the definition was not made live",
         )
     })
+}
+
+/// What the firmware of s390x reads beside the boot index; other machines have nobody who would.
+pub(crate) fn loadparm(domain: &Domain, info: &Device) -> Option<String> {
+    let boot = info.boot.as_ref().filter(|_| is_s390(domain))?;
+    boot.loadparm.clone()
 }
 
 /// The members that say where the guest finds the device.

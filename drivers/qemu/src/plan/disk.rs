@@ -16,7 +16,7 @@ use virtus_xml::value::YesNo;
 use super::argv::{Opts, Props};
 use super::boot::BootOrder;
 use super::context::Context;
-use super::device::{alias, find, place, virtio};
+use super::device::{alias, find, loadparm, place, virtio};
 use super::line::Line;
 use super::storage::{Handling, chain, unsupported};
 
@@ -177,8 +177,7 @@ pub(crate) fn device(
     }
     props = props.maybe("drive", drive(disk, cx)).with("id", alias(&disk.info)?.to_owned());
     if bus != DiskBus::Fdc {
-        let loadparm = disk.info.boot.as_ref().and_then(|boot| boot.loadparm.clone());
-        props = props.maybe("bootindex", boot).maybe("loadparm", loadparm);
+        props = props.maybe("bootindex", boot).maybe("loadparm", loadparm(domain, &disk.info));
     }
     props.extend(identity(disk, bus)?);
     props.extend(errors(disk));

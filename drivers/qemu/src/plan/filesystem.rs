@@ -59,7 +59,7 @@ fn plan9(line: &mut Line<'_>, fs: &Filesystem) -> Result<()> {
     opts = opts.maybe("writeout", driver.and_then(|driver| driver.wrpolicy));
     opts = opts.with("id", format!("fsdev-{id}")).with("path", source(fs));
     if fs.readonly {
-        opts.set("readonly", "on");
+        opts.push("readonly");
     }
     line.argv.pair("-fsdev", opts);
     let mut props = virtio("virtio-9p", &fs.info, fs.model, driver.map(|driver| &driver.virtio))?

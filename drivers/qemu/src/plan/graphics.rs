@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `<graphics>`: VNC, SPICE and the local displays.
 
+use std::ops::RangeInclusive;
+
 use virtus_api::Result;
 use virtus_xml::domain::chardev::MouseOwner;
 use virtus_xml::domain::graphics::{
@@ -14,13 +16,16 @@ use super::storage::{secret, unsupported};
 
 /// The first number of a VNC display's port.
 const VNC_BASE: i32 = 5900;
+/// What QEMU can be told as a display's number.
+const VNC_PORTS: RangeInclusive<i32> = VNC_BASE..=65535;
 
 /// Writes all graphics.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
-    // What renders without a screen is added to the others.
-    let all = &line.domain.devices.graphics;
-    let headless = |graphics: &&Graphics| graphics.kind == GraphicsType::EglHeadless;
-    for graphics in all.iter().filter(|g| !headless(g)).chain(all.iter().filter(headless)) {
+    for (at, graphics) in line.domain.devices.graphics.iter().enumerate() {
+        let others = &line.domain.devices.graphics[..at];
+        if others.iter().any(|other| other.kind == graphics.kind) {
+            return Err(unsupported(format!("a second <graphics type='{}'>", graphics.kind)));
+        }
         match graphics.kind {
             GraphicsType::Vnc => vnc(line, graphics)?,
             GraphicsType::Spice => spice(line, graphics)?,
@@ -70,8 +75,8 @@ fn vnc(line: &mut Line<'_>, graphics: &Graphics) -> Result<()> {
         Some(ListenType::None) => Opts::new("none"),
         _ => {
             let port = graphics.port.filter(|port| *port > 0).unwrap_or(VNC_BASE);
-            if port < VNC_BASE {
-                return Err(unsupported(format!("VNC port {port}, which is below {VNC_BASE}")));
+            if !VNC_PORTS.contains(&port) {
+                return Err(unsupported(format!("VNC port {port}, outside of {VNC_PORTS:?},")));
             }
             let address = bracketed(&address(graphics, &config.vnc_listen));
             let mut opts = Opts::new(&format!("{address}:{}", port - VNC_BASE));

@@ -17,7 +17,7 @@ use super::line::Line;
 use super::storage::unsupported;
 use super::{clock_time, memory, numa};
 use crate::caps::{Accel, Capabilities, Flag};
-use crate::machine::{arch, is_arm_virt, is_pseries, is_q35, is_x86, machine, max_vcpus};
+use crate::machine::{arch, is_arm_virt, is_pseries, is_q35, is_s390, is_x86, machine, max_vcpus};
 
 /// `-name`.
 pub(crate) fn name(line: &mut Line<'_>) {
@@ -51,6 +51,9 @@ pub(crate) fn machine_options(line: &mut Line<'_>) -> Result<()> {
     let domain = line.domain;
     let features = &domain.features;
     let mut opts = Opts::new(machine(domain)).with("usb", "off");
+    if domain.keywrap.is_some() && !is_s390(domain) {
+        return Err(unsupported(format!("<keywrap> on architecture '{}'", arch(domain))));
+    }
     for cipher in domain.keywrap.iter().flat_map(|keywrap| &keywrap.ciphers) {
         opts.set(&format!("{}-key-wrap", cipher.name), cipher.state);
     }

@@ -83,6 +83,10 @@ pub(crate) fn device(line: &Line<'_>, hostdev: &Hostdev) -> Result<Props> {
             let HostAddress::Pci { pci: address, .. } = host_address(hostdev)? else {
                 return Err(unsupported("a PCI hostdev whose address is not a PCI address"));
             };
+            let driver = hostdev.driver.as_ref().and_then(|driver| driver.name.as_deref());
+            if let Some(driver) = driver.filter(|driver| *driver != "vfio") {
+                return Err(unsupported(format!("a PCI hostdev with driver '{driver}'")));
+            }
             pci(&hostdev.info, address, boot, hostdev.teaming.as_ref())?
         }
         HostdevType::Usb => usb(hostdev, id, boot)?,

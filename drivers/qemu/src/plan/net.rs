@@ -10,7 +10,7 @@ use virtus_xml::domain::interface::{Interface, InterfaceSource, InterfaceType, T
 use super::argv::{Opts, Props};
 use super::chardev::{Backend, Socket, reconnect_key, reconnect_seconds};
 use super::context::FdKey;
-use super::device::{alias, place, rom, virtio, virtio_model};
+use super::device::{alias, loadparm, place, rom, virtio, virtio_model};
 use super::line::Line;
 use super::storage::unsupported;
 use crate::caps::Flag;
@@ -250,9 +250,7 @@ pub(crate) fn device(line: &Line<'_>, net: &Interface, boot: Option<u32>) -> Res
     props = props.with("netdev", format!("host{id}")).with("id", id.to_owned());
     let mac = net.mac_address().ok_or_else(|| lacks(net, "a MAC address"))?;
     props.set("mac", mac.to_string());
-    props = props
-        .maybe("bootindex", boot)
-        .maybe("loadparm", net.info.boot.as_ref().and_then(|boot| boot.loadparm.clone()));
+    props = props.maybe("bootindex", boot).maybe("loadparm", loadparm(line.domain, &net.info));
     props.extend(place(line.domain, &net.info)?);
     props.extend(rom(&net.info));
     Ok(props)

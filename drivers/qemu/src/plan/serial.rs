@@ -28,6 +28,10 @@ pub(crate) fn serials(line: &mut Line<'_>) -> Result<()> {
         end(serial)?.write(line)?;
         let model = serial.target.as_ref().and_then(|target| target.model.as_ref());
         let chardev = format!("char{}", alias(&serial.info)?);
+        let kind = serial.target.as_ref().and_then(|target| target.kind);
+        if model.is_none() && kind == Some(ChardevTargetType::SystemSerial) {
+            return Err(unsupported("<serial><target type='system-serial'> of this machine"));
+        }
         // What has no model is soldered to a board that we do not know.
         let Some(model) = model
             .map(|model| model.name.as_str())
@@ -125,8 +129,8 @@ fn virtio_port(line: &Line<'_>, chardev: &Chardev, driver: &str) -> Result<Props
     props.set("id", id.to_owned());
     if driver == "virtserialport" {
         let name = chardev.target.as_ref().and_then(|target| target.name.clone());
-        let spice = matches!(chardev.kind, ChardevType::Spicevmc | ChardevType::Vdagent)
-            .then(|| "com.redhat.spice.0".to_owned());
+        let spice =
+            (chardev.kind == ChardevType::Spicevmc).then(|| "com.redhat.spice.0".to_owned());
         props = props.maybe("name", name.or(spice));
     }
     Ok(props)

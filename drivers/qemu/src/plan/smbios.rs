@@ -21,20 +21,14 @@ const SYSTEM: &[(&str, &str)] = &[
     ("family", "family"),
 ];
 const BOARD: &[(&str, &str)] = &[
-    ("manufacturer", "manufacturer"),
     ("product", "product"),
     ("version", "version"),
     ("serial", "serial"),
     ("asset", "asset"),
     ("location", "location"),
 ];
-const CHASSIS: &[(&str, &str)] = &[
-    ("manufacturer", "manufacturer"),
-    ("version", "version"),
-    ("serial", "serial"),
-    ("asset", "asset"),
-    ("sku", "sku"),
-];
+const CHASSIS: &[(&str, &str)] =
+    &[("version", "version"), ("serial", "serial"), ("asset", "asset"), ("sku", "sku")];
 
 /// Writes `-smbios` and `-fw_cfg`.
 pub(crate) fn write(line: &mut Line<'_>) -> Result<()> {
@@ -69,6 +63,10 @@ fn tables(line: &mut Line<'_>, sysinfo: &Sysinfo) {
     let mut table = |number: u32, entries: Option<&Entries>, keys: &[(&str, &str)]| {
         let Some(entries) = entries else { return };
         let mut opts = Opts::default().with("type", number);
+        if number >= 2 {
+            // Boards and chassis name their maker even where nobody is stated.
+            opts.set("manufacturer", entries.get("manufacturer").unwrap_or_default());
+        }
         for (name, key) in keys {
             opts = opts.maybe(key, entries.get(name));
         }

@@ -31,7 +31,8 @@ async fn to_native(
         return Err(Error::new(ErrorCode::InvalidArg, text)
             .hint(format!("QEMU guests have the format '{ARGV}'")));
     }
-    let def = Domain::parse(&request.domain_xml, ParseFlags::INACTIVE)?.value;
+    let def =
+        Domain::parse(&request.domain_xml, ParseFlags::INACTIVE | ParseFlags::ABI_UPDATE)?.value;
     driver.qemu.capabilities(&driver.qemu.emulator(&def)?).await?;
     driver.qemu.native(def)
 }

@@ -23,6 +23,12 @@ pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
     })?;
     devices.serials.iter().try_for_each(|one| serial(rules, one))?;
     devices.consoles.iter().try_for_each(|one| console(rules, one))?;
+    let serial = |one: &Chardev| {
+        one.target.as_ref().is_some_and(|target| target.kind == Some(Target::Serial))
+    };
+    need(!devices.consoles.iter().skip(1).any(serial), || {
+        "Only the first console can be a serial port".to_owned()
+    })?;
     smartcards(rules)?;
     for redirdev in &devices.redirdevs {
         backend(rules, redirdev.kind, &redirdev.backend)?;

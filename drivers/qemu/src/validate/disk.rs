@@ -11,6 +11,7 @@ use virtus_xml::domain::storage::{ImageFormat, StorageType};
 use virtus_xml::value::OnOff;
 
 use super::{Rules, need, unsupported};
+use crate::caps::Flag;
 use crate::plan::has_medium;
 
 pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
@@ -22,6 +23,7 @@ pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
             queues(rules, disk, driver)?;
         }
         sharing(disk)?;
+        beside(rules, disk)?;
         image::validate(disk)
     })
 }
@@ -155,6 +157,16 @@ fn queues(rules: Rules<'_>, disk: &Disk, driver: &DiskDriver) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Images that a process beside QEMU, or a device of the host, reads and writes.
+fn beside(rules: Rules<'_>, disk: &Disk) -> Result<()> {
+    let element = format!("<disk type='{}'>", disk.kind);
+    match disk.kind {
+        StorageType::VhostUser => rules.needs_shared_memory(&element),
+        StorageType::VhostVdpa => rules.needs(Flag::VirtioBlkVhostVdpa, element),
+        _ => Ok(()),
+    }
 }
 
 /// Several guests, or none after this one.

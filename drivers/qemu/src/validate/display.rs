@@ -2,7 +2,7 @@
 //! Screens: cards, and what shows them.
 
 use virtus_api::{ErrorCode, Result};
-use virtus_xml::domain::graphics::{Graphics, GraphicsType};
+use virtus_xml::domain::graphics::{Graphics, GraphicsType, WhenConnected};
 use virtus_xml::domain::memory::BackingType;
 use virtus_xml::domain::sound::AudioType;
 use virtus_xml::domain::video::{Video, VideoBackend, VideoType};
@@ -141,6 +141,9 @@ fn graphics(rules: Rules<'_>, graphics: &Graphics) -> Result<()> {
             if graphics.power_control.is_some() {
                 rules.needs(Flag::VncPowerControl, format_args!("{element}: 'powerControl'"))?;
             }
+            need(matches!(graphics.connected, None | Some(WhenConnected::Keep)), || {
+                format!("{element}: VNC supports connected='keep' only")
+            })?;
             let length = graphics.passwd.as_deref().map_or(0, str::len);
             need(length <= 8, || {
                 format!("{element}: the password has {length} characters, VNC's have at most 8")

@@ -3,6 +3,7 @@
 
 use virtus_api::Result;
 use virtus_xml::domain::address::Address;
+use virtus_xml::domain::disk::Sgio;
 use virtus_xml::domain::hostdev::{Hostdev, HostdevMode, HostdevType};
 use virtus_xml::value::OnOff;
 
@@ -39,6 +40,9 @@ fn hostdev(rules: Rules<'_>, hostdev: &Hostdev) -> Result<()> {
             need(!filtering, || format!("{element}<source writeFiltering> is for Xen"))?;
             shown(rules, hostdev, &element)
         }
+        HostdevType::Scsi => need(hostdev.sgio != Some(Sgio::Unfiltered), || {
+            format!("{element}: sgio='unfiltered' is gone from Linux")
+        }),
         HostdevType::ScsiHost => {
             need(hostdev.info.boot.is_none(), || {
                 format!("{element}: nothing boots from vhost SCSI")

@@ -156,7 +156,16 @@ fn small(rules: Rules<'_>) -> Result<()> {
                 )));
             }
         };
-        rules.needs(flag, format_args!("<shmem name='{}'>", shmem.name))?;
+        let element = format!("<shmem name='{}'>", shmem.name);
+        rules.needs(flag, &element)?;
+        let doorbell = flag == Flag::IvshmemDoorbell;
+        need(doorbell == shmem.server.is_some(), || match doorbell {
+            true => format!("{element}: model 'ivshmem-doorbell' needs a <server>"),
+            false => format!("{element}: model 'ivshmem-plain' has no <server>"),
+        })?;
+        need(!doorbell || shmem.size.is_none(), || {
+            format!("{element}: the <size> of model 'ivshmem-doorbell' is the server's")
+        })?;
     }
     if devices.vsock.is_some() {
         rules.needs(Flag::VhostVsock, "<vsock>")?;

@@ -14,7 +14,22 @@ pub(crate) struct Backend {
     pub(crate) id: String,
     pub(crate) kind: Kind,
     /// The file that gets a copy of what the guest writes.
-    pub(crate) log: Option<String>,
+    pub(crate) log: Option<Log>,
+}
+
+/// A file that gets what the guest writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) path: String,
+    /// Whether what is there stays; QEMU's default where it is not said.
+    pub(crate) append: Option<bool>,
+}
+
+impl Log {
+    /// A file that is open already: whoever opened it decided what becomes of its contents.
+    pub(crate) fn opened(path: String) -> Self {
+        Self { path, append: Some(true) }
+    }
 }
 
 /// What a back end talks to.
@@ -24,7 +39,7 @@ pub(crate) enum Kind {
     Plain(&'static str),
     /// A path: `serial`, `parallel`, `pipe`.
     Path(&'static str, String),
-    File(String),
+    File(Log),
     Udp {
         remote: (String, String),
         local: Option<(String, String)>,
@@ -114,7 +129,9 @@ impl Backend {
         let (word, mut data) = match self.kind {
             Kind::Plain(word) => (word, Props::new()),
             Kind::Path(word, path) => (word, Props::new().with("device", path)),
-            Kind::File(path) => ("file", Props::new().with("out", path).with("append", true)),
+            Kind::File(file) => {
+                ("file", Props::new().with("out", file.path).maybe("append", file.append))
+            }
             Kind::Udp { remote, local } => {
                 ("udp", Props::new().with("remote", inet(remote)).maybe("local", local.map(inet)))
             }
@@ -129,7 +146,7 @@ impl Backend {
             }
         };
         if let Some(log) = self.log {
-            data = data.with("logfile", log).with("logappend", true);
+            data = data.with("logfile", log.path).maybe("logappend", log.append);
         }
         Props::new()
             .with("id", self.id)
@@ -141,7 +158,9 @@ impl Backend {
         let mut opts = match self.kind {
             Kind::Plain(word) => new(word),
             Kind::Path(word, path) => new(word).with("path", path),
-            Kind::File(path) => new("file").with("path", path).with("append", "on"),
+            Kind::File(file) => {
+                new("file").with("path", file.path).maybe("append", file.append.map(on_off))
+            }
             Kind::Udp { remote: (host, port), local } => {
                 let (local, local_port) = local.unwrap_or((String::new(), "0".to_owned()));
                 new("udp")
@@ -159,7 +178,7 @@ impl Backend {
                 .maybe("mouse", mouse.map(on_off)),
         };
         if let Some(log) = self.log {
-            opts = opts.with("logfile", log).with("logappend", "on");
+            opts = opts.with("logfile", log.path).maybe("logappend", log.append.map(on_off));
         }
         opts
     }
