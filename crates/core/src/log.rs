@@ -109,12 +109,13 @@ impl Log {
         Ok(Self(active))
     }
 
-    /// Changes level, filters and outputs; files are opened anew, so a rotated log starts afresh.
+    /// Changes of level, filters and outputs what `change` changes, which may be asked more than
+    /// once; files are opened anew, so a rotated log starts afresh. Blocks while it opens them.
     ///
     /// # Errors
     /// An output that cannot be opened; then everything stays as it was.
-    pub fn change(&self, settings: Settings) -> Result<()> {
-        self.0.change(settings)?;
+    pub fn change(&self, change: impl Fn(&mut Settings)) -> Result<()> {
+        self.0.change(change)?;
         tracing::callsite::rebuild_interest_cache();
         Ok(())
     }

@@ -246,7 +246,7 @@ impl Life {
         let config = Config::load(file, self.options.config.is_some())?;
         let (settings, remarks) =
             logging::settings(self.daemon.name, &self.options, &config, &self.paths)?;
-        self.log.change(settings)?;
+        self.log.change(|now| now.clone_from(&settings))?;
         for remark in config.remarks.iter().chain(&remarks) {
             warn!("{remark}");
         }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{Error, ErrorCode, Result};
 
 use super::Level;
 
@@ -21,12 +21,12 @@ pub struct Settings {
     pub ident: String,
 }
 
-/// `LEVEL:TEXT`: what is logged of the categories that contain the text.
+/// `LEVEL:PATTERN`: what is logged of the categories that have such a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// The lowest level that is logged.
     pub level: Level,
-    /// A part of the category.
+    /// A part of the category, in which `*` stands for any text and `?` for any character.
     pub part: String,
 }
 
@@ -69,72 +69,122 @@ impl Settings {
     pub fn threshold(&self, category: &str) -> Level {
         self.filters
             .iter()
-            .find(|filter| category.contains(&filter.part))
+            .find(|filter| has_part(category, &filter.part))
             .map_or(self.level, |filter| filter.level)
     }
 }
 
 impl Filter {
     /// Reads filters separated by blanks.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` for one that is malformed.
     pub fn parse_all(text: &str) -> Result<Vec<Self>> {
         text.split_whitespace().map(Self::parse).collect()
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let wrong = |why| wrong("filter", text, why, "a filter looks like '1:qemu' or '3:rpc'");
-        let (level, part) = text.split_once(':').ok_or_else(|| wrong("the ':' is missing"))?;
-        let level = number(level).ok_or_else(|| wrong(BAD_LEVEL))?;
-        // '+' once asked for stack traces; it is still accepted in front of the category.
+        let wrong = |why| wrong(why, "a filter looks like '1:qemu' or '3:rpc'");
+        let (level, rest) = text
+            .split_once(':')
+            .ok_or_else(|| wrong(format!("Malformed format for filter '{text}'")))?;
+        let level = number(level)
+            .ok_or_else(|| wrong(format!("Invalid priority '{level}' for filter '{text}'")))?;
+        // What stands after a further ':' has no meaning; '+' once asked for stack traces.
+        let part = rest.split(':').next().unwrap_or_default();
         let part = part.strip_prefix('+').unwrap_or(part);
         if part.is_empty() {
-            return Err(wrong("the category is missing"));
+            return Err(wrong(format!("Invalid match string '{part}'")));
         }
-        Ok(Self { level, part: part.to_owned() })
+        // Any part will do, so stars around it change nothing; they are there when it is shown.
+        Ok(Self { level, part: part.trim_matches('*').to_owned() })
     }
 }
 
 impl Output {
-    /// Reads outputs separated by blanks.
+    /// Reads outputs separated by blanks. Of those with one target the last holds.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` for one that is malformed.
     pub fn parse_all(text: &str) -> Result<Vec<Self>> {
-        text.split_whitespace().map(Self::parse).collect()
+        let mut outputs = Vec::<Self>::new();
+        for word in text.split_whitespace() {
+            let output = Self::parse(word)?;
+            outputs.retain(|other| other.target != output.target);
+            outputs.push(output);
+        }
+        Ok(outputs)
     }
 
     fn parse(text: &str) -> Result<Self> {
         let hint = "an output looks like '1:stderr', '1:file:/var/log/x.log', '3:syslog:name' \
                     or '2:journald'";
-        let wrong = |why| wrong("output", text, why, hint);
-        let (level, target) = text.split_once(':').ok_or_else(|| wrong("the ':' is missing"))?;
-        let level = number(level).ok_or_else(|| wrong(BAD_LEVEL))?;
-        let target = match target.split_once(':') {
-            None if target == "stderr" => Target::Stderr,
-            None if target == "journald" => Target::Journald,
-            Some(("syslog", name)) if !name.is_empty() => Target::Syslog(name.to_owned()),
-            Some(("file", path)) if Path::new(path).is_absolute() => Target::File(path.into()),
-            Some(("file", _)) => return Err(wrong("the file must be given as an absolute path")),
-            None if matches!(target, "file" | "syslog") => {
-                return Err(wrong("the file or name after the second ':' is missing"));
+        let wrong = |why| wrong(why, hint);
+        let malformed = || wrong(format!("Malformed format for log output '{text}'"));
+        let (level, target) = text.split_once(':').ok_or_else(malformed)?;
+        let level = number(level).ok_or_else(|| {
+            wrong(format!("Invalid log priority '{level}' for log output '{text}'"))
+        })?;
+        let (kind, rest) = match target.split_once(':') {
+            Some((kind, rest)) => (kind, Some(rest).filter(|rest| !rest.is_empty())),
+            None => (target, None),
+        };
+        let target = match (kind, rest) {
+            ("stderr", None) => Target::Stderr,
+            ("journald", None) => Target::Journald,
+            ("syslog", Some(name)) => Target::Syslog(name.to_owned()),
+            ("file", Some(path)) if Path::new(path).is_absolute() => Target::File(path.into()),
+            ("file", Some(_)) => {
+                let text = format!("Log output '{text}' needs the absolute path of a file");
+                return Err(wrong(text));
             }
-            _ => return Err(wrong("there is no such destination")),
+            ("stderr" | "journald" | "syslog" | "file", _) => {
+                return Err(wrong(format!(
+                    "Log output '{text}' does not meet the format requirements for destination \
+                     type '{kind}'"
+                )));
+            }
+            _ => {
+                let text = format!("Invalid log destination '{kind}' for log output '{text}'");
+                return Err(wrong(text));
+            }
         };
         Ok(Self { level, target })
     }
 }
 
-const BAD_LEVEL: &str = "the level must be 1 (debug), 2 (info), 3 (warning) or 4 (error)";
-
 fn number(text: &str) -> Option<Level> {
     text.starts_with(|c: char| c.is_ascii_digit()).then(|| Level::parse(text)).flatten()
 }
 
-fn wrong(kind: &str, text: &str, why: &str, hint: &'static str) -> Error {
-    Error::new(ErrorCode::InvalidArg, format!("log {kind} '{text}': {why}"))
-        .in_domain(ErrorDomain::Conf)
-        .hint(hint)
+fn wrong(why: String, hint: &'static str) -> Error {
+    Error::new(ErrorCode::InvalidArg, why).hint(hint)
+}
+
+/// Whether some part of `text` matches `pattern`, in which `*` stands for any text, `?` for any
+/// character. Takes no longer than the product of both lengths.
+fn has_part(text: &str, pattern: &str) -> bool {
+    let text = text.as_bytes();
+    // The places in `text` at which what was looked at of the pattern may end.
+    let mut ends = vec![true; text.len() + 1];
+    for wanted in pattern.bytes() {
+        let mut next = vec![false; text.len() + 1];
+        if wanted == b'*' {
+            let first = ends.iter().position(|end| *end).unwrap_or(ends.len());
+            next[first..].fill(true);
+        } else {
+            for (at, found) in text.iter().enumerate() {
+                next[at + 1] = ends[at] && (wanted == b'?' || wanted == *found);
+            }
+        }
+        ends = next;
+    }
+    ends.contains(&true)
 }
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.level as u8, self.part)
+        write!(f, "{}:*{}*", self.level as u8, self.part)
     }
 }
 

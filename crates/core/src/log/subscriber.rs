@@ -28,10 +28,20 @@ impl Active {
         Ok(Self(RwLock::new(Opened::open(settings)?)))
     }
 
-    pub(super) fn change(&self, settings: Settings) -> Result<()> {
-        let opened = Opened::open(settings)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = opened;
-        Ok(())
+    /// Changes what `change` changes. Nothing is held while outputs are opened; if somebody else
+    /// has changed something meanwhile, it is done again on what holds now.
+    pub(super) fn change(&self, change: impl Fn(&mut Settings)) -> Result<()> {
+        loop {
+            let before = self.opened();
+            let mut settings = before.settings.clone();
+            change(&mut settings);
+            let opened = Opened::open(settings)?;
+            let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&now, &before) {
+                *now = opened;
+                return Ok(());
+            }
+        }
     }
 
     pub(super) fn settings(&self) -> Settings {
