@@ -318,8 +318,14 @@ impl Testbed {
     }
 
     fn virsh_command(&self) -> Command {
-        let mut command = self.space.command("virsh");
+        let mut command = self.client_command("virsh");
         command.args(["--connect", &self.uri()]);
+        command
+    }
+
+    /// A program that talks to the daemon.
+    pub(crate) fn client_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.space.command(program);
         self.surroundings(&mut command);
         command
     }
@@ -346,7 +352,7 @@ impl Testbed {
 }
 
 /// Splits at blanks, but not inside single quotes.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (index, part) in line.split('\'').enumerate() {
         if index % 2 == 1 {

@@ -10,6 +10,7 @@
     reason = "tests start programs and wait; no daemon's process table is near"
 )]
 
+mod admin;
 mod backend;
 mod bed;
 mod guest;

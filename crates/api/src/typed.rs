@@ -43,6 +43,20 @@ impl TypedValue {
         }
     }
 
+    /// What error texts call the type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "int",
+            Self::UInt(_) => "uint",
+            Self::LLong(_) => "llong",
+            Self::ULLong(_) => "ullong",
+            Self::Double(_) => "double",
+            Self::Boolean(_) => "boolean",
+            Self::String(_) => "string",
+        }
+    }
+
     /// The value as an unsigned number, if it is a whole number that is not negative.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {

@@ -8,8 +8,8 @@ use virtus_api::{
 };
 use virtus_core::{Call, Responder, Routes, Service};
 
-/// libvirt 11.3.0 in libvirt's own counting.
-const LIB_VERSION: u64 = 11_003_000;
+/// The release that daemons claim to be: libvirt 11.3.0 in libvirt's own counting.
+pub const LIB_VERSION: u64 = 11_003_000;
 
 struct Generic {
     /// Whether nobody on the way can read along.

@@ -21,6 +21,7 @@ mod server;
 mod tests;
 mod transport;
 
+pub use generic::LIB_VERSION;
 pub use keepalive::Policy as KeepalivePolicy;
 pub use remote::{Hello, Remote};
 pub use server::{

@@ -13,6 +13,7 @@ use virtus_core::conf::{Conf, Value};
 use virtus_core::log::Level;
 use virtus_rpc::{KeepalivePolicy, Limits};
 
+use crate::admin::{self, AdminRules};
 use crate::network::{self, NetworkRules};
 
 /// Who may use one of the sockets, by the file system.
@@ -26,6 +27,8 @@ pub(crate) struct SocketRules {
     pub(crate) ro_mode: u32,
     /// Folder, if it is not the usual one.
     pub(crate) folder: Option<PathBuf>,
+    /// Clients that may wait in each socket until they are accepted.
+    pub(crate) queue: i32,
 }
 
 /// What a configuration file says.
@@ -34,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) sockets: SocketRules,
     pub(crate) network: NetworkRules,
     pub(crate) limits: Limits,
+    pub(crate) admin: AdminRules,
     pub(crate) log_level: Option<Level>,
     pub(crate) log_filters: Option<String>,
     pub(crate) log_outputs: Option<String>,
@@ -51,6 +55,7 @@ const HEEDED: &[&str] = &[
     "auth_unix_rw",
     "access_drivers",
     "max_clients",
+    "max_queued_clients",
     "max_anonymous_clients",
     "min_workers",
     "max_workers",
@@ -63,12 +68,12 @@ const HEEDED: &[&str] = &[
     "keepalive_count",
 ];
 
-/// Keys that libvirt documents and that change nothing here: about TLS sockets and the
-/// admin socket, which do not exist yet, about threads that calls do not need, and about auditing.
+/// Keys that libvirt documents and that change nothing here: about TLS sockets, which do not exist
+/// yet, about pings to clients of the admin socket, who have no way to ask for them, and about
+/// auditing.
 const WITHOUT_EFFECT: &[&str] = &[
     "listen_tls",
     "tls_port",
-    "unix_sock_admin_perms",
     "auth_tls",
     "tcp_min_ssf",
     "key_file",
@@ -80,12 +85,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tls_allowed_dn_list",
     "tls_priority",
     "sasl_allowed_username_list",
-    "max_queued_clients",
-    "admin_min_workers",
-    "admin_max_workers",
-    "admin_max_clients",
-    "admin_max_queued_clients",
-    "admin_max_client_requests",
     "audit_level",
     "audit_logging",
     "host_uuid",
@@ -127,9 +126,14 @@ impl Config {
                 rw_mode: mode(conf, "unix_sock_rw_perms")?.unwrap_or(0o700),
                 ro_mode: mode(conf, "unix_sock_ro_perms")?.unwrap_or(0o777),
                 folder: text("unix_sock_dir")?.map(PathBuf::from),
+                queue: at_least_one(conf, "max_queued_clients")?
+                    .unwrap_or(1000)
+                    .try_into()
+                    .unwrap_or(i32::MAX),
             },
             network: NetworkRules::read(conf)?,
             limits: limits(conf)?,
+            admin: AdminRules::read(conf)?,
             log_level: level,
             log_filters: text("log_filters")?,
             log_outputs: text("log_outputs")?,
@@ -164,7 +168,7 @@ fn limits(conf: &Conf) -> Result<Limits> {
     })
 }
 
-fn at_least_one(conf: &Conf, name: &str) -> Result<Option<usize>> {
+pub(crate) fn at_least_one(conf: &Conf, name: &str) -> Result<Option<usize>> {
     conf.typed(name, "a number above 0", |value| match value {
         Value::Number(number) => usize::try_from(*number).ok().filter(|number| *number > 0),
         _ => None,
@@ -172,7 +176,7 @@ fn at_least_one(conf: &Conf, name: &str) -> Result<Option<usize>> {
 }
 
 /// An octal mode, given as text.
-fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
+pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
     conf.typed(name, "an octal mode such as \"0770\"", |value| match value {
         Value::Text(text) => u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777),
         _ => None,
@@ -210,7 +214,7 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
 
 fn remarks(conf: &Conf) -> Vec<String> {
     let place = |line: usize| format!("{}:{line}", conf.file().display());
-    let known: Vec<&str> = [HEEDED, network::KEYS, WITHOUT_EFFECT].concat();
+    let known: Vec<&str> = [HEEDED, network::KEYS, admin::KEYS, WITHOUT_EFFECT].concat();
     let mut remarks = Vec::new();
     for setting in conf.unknown(&known) {
         remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));

@@ -4,6 +4,7 @@
 //! Invariants: a daemon that says it is ready answers on its sockets; its exit touches no guest;
 //! of one name and one place, one runs.
 
+mod admin;
 mod background;
 mod config;
 mod logging;

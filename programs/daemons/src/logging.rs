@@ -43,20 +43,21 @@ pub(crate) fn settings(
     settings.outputs = match (outputs, &config.log_outputs) {
         (Some(outputs), _) => outputs,
         (None, Some(text)) => Output::parse_all(text)?,
-        (None, None) => vec![Output { level: Level::Debug, target: usual(name, options, paths) }],
+        (None, None) => usual_outputs(name, options, paths),
     };
     Ok((settings, remarks))
 }
 
 /// A daemon of systemd logs to the journal, one in the background to a file, others to the terminal.
-fn usual(name: &str, options: &Options, paths: &Paths) -> Target {
+pub(crate) fn usual_outputs(name: &str, options: &Options, paths: &Paths) -> Vec<Output> {
     let of_systemd =
         env::var_os("INVOCATION_ID").is_some() && Path::new("/run/systemd/journal/socket").exists();
-    match (of_systemd, options.daemon) {
+    let target = match (of_systemd, options.daemon) {
         (true, _) => Target::Journald,
         (false, true) => Target::File(paths.log.join(format!("{name}.log"))),
         (false, false) => Target::Stderr,
-    }
+    };
+    vec![Output { level: Level::Debug, target }]
 }
 
 /// The variable's meaning, if it is set to something that has one.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 use virtus_api::{Error, Result};
@@ -20,9 +21,10 @@ use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
 use virtus_rpc::{Server, Serving};
 
+use crate::admin::{self, Wish};
 use crate::config::Config;
 use crate::options::Options;
-use crate::sockets::{self, Listening, Passed};
+use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
 use crate::{background, logging, notify};
 
@@ -139,9 +141,17 @@ impl Life {
     }
 
     fn bind(&self, config: &Config) -> Result<Vec<Listening>> {
-        let mut listening = sockets::bind(self.daemon, &self.paths, &config.sockets)?;
+        let mut listening = sockets::bind(self.daemon, &self.paths, config)?;
         if self.options.listen {
             listening.extend(config.network.bind()?);
+        }
+        for one in &listening {
+            let queue = match one.door {
+                Door::Main => config.sockets.queue,
+                Door::Admin => config.admin.queue,
+            };
+            one.limit_queue(queue)
+                .map_err(|cause| Error::system("cannot bound the queue of a socket", &cause))?;
         }
         Ok(listening)
     }
@@ -155,10 +165,16 @@ impl Life {
                 return Ok(());
             }
         };
-        let server =
-            Server::new(self.daemon.name, config.limits, Serving::Drivers(drivers.clone()));
+        let main = Server::new(self.daemon.name, config.limits, Serving::Drivers(drivers.clone()));
+        let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
+        let (admin, mut wishes) =
+            admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);
         for one in listening {
             let explain = |cause| Error::system("cannot serve a socket", &cause);
+            let server = match one.door {
+                Door::Main => &main,
+                Door::Admin => &admin,
+            };
             server.listen(one.listener().map_err(explain)?, one.access);
         }
         if background::is_child() {
@@ -170,9 +186,11 @@ impl Life {
         for driver in &drivers {
             tokio::spawn(driver.autostart());
         }
-        self.until_told(&mut signals, &server, &drivers).await;
+        let servers = Servers { main, admin };
+        self.until_told(&mut signals, &mut wishes, &servers, &drivers).await;
+        drop(wishes);
         notify::stopping();
-        server.stop(GRACE).await;
+        tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
         for driver in &drivers {
             if timeout(GRACE, driver.stop()).await.is_err() {
                 warn!("driver {} did not stop in time", driver.name());
@@ -192,11 +210,12 @@ impl Life {
         Ok(drivers)
     }
 
-    /// Serves until a signal or the idle timeout ends it.
+    /// Serves until a signal, an administrator or the idle timeout ends it.
     async fn until_told(
         &self,
         signals: &mut Signals,
-        server: &Server,
+        wishes: &mut mpsc::Receiver<Wish>,
+        servers: &Servers,
         drivers: &[Arc<dyn Driver>],
     ) {
         let mut idle = Idle::new(self.options.timeout);
@@ -205,15 +224,23 @@ impl Life {
         loop {
             tokio::select! {
                 told = signals.next() => match told {
-                    Told::Reload => self.reload(server, drivers).await,
+                    Told::Reload => self.reload(servers, drivers).await,
                     Told::Stop(name) => {
                         info!("stopping on {name}");
                         return;
                     }
                 },
+                Some(wish) = wishes.recv() => match wish {
+                    Wish::EndWhenIdle(timeout) => idle = Idle::new(timeout),
+                    Wish::End => {
+                        info!("stopping, because an administrator says so");
+                        return;
+                    }
+                },
                 _ = check.tick(), if idle.matters() => {
                     let busy = drivers.iter().map(|driver| driver.busy()).sum::<usize>();
-                    if idle.is_over(server.clients() + busy, server.arrivals(), Instant::now()) {
+                    let used_by = servers.clients() + busy;
+                    if idle.is_over(used_by, servers.arrivals(), Instant::now()) {
                         info!("stopping, because nobody needed this daemon for a while");
                         return;
                     }
@@ -223,10 +250,13 @@ impl Life {
     }
 
     /// SIGHUP: what may change while we run is read anew; a mistake in it changes nothing.
-    async fn reload(&self, server: &Server, drivers: &[Arc<dyn Driver>]) {
+    async fn reload(&self, servers: &Servers, drivers: &[Arc<dyn Driver>]) {
         notify::reloading();
         match self.reload_config(&self.config_file) {
-            Ok(config) => server.set_limits(config.limits),
+            Ok(config) => {
+                servers.main.set_limits(config.limits);
+                servers.admin.set_limits(config.admin.limits);
+            }
             Err(error) => error!("the configuration stays as it was: {error}"),
         }
         for driver in drivers {
@@ -251,6 +281,22 @@ impl Life {
             warn!("{remark}");
         }
         Ok(config)
+    }
+}
+
+/// The servers of the daemon.
+struct Servers {
+    main: Arc<Server>,
+    admin: Arc<Server>,
+}
+
+impl Servers {
+    fn clients(&self) -> usize {
+        self.main.clients() + self.admin.clients()
+    }
+
+    fn arrivals(&self) -> u64 {
+        self.main.arrivals() + self.admin.arrivals()
     }
 }
 

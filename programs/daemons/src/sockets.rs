@@ -17,7 +17,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::{Paths, store};
 use virtus_rpc::{Access, Listener};
 
-use crate::config::{Config, SocketRules};
+use crate::config::Config;
 use crate::table::Daemon;
 
 /// A socket to serve.
@@ -25,8 +25,18 @@ use crate::table::Daemon;
 pub(crate) struct Listening {
     socket: Socket,
     pub(crate) access: Access,
+    pub(crate) door: Door,
     /// Ours to remove; systemd's are not.
     _file: Option<SocketFile>,
+}
+
+/// Which of the daemon's servers a socket leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The one that everybody uses.
+    Main,
+    /// The administrator's.
+    Admin,
 }
 
 /// A socket by what travels on it.
@@ -37,9 +47,18 @@ pub(crate) enum Socket {
 }
 
 impl Listening {
-    /// A socket without a file of ours.
+    /// A socket of the main server, without a file of ours.
     pub(crate) fn new(socket: Socket, access: Access) -> Self {
-        Self { socket, access, _file: None }
+        Self { socket, access, door: Door::Main, _file: None }
+    }
+
+    /// Lets at most `clients` wait in the socket until they are accepted.
+    pub(crate) fn limit_queue(&self, clients: i32) -> io::Result<()> {
+        let limited = match &self.socket {
+            Socket::Unix(socket) => rustix::net::listen(socket, clients),
+            Socket::Tcp(socket) => rustix::net::listen(socket, clients),
+        };
+        limited.map_err(io::Error::from)
     }
 
     /// The socket for the server. Must be called within a runtime.
@@ -107,50 +126,72 @@ pub(crate) fn sort(
 ) -> Result<Vec<Listening>> {
     let mut sockets = Vec::new();
     for Passed { socket, name } in passed {
-        let access = match &socket {
-            Socket::Unix(socket) => {
-                kind(daemon, &name, socket).map(|read_only| Access { read_only })
-            }
+        let served = match &socket {
+            Socket::Unix(socket) => kind(daemon, &name, socket),
             Socket::Tcp(_) => {
                 let unit = name.trim_end_matches(".socket");
                 let ours = daemon.listens_on_ip && unit == format!("{}-tcp", daemon.name);
-                ours.then(|| config.network.tcp_access()).transpose()?
+                let access = ours.then(|| config.network.tcp_access()).transpose()?;
+                access.map(|access| (Door::Main, access))
             }
         };
-        sockets.extend(access.map(|access| Listening::new(socket, access)));
+        sockets.extend(served.map(|(door, access)| Listening {
+            socket,
+            access,
+            door,
+            _file: None,
+        }));
     }
     Ok(sockets)
 }
 
-/// Whether a passed socket is the read-only one; `None` for one that is not served (admin). The
-/// unit's name tells, or else the path.
-fn kind(daemon: &Daemon, name: &str, socket: &UnixListener) -> Option<bool> {
+/// What each kind of unix socket adds to the names of the daemon's unit and of its socket, and where
+/// it leads.
+const KINDS: [(&str, Door, bool); 3] =
+    [("", Door::Main, false), ("-ro", Door::Main, true), ("-admin", Door::Admin, false)];
+
+/// Where a passed socket leads; `None` for one that is not ours. The unit's name tells, or else the
+/// path.
+fn kind(daemon: &Daemon, name: &str, socket: &UnixListener) -> Option<(Door, Access)> {
     let path = socket.local_addr().ok().and_then(|address| Some(address.as_pathname()?.to_owned()));
     let file = path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    let base = daemon.socket;
-    let named = [name.trim_end_matches(".socket"), file.unwrap_or_default()];
-    for name in named {
-        if name == daemon.name || name == format!("{base}-sock") {
-            return Some(false);
-        }
-        if name == format!("{}-ro", daemon.name) || name == format!("{base}-sock-ro") {
-            return Some(true);
-        }
+    let unit = name.trim_end_matches(".socket");
+    let found = |(suffix, ..): &&(&str, Door, bool)| {
+        unit == format!("{}{suffix}", daemon.name)
+            || file.is_some_and(|file| file == file_name(daemon, suffix))
+    };
+    KINDS.iter().find(found).map(|&(_, door, read_only)| (door, Access { read_only }))
+}
+
+/// The admin socket's name has its kind in the middle.
+fn file_name(daemon: &Daemon, suffix: &str) -> String {
+    match suffix {
+        "-admin" => format!("{}-admin-sock", daemon.socket),
+        _ => format!("{}-sock{suffix}", daemon.socket),
     }
-    None
 }
 
 /// Binds the daemon's own sockets.
-pub(crate) fn bind(daemon: &Daemon, paths: &Paths, rules: &SocketRules) -> Result<Vec<Listening>> {
+pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Vec<Listening>> {
+    let rules = &config.sockets;
     let folder = rules.folder.as_deref().unwrap_or(&paths.run);
     store::make_folder(folder, if paths.system { 0o755 } else { 0o700 })?;
     let group = rules.group.as_deref().filter(|_| paths.system).map(group_id).transpose()?;
-    let rw = folder.join(format!("{}-sock", daemon.socket));
-    if !paths.system {
-        return Ok(vec![bind_one(rw, 0o700, None, false)?]);
+    let mut sockets = Vec::new();
+    for (suffix, door, read_only) in KINDS {
+        let (mode, group) = match (door, read_only) {
+            // Other users cannot reach a daemon of one user anyway.
+            (Door::Main, true) if !paths.system => continue,
+            (Door::Main, false) if !paths.system => (0o700, None),
+            (Door::Main, true) => (rules.ro_mode, group),
+            (Door::Main, false) => (rules.rw_mode, group),
+            (Door::Admin, _) => (config.admin.mode, None),
+        };
+        let (socket, file) = bind_one(folder.join(file_name(daemon, suffix)), mode, group)?;
+        let access = Access { read_only };
+        sockets.push(Listening { socket: Socket::Unix(socket), access, door, _file: Some(file) });
     }
-    let ro = folder.join(format!("{}-sock-ro", daemon.socket));
-    Ok(vec![bind_one(rw, rules.rw_mode, group, false)?, bind_one(ro, rules.ro_mode, group, true)?])
+    Ok(sockets)
 }
 
 fn group_id(name: &str) -> Result<u32> {
@@ -160,7 +201,7 @@ fn group_id(name: &str) -> Result<u32> {
     })
 }
 
-fn bind_one(path: PathBuf, mode: u32, group: Option<u32>, read_only: bool) -> Result<Listening> {
+fn bind_one(path: PathBuf, mode: u32, group: Option<u32>) -> Result<(UnixListener, SocketFile)> {
     let explain =
         |cause: io::Error| Error::system(format!("cannot listen on '{}'", path.display()), &cause);
     if UnixStream::connect(&path).is_ok() {
@@ -182,5 +223,5 @@ fn bind_one(path: PathBuf, mode: u32, group: Option<u32>, read_only: bool) -> Re
         std::os::unix::fs::chown(&path, None, group).map_err(explain)?;
     }
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(explain)?;
-    Ok(Listening { socket: Socket::Unix(socket), access: Access { read_only }, _file: Some(file) })
+    Ok((socket, file))
 }

@@ -81,7 +81,7 @@ impl Server {
     /// Sets what is given of `max_clients` and `max_anonymous_clients`.
     ///
     /// # Errors
-    /// `VIR_ERR_INVALID_ARG` if there could be more silent clients than clients, or none at all.
+    /// `VIR_ERR_INVALID_ARG` if there could be more silent clients than clients.
     pub fn set_client_limits(&self, max: Option<usize>, max_silent: Option<usize>) -> Result<()> {
         self.change_limits(|limits| {
             limits.max_clients = max.unwrap_or(limits.max_clients);
@@ -89,10 +89,6 @@ impl Server {
             if limits.max_clients < limits.max_anonymous_clients {
                 let text = "The overall maximum number of clients must not be less than the \
                             number of clients waiting for authentication";
-                return Err(invalid(text).in_domain(ErrorDomain::Rpc));
-            }
-            if limits.max_clients == 0 {
-                let text = "The overall maximum number of clients must be at least 1";
                 return Err(invalid(text).in_domain(ErrorDomain::Rpc));
             }
             Ok(())
