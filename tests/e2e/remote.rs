@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Clients of other hosts: TCP.
+//! Clients of other hosts: TCP and TLS.
 
 use std::fs;
+use std::time::Duration;
 
-use virtus_tests::{Options, Outcome, Testbed};
+use virtus_tests::{Authority, DEADLINE, Done, Options, Outcome, Testbed, wait_for, write_client};
 
-use crate::{Case, contains, equal};
+use crate::{Case, Skip, contains, equal};
 
-pub(crate) const CASES: &[Case] = &[("tcp_serves_whom_the_configuration_lets_in", tcp)];
+pub(crate) const CASES: &[Case] = &[
+    ("tcp_serves_whom_the_configuration_lets_in", tcp),
+    ("tls_asks_for_certificates_and_looks_at_the_names_in_them", certificates),
+    ("tls_serves_anyone_if_it_is_told_not_to_verify", without_certificates),
+    ("a_reload_brings_revocations_and_disturbs_nobody_with_a_mistake", revocation),
+    ("half_open_handshakes_keep_nobody_out", half_open),
+    ("a_missing_certificate_stops_the_start_by_name", missing_certificates),
+];
 
 /// A daemon that listens, with these lines of configuration.
 fn listening(conf: &str) -> Options {
@@ -39,4 +47,119 @@ fn tcp() -> Outcome {
         contains(&error.to_string(), "auth_tcp: a TCP socket asks for SASL with encryption")?;
     }
     Ok(())
+}
+
+/// The port of TLS in these tests.
+const TLS: &str = "16998";
+
+/// A daemon that serves TLS with the certificates at libvirt's places, and one client named `good`.
+fn with_tls(conf: &str) -> Outcome<(Testbed, Authority)> {
+    let mut bed = Testbed::without_daemon(&listening(""))?;
+    let authority = Authority::new("Test CA")?;
+    let server = authority.server("127.0.0.1")?;
+    let mut lines = format!("listen_addr = \"127.0.0.1\"\ntls_port = \"{TLS}\"\n{conf}");
+    for (key, file, text) in [
+        ("ca_file", "etc/pki/CA/cacert.pem", authority.certificate()),
+        ("cert_file", "etc/pki/libvirt/servercert.pem", server.certificate),
+        ("key_file", "etc/pki/libvirt/private/serverkey.pem", server.key),
+    ] {
+        let path = bed.path(file);
+        fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        fs::write(&path, text)?;
+        if !bed.is_ours() {
+            lines += &format!("{key} = \"{}\"\nauth_unix_rw = \"none\"\n", path.display());
+        }
+    }
+    fs::write(bed.path("etc/libvirt/libvirtd.conf"), lines)?;
+    write_client(&bed.path("good"), &authority, Some(&authority.client("good", 7)?))?;
+    bed.start()?;
+    Ok((bed, authority))
+}
+
+/// `virsh` through TLS with the certificates in `folder`.
+fn through_tls(bed: &Testbed, folder: &str, words: &[&str]) -> Outcome<Done> {
+    let pki = bed.path(folder);
+    let uri = format!("qemu+tls://127.0.0.1:{TLS}/system?pkipath={}", pki.display());
+    bed.run("virsh", &[&["--connect", &uri], words].concat())
+}
+
+fn certificates() -> Outcome {
+    let (bed, authority) = with_tls("tls_allowed_dn_list = [\"O=Virtus,CN=go?d\"]\n")?;
+    let done = through_tls(&bed, "good", &["list", "--all"])?;
+    equal(&done.err, done.ok(), true)?;
+    // Long enough for many records.
+    let done = through_tls(&bed, "good", &["capabilities"])?;
+    equal(&done.err, done.out.contains("</capabilities>"), true)?;
+
+    write_client(&bed.path("other"), &authority, Some(&authority.client("other", 8)?))?;
+    write_client(&bed.path("nameless"), &authority, None)?;
+    let stranger = Authority::new("Test CA")?.client("good", 7)?;
+    write_client(&bed.path("stranger"), &authority, Some(&stranger))?;
+    for folder in ["other", "nameless", "stranger"] {
+        let done = through_tls(&bed, folder, &["list"])?;
+        equal(&format!("success of the client '{folder}'"), done.ok(), false)?;
+    }
+    if bed.is_ours() {
+        contains(&bed.log(), "'O=Virtus,CN=other' is not in tls_allowed_dn_list")?;
+    }
+    // A client of the plain protocol is no client of TLS.
+    let plain = format!("qemu+tcp://127.0.0.1:{TLS}/system");
+    let done = bed.run("virsh", &["--connect", &plain, "list"])?;
+    equal("success in clear text", done.ok(), false)
+}
+
+fn without_certificates() -> Outcome {
+    let (bed, authority) = with_tls("tls_no_verify_certificate = 1\n")?;
+    write_client(&bed.path("nameless"), &authority, None)?;
+    let done = through_tls(&bed, "nameless", &["list"])?;
+    equal(&done.err, done.ok(), true)
+}
+
+fn revocation() -> Outcome {
+    let (bed, authority) = with_tls("")?;
+    if !bed.is_ours() {
+        return Err(Skip(
+            "stock libvirtd reads its certificates anew on virt-admin's word only".to_owned(),
+        )
+        .into());
+    }
+    equal("success before", through_tls(&bed, "good", &["list"])?.ok(), true)?;
+    fs::write(bed.path("etc/pki/CA/cacrl.pem"), authority.revoke(7)?)?;
+    bed.signal("HUP", bed.daemon_pid()?)?;
+    wait_for("the revocation", DEADLINE, || Ok(!through_tls(&bed, "good", &["list"])?.ok()))?;
+    write_client(&bed.path("next"), &authority, Some(&authority.client("next", 8)?))?;
+    let done = through_tls(&bed, "next", &["list"])?;
+    equal(&done.err, done.ok(), true)?;
+    // A mistake leaves everything as it was.
+    fs::write(bed.path("etc/pki/CA/cacert.pem"), "nonsense")?;
+    bed.signal("HUP", bed.daemon_pid()?)?;
+    wait_for("the complaint", DEADLINE, || {
+        Ok(bed.log().contains("the certificates stay as they were"))
+    })?;
+    contains(&bed.log(), "etc/pki/CA/cacert.pem' cannot be used: ")?;
+    let done = through_tls(&bed, "next", &["list"])?;
+    equal(&done.err, done.ok(), true)
+}
+
+fn half_open() -> Outcome {
+    let (bed, _authority) = with_tls("")?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd serves nobody beside 20 silent clients".to_owned()).into());
+    }
+    equal("success before", through_tls(&bed, "good", &["list"])?.ok(), true)?;
+    let mut silent = bed.python("half_open.py", &[TLS, "40"])?;
+    silent.expect("ready", DEADLINE)?;
+    for _ in 0..3 {
+        let done = through_tls(&bed, "good", &["list"])?;
+        equal(&done.err, done.ok(), true)?;
+        equal("served within 3 s", done.took < Duration::from_secs(3), true)?;
+    }
+    Ok(())
+}
+
+fn missing_certificates() -> Outcome {
+    let mut bed = Testbed::without_daemon(&listening(""))?;
+    let Err(error) = bed.start() else { return Err("TLS is served without certificates".into()) };
+    contains(&error.to_string(), "Cannot read CA certificate '")?;
+    contains(&error.to_string(), "etc/pki/CA/cacert.pem': No such file or directory")
 }

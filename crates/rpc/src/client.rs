@@ -39,7 +39,7 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
 use crate::keepalive::{Due, Keepalive};
-use crate::server::{Access, Kick, Place, Server};
+use crate::server::{Access, Kick, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 use calls::Answered;
 pub(crate) use outbox::Outbox;
@@ -48,7 +48,7 @@ use streams::Streams;
 use writing::Writing;
 
 /// A client that has not opened a connection by then is disconnected.
-const SILENT_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const SILENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A client that has not read a single byte for so long, although some wait, is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
@@ -127,15 +127,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client that has said `input` already.
     pub(crate) fn new(
-        server: Arc<Server>,
-        place: Place,
-        id: u64,
-        kick: Kick,
+        newcomer: Newcomer,
         transport: Transport,
-        access: Access,
         identity: Identity,
+        input: Vec<u8>,
     ) -> Self {
+        let Newcomer { server, place, id, kick, access } = newcomer;
         let outbox = Arc::new(Outbox::default());
         let phase = match server.serving().open_at_once(&identity, &outbox) {
             Some(connection) => {
@@ -153,7 +152,7 @@ impl Client {
             identity,
             phase,
             close_callback: false,
-            input: Vec::new(),
+            input,
             fds: VecDeque::new(),
             streams: Streams::new(outbox.clone()),
             outbox,
@@ -172,6 +171,7 @@ impl Client {
         let end = self.serve().await.err().unwrap_or(End::Closed);
         debug!("client {} disconnected: {end}", self.id);
         self.outbox.close();
+        self.transport.farewell();
         self.streams.abort_all();
         // What has been started is finished: a machine half started would be worse.
         self.calls.detach_all();
@@ -189,7 +189,7 @@ impl Client {
         loop {
             self.turn().await?;
             let stop = *stopping.borrow();
-            if (self.closing || (stop && self.calls.is_empty())) && self.writing.is_empty() {
+            if (self.closing || (stop && self.calls.is_empty())) && !self.unwritten() {
                 return Ok(());
             }
             if self.deadline() < timer.deadline() {
@@ -201,7 +201,7 @@ impl Client {
                 biased;
                 () = kick.notified() => return Err(End::Kicked),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
-                ready = self.transport.writable(), if !self.writing.is_empty() => ready?,
+                ready = self.transport.writable(), if self.unwritten() => ready?,
                 Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => {
                     self.joined(answered);
                 }
@@ -249,6 +249,11 @@ impl Client {
         Ok(())
     }
 
+    /// Whether something for the client is not with the kernel yet.
+    fn unwritten(&self) -> bool {
+        !self.writing.is_empty() || self.transport.holds_bytes()
+    }
+
     fn heard(&mut self) {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.heard(Instant::now().into_std());
@@ -259,8 +264,9 @@ impl Client {
         if self.outbox.overflowed() {
             return Err(End::NotReading);
         }
-        let progress = self.writing.flush(&mut self.transport, &self.outbox)?;
-        if self.writing.is_empty() {
+        let pushed = self.transport.push()?;
+        let progress = self.writing.flush(&mut self.transport, &self.outbox)? || pushed;
+        if !self.unwritten() {
             self.write_since = None;
         } else if progress || self.write_since.is_none() {
             self.write_since = Some(Instant::now());

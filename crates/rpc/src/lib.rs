@@ -15,10 +15,12 @@ pub mod engine;
 mod errors;
 mod generic;
 mod keepalive;
+mod pattern;
 mod remote;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transport;
 
 pub use generic::LIB_VERSION;
@@ -27,4 +29,5 @@ pub use remote::{Hello, Remote};
 pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
 };
-pub use transport::Transport;
+pub use tls::{Tls, TlsSettings};
+pub use transport::{TlsStream, Transport};

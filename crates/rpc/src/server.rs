@@ -13,6 +13,7 @@ mod accept;
 mod admin;
 mod clients;
 mod serving;
+mod tls;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,11 @@ use virtus_core::Responder;
 
 use crate::generic;
 use crate::keepalive::Policy as KeepalivePolicy;
+use crate::tls::Tls;
 use crate::transport::Transport;
+use accept::Arrived;
 pub use accept::Listener;
+pub(crate) use accept::Newcomer;
 pub use admin::{ClientLimits, Pool, PoolSizes};
 pub use clients::ClientInfo;
 use clients::Clients;
@@ -83,6 +87,7 @@ pub struct Server {
     generic: [Arc<dyn Responder>; 2],
     workers: Workers,
     clients: Clients,
+    tls: RwLock<Option<Arc<Tls>>>,
     arrivals: AtomicU64,
     stopping: watch::Sender<bool>,
 }
@@ -99,6 +104,7 @@ impl Server {
             generic: [true, false].map(generic::responder),
             workers: Workers::new(limits.max_workers, limits.prio_workers),
             clients: Clients::default(),
+            tls: RwLock::default(),
             arrivals: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
         })
@@ -111,7 +117,7 @@ impl Server {
 
     /// Serves one client that is connected already. Must be called within a runtime.
     pub async fn adopt(self: &Arc<Self>, client: UnixStream, access: Access) {
-        accept::admit(self, Transport::Unix(client), access).await;
+        accept::admit(self, Arrived::Ready(Transport::Unix(client)), access).await;
     }
 
     /// What administrators call it.

@@ -4,6 +4,7 @@
 //!
 //! Descriptors travel on unix sockets only.
 
+mod tls;
 mod unix;
 
 use std::collections::VecDeque;
@@ -14,6 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpStream, UnixStream};
 use virtus_api::ClientTransport;
 
+pub use tls::TlsStream;
+pub(crate) use tls::{Admitted, Refused, accept};
 pub(crate) use unix::MAX_FDS;
 
 /// Bytes asked for in one read.
@@ -39,6 +42,8 @@ thread_local! {
 pub enum Transport {
     Unix(UnixStream),
     Tcp(TcpStream),
+    /// Boxed, because the many others are small.
+    Tls(Box<TlsStream>),
 }
 
 impl From<UnixStream> for Transport {
@@ -58,15 +63,14 @@ impl Transport {
     pub(crate) fn remote(&self) -> (ClientTransport, Option<String>) {
         match self {
             Self::Unix(_) => (ClientTransport::Unix, None),
-            Self::Tcp(socket) => {
-                (ClientTransport::Tcp, socket.peer_addr().ok().map(|address| address.to_string()))
-            }
+            Self::Tcp(socket) => (ClientTransport::Tcp, address(socket)),
+            Self::Tls(stream) => (ClientTransport::Tls, address(&stream.socket)),
         }
     }
 
     /// Whether nobody on the way can read along.
     pub(crate) fn is_secure(&self) -> bool {
-        matches!(self, Self::Unix(_))
+        !matches!(self, Self::Tcp(_))
     }
 
     /// Whether descriptors can travel beside the bytes.
@@ -79,6 +83,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.readable().await,
             Self::Tcp(socket) => socket.readable().await,
+            Self::Tls(stream) => stream.socket.readable().await,
         }
     }
 
@@ -87,6 +92,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.writable().await,
             Self::Tcp(socket) => socket.writable().await,
+            Self::Tls(stream) => stream.socket.writable().await,
         }
     }
 
@@ -96,6 +102,7 @@ impl Transport {
             let length = match self {
                 Self::Unix(socket) => unix::receive(socket, scratch, fds)?,
                 Self::Tcp(socket) => socket.try_read(scratch)?,
+                Self::Tls(stream) => return stream.receive(scratch, input),
             };
             input.extend_from_slice(&scratch[..length]);
             Ok::<_, io::Error>(length)
@@ -114,6 +121,7 @@ impl Transport {
             Self::Unix(socket) => (socket.as_fd(), PollFlags::empty()),
             // The kernel calls it a hang-up only when both directions are closed.
             Self::Tcp(socket) => (socket.as_fd(), PollFlags::RDHUP),
+            Self::Tls(stream) => (stream.socket.as_fd(), PollFlags::RDHUP),
         };
         let mut look = [PollFd::from_borrowed_fd(socket, signs)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -125,6 +133,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.try_write_vectored(slices),
             Self::Tcp(socket) => socket.try_write_vectored(slices),
+            Self::Tls(stream) => stream.write(slices),
         }
     }
 
@@ -132,7 +141,31 @@ impl Transport {
     pub(crate) fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         match self {
             Self::Unix(socket) => unix::send_fd(socket, fd),
-            Self::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+
+    /// Whether bytes that were written wait here for the kernel.
+    pub(crate) fn holds_bytes(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.holds_bytes())
+    }
+
+    /// Hands such bytes to the kernel. Whether some of them went.
+    pub(crate) fn push(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Tls(stream) => stream.push(),
+            Self::Unix(_) | Self::Tcp(_) => Ok(false),
+        }
+    }
+
+    /// Says that no more will come, where the protocol has a word for that.
+    pub(crate) fn farewell(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.farewell();
+        }
+    }
+}
+
+fn address(socket: &TcpStream) -> Option<String> {
+    socket.peer_addr().ok().map(|address| address.to_string())
 }

@@ -53,6 +53,7 @@ const HEEDED: &[&str] = &[
     "unix_sock_dir",
     "auth_unix_ro",
     "auth_unix_rw",
+    "auth_tls",
     "access_drivers",
     "max_clients",
     "max_queued_clients",
@@ -68,22 +69,10 @@ const HEEDED: &[&str] = &[
     "keepalive_count",
 ];
 
-/// Keys that libvirt documents and that change nothing here: about TLS sockets, which do not exist
-/// yet, about pings to clients of the admin socket, who have no way to ask for them, and about
-/// auditing.
+/// Keys that libvirt documents and that change nothing here: about SASL, which does not exist yet,
+/// about pings to clients of the admin socket, who have no way to ask for them, and about auditing.
 const WITHOUT_EFFECT: &[&str] = &[
-    "listen_tls",
-    "tls_port",
-    "auth_tls",
     "tcp_min_ssf",
-    "key_file",
-    "cert_file",
-    "ca_file",
-    "crl_file",
-    "tls_no_sanity_certificate",
-    "tls_no_verify_certificate",
-    "tls_allowed_dn_list",
-    "tls_priority",
     "sasl_allowed_username_list",
     "audit_level",
     "audit_logging",
@@ -185,7 +174,7 @@ pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
 
 /// Authentication and access control that are not there must not be taken for granted.
 fn refuse_strictness(conf: &Conf) -> Result<()> {
-    for name in ["auth_unix_rw", "auth_unix_ro"] {
+    for name in ["auth_unix_rw", "auth_unix_ro", "auth_tls"] {
         let Some(method) = conf.text(name)? else { continue };
         let why = match method {
             "none" => continue,
@@ -193,7 +182,7 @@ fn refuse_strictness(conf: &Conf) -> Result<()> {
             _ => format!("there is no authentication method '{method}'"),
         };
         return Err(refusal(conf, name, &why).hint(
-            "set it to \"none\" and let unix_sock_group and unix_sock_rw_perms say who may connect",
+            "set it to \"none\" and let unix_sock_group, unix_sock_rw_perms and tls_allowed_dn_list say who may connect",
         ));
     }
     let drivers = conf.texts("access_drivers")?.unwrap_or_default();
@@ -215,7 +204,7 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
 fn remarks(conf: &Conf) -> Vec<String> {
     let place = |line: usize| format!("{}:{line}", conf.file().display());
     let known: Vec<&str> = [HEEDED, network::KEYS, admin::KEYS, WITHOUT_EFFECT].concat();
-    let mut remarks = Vec::new();
+    let mut remarks = Vec::from_iter(network::remark(conf));
     for setting in conf.unknown(&known) {
         remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));
     }
@@ -277,12 +266,12 @@ mod tests {
         ] {
             assert!(read(text).unwrap_err().to_string().contains(why), "{text}");
         }
-        let config = read("lisen_tls = 0\n\nlisten_tls = 0\n").unwrap();
+        let config = read("audit_levle = 0\n\naudit_level = 0\n").unwrap();
         assert_eq!(
             config.remarks,
             [
-                "x.conf:1: unknown setting 'lisen_tls'",
-                "x.conf:3: 'listen_tls' has no effect in Virtus"
+                "x.conf:1: unknown setting 'audit_levle'",
+                "x.conf:3: 'audit_level' has no effect in Virtus"
             ]
         );
     }

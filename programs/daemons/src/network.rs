@@ -3,30 +3,53 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::Paths;
 use virtus_core::conf::{Conf, Value};
-use virtus_rpc::Access;
+use virtus_rpc::{Access, TlsSettings};
 
 use crate::sockets::{Listening, Socket};
 
 /// libvirt's port for plain TCP.
 const TCP_PORT: u16 = 16509;
 
+/// libvirt's port for TLS.
+const TLS_PORT: u16 = 16514;
+
 /// What the configuration says of TCP sockets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NetworkRules {
-    /// Whether plain TCP is served.
-    tcp: bool,
-    tcp_port: u16,
+    /// The port of plain TCP, if that is to be served.
+    tcp: Option<u16>,
+    /// The port of TLS, if that is to be served.
+    tls: Option<u16>,
     /// The only address to listen on, as a name or a number.
     address: Option<String>,
     /// Whether clients of plain TCP are let in without being asked who they are.
     anyone_on_tcp: bool,
+    /// Certificates, and who is let in with one.
+    pub(crate) certificates: TlsSettings,
 }
 
 /// The keys that [`NetworkRules`] come from.
-pub(crate) const KEYS: &[&str] = &["listen_tcp", "tcp_port", "listen_addr", "auth_tcp"];
+pub(crate) const KEYS: &[&str] = &[
+    "listen_tls",
+    "listen_tcp",
+    "tls_port",
+    "tcp_port",
+    "listen_addr",
+    "auth_tcp",
+    "key_file",
+    "cert_file",
+    "ca_file",
+    "crl_file",
+    "tls_no_sanity_certificate",
+    "tls_no_verify_certificate",
+    "tls_allowed_dn_list",
+    "tls_priority",
+];
 
 impl NetworkRules {
     pub(crate) fn read(conf: &Conf) -> Result<Self> {
@@ -36,21 +59,29 @@ impl NetworkRules {
             _ => None,
         };
         let anyone_on_tcp = conf.typed("auth_tcp", "\"sasl\" or \"none\"", anyone)?;
+        let tcp_port = port(conf, "tcp_port")?.unwrap_or(TCP_PORT);
+        let tls_port = port(conf, "tls_port")?.unwrap_or(TLS_PORT);
         Ok(Self {
-            tcp: conf.number("listen_tcp")?.unwrap_or(0) != 0,
-            tcp_port: port(conf, "tcp_port")?.unwrap_or(TCP_PORT),
+            tcp: switch(conf, "listen_tcp", false)?.then_some(tcp_port),
+            tls: switch(conf, "listen_tls", true)?.then_some(tls_port),
             address: conf.text("listen_addr")?.map(str::to_owned),
             anyone_on_tcp: anyone_on_tcp.unwrap_or(false),
+            certificates: certificates(conf)?,
         })
     }
 
     /// Binds the sockets that `--listen` asks for.
     pub(crate) fn bind(&self) -> Result<Vec<Listening>> {
         let mut sockets = Vec::new();
-        if self.tcp {
+        if let Some(port) = self.tcp {
             let access = self.tcp_access()?;
-            for socket in bind(self.address.as_deref(), self.tcp_port)? {
+            for socket in bind(self.address.as_deref(), port)? {
                 sockets.push(Listening::new(Socket::Tcp(socket), access));
+            }
+        }
+        if let Some(port) = self.tls {
+            for socket in bind(self.address.as_deref(), port)? {
+                sockets.push(Listening::new(Socket::Tls(socket), self.tls_access()));
             }
         }
         Ok(sockets)
@@ -64,7 +95,62 @@ impl NetworkRules {
         let text = "auth_tcp: a TCP socket asks for SASL with encryption, which Virtus cannot do";
         Err(Error::new(ErrorCode::ConfigUnsupported, text)
             .in_domain(ErrorDomain::Conf)
-            .hint("serve remote clients by ssh; auth_tcp = \"none\" lets in everyone who reaches the port"))
+            .hint("serve remote clients by TLS or ssh; auth_tcp = \"none\" lets in everyone who reaches the port"))
+    }
+
+    /// What a client of TLS may do.
+    pub(crate) fn tls_access(&self) -> Access {
+        Access { read_only: false }
+    }
+}
+
+/// A setting that is on or off.
+fn switch(conf: &Conf, name: &str, usual: bool) -> Result<bool> {
+    Ok(conf.number::<i64>(name)?.map_or(usual, |number| number != 0))
+}
+
+/// Where the certificates are: at libvirt's places, or all three where the file says.
+fn certificates(conf: &Conf) -> Result<TlsSettings> {
+    // Beside etc/libvirt, wherever that is.
+    let pki = Paths::system().config.with_file_name("pki");
+    let file = |name| Ok::<_, Error>(conf.text(name)?.map(PathBuf::from));
+    let (key, certificate, authority) = (file("key_file")?, file("cert_file")?, file("ca_file")?);
+    let revocations = file("crl_file")?;
+    let own_places = [("key_file", &key), ("cert_file", &certificate), ("ca_file", &authority)];
+    let set = own_places.iter().find(|(_, path)| path.is_some());
+    let unset = own_places.iter().find(|(_, path)| path.is_none());
+    if let (Some((set, _)), Some((unset, _))) = (set, unset) {
+        let text = format!("{}: {set} is set and {unset} is not", conf.file().display());
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+            .in_domain(ErrorDomain::Conf)
+            .hint("set all of key_file, cert_file and ca_file, or none of them"));
+    }
+    let usual_list = || Some(pki.join("CA/cacrl.pem")).filter(|list| list.exists());
+    let names = conf.texts("tls_allowed_dn_list")?;
+    Ok(TlsSettings {
+        revocations: match authority {
+            Some(_) => revocations,
+            None => revocations.or_else(usual_list),
+        },
+        key: key.unwrap_or_else(|| pki.join("libvirt/private/serverkey.pem")),
+        certificate: certificate.unwrap_or_else(|| pki.join("libvirt/servercert.pem")),
+        authority: authority.unwrap_or_else(|| pki.join("CA/cacert.pem")),
+        check_own: !switch(conf, "tls_no_sanity_certificate", false)?,
+        verify_clients: !switch(conf, "tls_no_verify_certificate", false)?,
+        allowed_names: names.map(|names| names.into_iter().map(str::to_owned).collect()),
+    })
+}
+
+/// What the log should be told of settings that are not heeded.
+pub(crate) fn remark(conf: &Conf) -> Option<String> {
+    let setting = conf.get("tls_priority")?;
+    match &setting.value {
+        Value::Text(text) if matches!(text.as_str(), "NORMAL" | "SYSTEM" | "@SYSTEM") => None,
+        _ => Some(format!(
+            "{}:{}: 'tls_priority' has no effect in Virtus, which always offers TLS 1.3 and 1.2 with strong ciphers",
+            conf.file().display(),
+            setting.line,
+        )),
     }
 }
 
@@ -111,8 +197,8 @@ mod tests {
 
     #[test]
     fn tcp_is_off_and_guarded_unless_somebody_says_otherwise() {
-        assert_eq!(read("").unwrap().bind().unwrap().len(), 0);
-        let error = read("listen_tcp = 1").unwrap().bind().unwrap_err().to_string();
+        assert_eq!(read("listen_tls = 0").unwrap().bind().unwrap().len(), 0);
+        let error = read("listen_tcp = 1\nlisten_tls = 0").unwrap().bind().unwrap_err().to_string();
         assert!(error.contains("auth_tcp: ") && error.contains("\nhint: "), "{error}");
         let open =
             "listen_tcp = 1\ntcp_port = \"0\"\nlisten_addr = \"127.0.0.1\"\nauth_tcp = \"none\"";

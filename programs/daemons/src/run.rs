@@ -19,7 +19,7 @@ use virtus_api::{Error, Result};
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
-use virtus_rpc::{Server, Serving};
+use virtus_rpc::{Server, Serving, Tls};
 
 use crate::admin::{self, Wish};
 use crate::config::Config;
@@ -123,10 +123,7 @@ impl Life {
         }
         let _pid_file = PidFile::acquire(&pid_path)?;
         raise_descriptor_limit();
-        let listening = match passed {
-            Some(passed) => sockets::sort(self.daemon, passed, config)?,
-            None => self.bind(config)?,
-        };
+        let (listening, tls) = self.sockets(config, passed)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -134,29 +131,47 @@ impl Life {
             .enable_all()
             .build()
             .map_err(|cause| Error::system("cannot start the runtime", &cause))?;
-        let outcome = runtime.block_on(self.serve(config, &listening));
+        let outcome = runtime.block_on(self.serve(config, &listening, tls));
         // Blocking work that hangs (a dead NFS server) must not hold up the exit.
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
     }
 
-    fn bind(&self, config: &Config) -> Result<Vec<Listening>> {
-        let mut listening = sockets::bind(self.daemon, &self.paths, config)?;
-        if self.options.listen {
-            listening.extend(config.network.bind()?);
+    /// The sockets, and what those of TLS need. The unix sockets come last: a client that can
+    /// connect to them finds that nothing else is in the way.
+    fn sockets(
+        &self,
+        config: &Config,
+        passed: Option<Vec<Passed>>,
+    ) -> Result<(Vec<Listening>, Option<Tls>)> {
+        let own = passed.is_none();
+        let mut listening = match passed {
+            Some(passed) => sockets::sort(self.daemon, passed, config)?,
+            None if self.options.listen => config.network.bind()?,
+            None => Vec::new(),
+        };
+        let load = || Tls::load(config.network.certificates.clone());
+        let tls = listening.iter().any(Listening::is_tls).then(load).transpose()?;
+        if own {
+            listening.extend(sockets::bind(self.daemon, &self.paths, config)?);
+            for one in &listening {
+                let queue = match one.door {
+                    Door::Main => config.sockets.queue,
+                    Door::Admin => config.admin.queue,
+                };
+                one.limit_queue(queue)
+                    .map_err(|cause| Error::system("cannot bound the queue of a socket", &cause))?;
+            }
         }
-        for one in &listening {
-            let queue = match one.door {
-                Door::Main => config.sockets.queue,
-                Door::Admin => config.admin.queue,
-            };
-            one.limit_queue(queue)
-                .map_err(|cause| Error::system("cannot bound the queue of a socket", &cause))?;
-        }
-        Ok(listening)
+        Ok((listening, tls))
     }
 
-    async fn serve(&self, config: &Config, listening: &[Listening]) -> Result<()> {
+    async fn serve(
+        &self,
+        config: &Config,
+        listening: &[Listening],
+        tls: Option<Tls>,
+    ) -> Result<()> {
         let mut signals = Signals::new()?;
         let drivers = tokio::select! {
             drivers = self.start_drivers() => drivers?,
@@ -169,6 +184,9 @@ impl Life {
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);
+        if let Some(tls) = tls {
+            main.set_tls(tls);
+        }
         for one in listening {
             let explain = |cause| Error::system("cannot serve a socket", &cause);
             let server = match one.door {
@@ -256,6 +274,11 @@ impl Life {
             Ok(config) => {
                 servers.main.set_limits(config.limits);
                 servers.admin.set_limits(config.admin.limits);
+                match servers.main.has_tls().then(|| Tls::load(config.network.certificates)) {
+                    Some(Ok(tls)) => servers.main.set_tls(tls),
+                    Some(Err(error)) => error!("the certificates stay as they were: {error}"),
+                    None => {}
+                }
             }
             Err(error) => error!("the configuration stays as it was: {error}"),
         }

@@ -44,6 +44,7 @@ pub(crate) enum Door {
 pub(crate) enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
+    Tls(TcpListener),
 }
 
 impl Listening {
@@ -56,9 +57,14 @@ impl Listening {
     pub(crate) fn limit_queue(&self, clients: i32) -> io::Result<()> {
         let limited = match &self.socket {
             Socket::Unix(socket) => rustix::net::listen(socket, clients),
-            Socket::Tcp(socket) => rustix::net::listen(socket, clients),
+            Socket::Tcp(socket) | Socket::Tls(socket) => rustix::net::listen(socket, clients),
         };
         limited.map_err(io::Error::from)
+    }
+
+    /// Whether its clients need certificates.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.socket, Socket::Tls(_))
     }
 
     /// The socket for the server. Must be called within a runtime.
@@ -69,6 +75,9 @@ impl Listening {
             }
             Socket::Tcp(socket) => {
                 Listener::Tcp(tokio::net::TcpListener::from_std(socket.try_clone()?)?)
+            }
+            Socket::Tls(socket) => {
+                Listener::Tls(tokio::net::TcpListener::from_std(socket.try_clone()?)?)
             }
         })
     }
@@ -126,14 +135,17 @@ pub(crate) fn sort(
 ) -> Result<Vec<Listening>> {
     let mut sockets = Vec::new();
     for Passed { socket, name } in passed {
+        let unit = name.trim_end_matches(".socket");
+        let is = |kind: &str| daemon.listens_on_ip && unit == format!("{}-{kind}", daemon.name);
+        let socket = match socket {
+            Socket::Tcp(socket) if is("tls") => Socket::Tls(socket),
+            socket => socket,
+        };
         let served = match &socket {
             Socket::Unix(socket) => kind(daemon, &name, socket),
-            Socket::Tcp(_) => {
-                let unit = name.trim_end_matches(".socket");
-                let ours = daemon.listens_on_ip && unit == format!("{}-tcp", daemon.name);
-                let access = ours.then(|| config.network.tcp_access()).transpose()?;
-                access.map(|access| (Door::Main, access))
-            }
+            Socket::Tcp(_) if is("tcp") => Some((Door::Main, config.network.tcp_access()?)),
+            Socket::Tcp(_) => None,
+            Socket::Tls(_) => Some((Door::Main, config.network.tls_access())),
         };
         sockets.extend(served.map(|(door, access)| Listening {
             socket,

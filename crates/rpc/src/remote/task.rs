@@ -92,13 +92,14 @@ impl Task {
             }
             let may_read = self.streams.stalled().is_none();
             let stalled = self.streams.stalled();
+            let unwritten = self.engine.waiting() > 0 || self.transport.holds_bytes();
             let may_order = self.engine.waiting() < HIGH_WATER && self.closing.is_none();
             tokio::select! {
                 ready = self.transport.readable(), if may_read => {
                     ready.map_err(|error| hung_up(&error.to_string()))?;
                     self.read()?;
                 }
-                ready = self.transport.writable(), if self.engine.waiting() > 0 => {
+                ready = self.transport.writable(), if unwritten => {
                     ready.map_err(|error| hung_up(&error.to_string()))?;
                 }
                 () = window.available(stalled.unwrap_or(0)), if stalled.is_some() => {}
@@ -152,6 +153,7 @@ impl Task {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.transport.push()?;
         while let Some((bytes, fd)) = self.engine.output() {
             let written = match fd {
                 Some(fd) => self.transport.send_fd(fd).map(|()| 1),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_keepalive;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::time::Instant;
-use tracing::{debug, warn};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
 use virtus_core::Identity;
 
-use super::{Access, Place, Server};
-use crate::client::Client;
-use crate::transport::Transport;
+use super::{Access, Kick, Place, Server};
+use crate::client::{Client, SILENT_LIMIT};
+use crate::transport::{self, Admitted, Refused, Transport};
 
 /// Pause after a failed accept: the usual cause (no descriptors left) passes when clients leave.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,14 +26,27 @@ pub enum Listener {
     Unix(UnixListener),
     /// From anywhere, in clear text.
     Tcp(TcpListener),
+    /// From anywhere, with TLS; see [`Server::set_tls`].
+    Tls(TcpListener),
+}
+
+/// A connection as it comes.
+pub(super) enum Arrived {
+    /// The client may speak.
+    Ready(Transport),
+    /// The client has to shake hands first.
+    Encrypted(TcpStream),
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Transport> {
-        match self {
-            Self::Unix(listener) => Ok(Transport::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener) => Ok(Transport::Tcp(prepared(listener.accept().await?.0))),
-        }
+    async fn accept(&self) -> io::Result<Arrived> {
+        Ok(match self {
+            Self::Unix(listener) => Arrived::Ready(Transport::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
+                Arrived::Ready(Transport::Tcp(prepared(listener.accept().await?.0)))
+            }
+            Self::Tls(listener) => Arrived::Encrypted(prepared(listener.accept().await?.0)),
+        })
     }
 }
 
@@ -51,9 +64,9 @@ pub(super) async fn run(server: Arc<Server>, listener: Listener, access: Access)
         let mut failing = false;
         loop {
             match listener.accept().await {
-                Ok(transport) => {
+                Ok(arrived) => {
                     failing = false;
-                    admit(&server, transport, access).await;
+                    admit(&server, arrived, access).await;
                 }
                 Err(error) => {
                     if !failing {
@@ -73,7 +86,7 @@ pub(super) async fn run(server: Arc<Server>, listener: Listener, access: Access)
 
 /// Starts the client's task. Waits while `max_clients` clients have opened connections: the next
 /// ones stand in the socket's own queue.
-pub(super) async fn admit(server: &Arc<Server>, transport: Transport, access: Access) {
+pub(super) async fn admit(server: &Arc<Server>, arrived: Arrived, access: Access) {
     let (id, kick) = loop {
         let left = server.clients.some_left();
         match server.clients.enter(&server.limits(), Instant::now()) {
@@ -82,36 +95,79 @@ pub(super) async fn admit(server: &Arc<Server>, transport: Transport, access: Ac
         }
     };
     let place = Place::new(server.clone(), id);
-    let (identity, peer) = match known(&transport) {
-        Ok(known) => known,
-        Err(error) => {
-            debug!("client {id} is gone before it was looked at: {error}");
-            return;
-        }
-    };
-    if !server.serving().welcomes(&identity) {
-        debug!("client {id} ({peer}) is not the daemon's own user");
-        return;
-    }
-    place.describe(access, &identity, transport.remote());
-    debug!("client {id} ({peer}) connected");
+    let newcomer = Newcomer { server: server.clone(), place, id, kick, access };
     server.arrivals.fetch_add(1, Ordering::Relaxed);
-    tokio::spawn(Client::new(server.clone(), place, id, kick, transport, access, identity).run());
+    match arrived {
+        Arrived::Ready(transport) => {
+            tokio::spawn(newcomer.serve(transport, None, Vec::new()));
+        }
+        Arrived::Encrypted(socket) => {
+            tokio::spawn(newcomer.shake_hands(socket));
+        }
+    }
 }
 
-/// What the transport alone proves of a client, and what the log calls it.
-fn known(transport: &Transport) -> io::Result<(Identity, String)> {
-    match transport {
-        Transport::Unix(socket) => {
-            let peer = socket.peer_cred()?;
-            let identity = Identity {
-                uid: Some(peer.uid()),
-                gid: Some(peer.gid()),
-                pid: peer.pid(),
-                ..Identity::default()
-            };
-            Ok((identity, format!("uid {}, pid {:?}", peer.uid(), peer.pid())))
+/// A client before it can say anything.
+pub(crate) struct Newcomer {
+    pub(crate) server: Arc<Server>,
+    pub(crate) place: Place,
+    pub(crate) id: u64,
+    pub(crate) kick: Kick,
+    pub(crate) access: Access,
+}
+
+impl Newcomer {
+    /// Shakes hands with a client of TLS, then serves it. Until then it is as silent as any other.
+    async fn shake_hands(self, socket: TcpStream) {
+        let Some(tls) = self.server.tls() else { return };
+        let mut stopping = self.server.stopping();
+        let handshake = timeout(SILENT_LIMIT, transport::accept(socket, &tls));
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            () = self.kick.notified() => return,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        drop(tls);
+        match outcome {
+            Ok(Ok(Admitted { stream, name, input })) => {
+                self.serve(Transport::Tls(Box::new(stream)), name, input).await;
+            }
+            Ok(Err(Refused::Stranger(cause))) => warn!("client {} is refused: {cause}", self.id),
+            Ok(Err(Refused::Handshake(cause))) => {
+                info!("client {} is refused: the TLS handshake failed: {cause}", self.id);
+            }
+            Err(_) => debug!("client {} did not finish the TLS handshake in time", self.id),
         }
-        Transport::Tcp(socket) => Ok((Identity::default(), socket.peer_addr()?.to_string())),
     }
+
+    /// Serves a client of whom a certificate has proven this name, and who has said this already.
+    async fn serve(self, transport: Transport, x509_dname: Option<String>, input: Vec<u8>) {
+        let id = self.id;
+        let identity = match peer(&transport) {
+            Ok(peer) => Identity { x509_dname, ..peer },
+            Err(error) => {
+                debug!("client {id} is gone before it was looked at: {error}");
+                return;
+            }
+        };
+        if !self.server.serving().welcomes(&identity) {
+            debug!("client {id} is not the daemon's own user");
+            return;
+        }
+        debug!("client {id} connected: {:?}, {identity:?}", transport.remote());
+        self.place.describe(self.access, &identity, transport.remote());
+        Client::new(self, transport, identity, input).run().await;
+    }
+}
+
+/// What the kernel knows of the other end.
+fn peer(transport: &Transport) -> io::Result<Identity> {
+    let Transport::Unix(socket) = transport else { return Ok(Identity::default()) };
+    let peer = socket.peer_cred()?;
+    Ok(Identity {
+        uid: Some(peer.uid()),
+        gid: Some(peer.gid()),
+        pid: peer.pid(),
+        ..Identity::default()
+    })
 }
