@@ -202,11 +202,11 @@ impl<M: Machine> Actor<M> {
 
     /// Takes the machine's notices as soon as it has started: what it told meanwhile is heard then.
     fn listen(&mut self) {
-        if self.notices.is_none() {
-            let mut core = self.handle.core();
-            if let Some(live) = core.live.as_mut().filter(|live| live.running.is_some()) {
-                self.notices = live.notices.take();
-            }
+        let mut core = self.handle.core();
+        let started = core.live.as_mut().filter(|live| live.running.is_some());
+        // Those of a machine that a job has ended meanwhile go with it.
+        if let Some(notices) = started.and_then(|live| live.notices.take()) {
+            self.notices = Some(notices);
         }
     }
 
@@ -251,6 +251,8 @@ impl<M: Machine> Actor<M> {
             }
             Notice::Event(event) => handle.emit(event),
             Notice::Ended(end) if self.ending.is_some() => self.gone = Some(end),
+            // A job is ending it, and does the rest.
+            Notice::Ended(_) if handle.core().live.as_ref().is_none_or(|live| live.leaving) => {}
             Notice::Ended(end) => self.begin_end(end),
         }
     }
@@ -368,7 +370,7 @@ impl<M: Machine> Actor<M> {
 
 /// Removes what a machine left on the host, its status file last: as long as that is there, the next
 /// daemon would clean up again.
-async fn clean_up<M: Machine>(handle: Arc<Handle<M>>, ink: Ink, undo: Option<Undo>) {
+pub(crate) async fn clean_up<M: Machine>(handle: Arc<Handle<M>>, ink: Ink, undo: Option<Undo>) {
     let def = {
         let mut core = handle.core();
         core.live.as_mut().map(|live| {

@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use virtus_api::{DomainEvent, DomainEventLifecycle, DomainRef, Result};
 use virtus_xml::Domain;
 
+use crate::actor::clean_up;
 use crate::handle::Handle;
 use crate::ink::{Ink, Written};
-use crate::machine::Machine;
+use crate::machine::{Machine, Stop};
+use crate::notice::End;
 use crate::snapshot::{Snapshot, not_running};
 use crate::state::{Change, Lifecycle};
 use crate::undo::Undo;
@@ -118,6 +120,26 @@ impl<M: Machine> Context<M> {
     /// Replaces the persistent definition, if the job succeeds. Its name and UUID must not change.
     pub fn set_persistent(&self, def: Arc<Domain>) {
         *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(def);
+    }
+
+    /// Ends the machine as a part of this job.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if it does not run; the driver's if it cannot be ended.
+    pub async fn end(&self, end: End) -> Result<()> {
+        let running = self.running()?;
+        if let Some(live) = self.handle.core().live.as_mut() {
+            live.leaving = true;
+        }
+        if let Err(error) = self.machine().stop(&running, Stop::Destroy).await {
+            if let Some(live) = self.handle.core().live.as_mut() {
+                live.leaving = false;
+            }
+            return Err(error);
+        }
+        clean_up(self.handle.clone(), self.ink.clone(), None).await;
+        self.handle.forget_live(end);
+        Ok(())
     }
 
     /// Notes that the machine's memory is saved where its next start looks for it.

@@ -41,6 +41,10 @@ pub enum End {
     Destroyed,
     /// The guest crashed (panic notifier) and `on_crash` is to destroy it.
     Crashed,
+    /// Its memory was saved, to be continued from.
+    Saved,
+    /// It was ended to return to a snapshot, or after one was taken.
+    Snapshot,
     /// The VMM died: killed from outside, or by a fault of its own.
     Failed,
 }

@@ -15,7 +15,7 @@ use crate::jobs::{Job, Long};
 use crate::machine::{Machine, Start};
 use crate::machines::Machines;
 use crate::notice::End;
-use crate::state::Change;
+use crate::state::{Begin, Change};
 use crate::undo::Undo;
 
 /// What a caller can wish for a start.
@@ -29,6 +29,8 @@ pub struct Wishes {
     pub force_boot: bool,
     /// The session that takes the machine with it when it closes.
     pub owner: Option<u64>,
+    /// What it begins to run from.
+    pub from: Begin,
 }
 
 impl<M: Machine> Handle<M> {
@@ -81,6 +83,16 @@ impl<M: Machine> Machines<M> {
     }
 }
 
+impl<M: Machine> Context<M> {
+    /// Starts the machine, which is off, as a part of this job.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn start(&self, def: &Domain, wishes: Wishes) -> Result<DomainRef> {
+        bring_up(self, def, wishes).await
+    }
+}
+
 async fn bring_up<M: Machine>(
     context: &Context<M>,
     def: &Domain,
@@ -120,7 +132,7 @@ async fn bring_up<M: Machine>(
             if saved {
                 context.discard_saved().await?;
             }
-            context.apply(Change::Started { paused: wishes.paused });
+            context.apply(Change::Started { from: wishes.from, paused: wishes.paused });
             Ok(context.snapshot().domain_ref())
         }
         Err(error) => {

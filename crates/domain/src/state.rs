@@ -53,7 +53,7 @@ pub enum Change {
     /// A start begins.
     Starting,
     /// A start succeeded; with the vCPUs stopped if asked so.
-    Started { paused: bool },
+    Started { from: Begin, paused: bool },
     /// The vCPUs stopped.
     Paused(Pause),
     /// The vCPUs run again.
@@ -72,6 +72,18 @@ pub enum Change {
     Ended(End),
 }
 
+/// From what a machine begins to run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// It boots.
+    #[default]
+    Boot,
+    /// Memory that was saved.
+    Restored,
+    /// A snapshot.
+    Snapshot,
+}
+
 /// A lifecycle event: kind and detail as clients know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifecycle(pub DomainEventType, pub i32);
@@ -79,6 +91,10 @@ pub struct Lifecycle(pub DomainEventType, pub i32);
 use DomainEventType as Kind;
 
 const STARTED: Lifecycle = Lifecycle(Kind::Started, StartedDetail::Booted as i32);
+const RESTORED: Lifecycle = Lifecycle(Kind::Started, StartedDetail::Restored as i32);
+const REVERTED: Lifecycle = Lifecycle(Kind::Started, StartedDetail::FromSnapshot as i32);
+const STILL_RESTORED: Lifecycle = Lifecycle(Kind::Suspended, SuspendedDetail::Restored as i32);
+const STILL_REVERTED: Lifecycle = Lifecycle(Kind::Suspended, SuspendedDetail::FromSnapshot as i32);
 const WOKEN: Lifecycle = Lifecycle(Kind::Started, StartedDetail::Wakeup as i32);
 const PAUSED: Lifecycle = Lifecycle(Kind::Suspended, SuspendedDetail::Paused as i32);
 const IO_ERROR: Lifecycle = Lifecycle(Kind::Suspended, SuspendedDetail::Ioerror as i32);
@@ -104,7 +120,7 @@ impl State {
     ) -> Option<(Self, &'static [Lifecycle])> {
         match change {
             Change::Starting => (!self.is_active()).then_some((Self::STARTING, &[])),
-            Change::Started { paused } => self.started(paused, tells_first_resume),
+            Change::Started { from, paused } => self.started(from, paused, tells_first_resume),
             Change::Paused(why) => self.paused(why),
             Change::Resumed => match self {
                 Self::STARTING => None,
@@ -161,15 +177,28 @@ impl State {
         }
     }
 
-    fn started(self, paused: bool, first_resume: bool) -> Option<(Self, &'static [Lifecycle])> {
-        match (self, paused) {
-            (Self::STARTING, true) => Some((Self::Paused(Paused::User), &[STARTED, PAUSED])),
-            (Self::STARTING, false) if first_resume => {
-                Some((Self::Running(Running::Booted), &[RESUMED, STARTED]))
-            }
-            (Self::STARTING, false) => Some((Self::Running(Running::Booted), &[STARTED])),
-            _ => None,
+    fn started(
+        self,
+        from: Begin,
+        paused: bool,
+        first_resume: bool,
+    ) -> Option<(Self, &'static [Lifecycle])> {
+        if self != Self::STARTING {
+            return None;
         }
+        Some(match (from, paused) {
+            (Begin::Boot, true) => (Self::Paused(Paused::User), &[STARTED, PAUSED]),
+            (Begin::Boot, false) if first_resume => {
+                (Self::Running(Running::Booted), &[RESUMED, STARTED])
+            }
+            (Begin::Boot, false) => (Self::Running(Running::Booted), &[STARTED]),
+            (Begin::Restored, true) => (Self::Paused(Paused::User), &[RESTORED, STILL_RESTORED]),
+            (Begin::Restored, false) => (Self::Running(Running::Restored), &[RESTORED]),
+            (Begin::Snapshot, true) => {
+                (Self::Paused(Paused::FromSnapshot), &[REVERTED, STILL_REVERTED])
+            }
+            (Begin::Snapshot, false) => (Self::Running(Running::FromSnapshot), &[REVERTED]),
+        })
     }
 
     fn paused(self, why: Pause) -> Option<(Self, &'static [Lifecycle])> {
@@ -278,11 +307,15 @@ fn ended(end: End) -> (State, &'static [Lifecycle]) {
     const SHUTDOWN: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::Shutdown as i32);
     const DESTROYED: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::Destroyed as i32);
     const CRASHED: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::Crashed as i32);
+    const SAVED: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::Saved as i32);
+    const SNAPSHOT: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::FromSnapshot as i32);
     const FAILED: Lifecycle = Lifecycle(Kind::Stopped, StoppedDetail::Failed as i32);
     match end {
         End::Shutdown => (State::Shutoff(Shutoff::Shutdown), &[SHUTDOWN]),
         End::Destroyed => (State::Shutoff(Shutoff::Destroyed), &[DESTROYED]),
         End::Crashed => (State::Shutoff(Shutoff::Crashed), &[CRASHED]),
+        End::Saved => (State::Shutoff(Shutoff::Saved), &[SAVED]),
+        End::Snapshot => (State::Shutoff(Shutoff::FromSnapshot), &[SNAPSHOT]),
         // libvirt's pair for a VMM that went without a word.
         End::Failed => (State::Shutoff(Shutoff::Crashed), &[FAILED]),
     }

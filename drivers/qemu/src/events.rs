@@ -178,6 +178,8 @@ fn word(end: End) -> &'static str {
         End::Shutdown => "shutdown",
         End::Destroyed => "destroyed",
         End::Crashed => "crashed",
+        End::Saved => "saved",
+        End::Snapshot => "from snapshot",
         End::Failed => "failed",
     }
 }

@@ -2,7 +2,7 @@
 //! The guests of a world: they do at once whatever they are asked for.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -21,6 +21,10 @@ use virtus_xml::units::Kib;
 const MAC_PREFIX: [u8; 3] = [0x52, 0x54, 0x00];
 /// What a definition means that names no architecture.
 pub(crate) const ARCH: &str = "i686";
+/// What the clock of a guest that has just booted shows.
+pub(crate) const FIRST_TIME: i64 = 627_319_920;
+/// Where the file systems of a guest are mounted.
+pub(crate) const MOUNTS: [&str; 2] = ["/", "/boot"];
 
 /// The hypervisor.
 pub(crate) struct Test;
@@ -29,6 +33,22 @@ pub(crate) struct Test;
 pub(crate) struct Guest {
     /// Its end is the guest's end.
     _alive: Notices,
+    inside: Mutex<Inside>,
+}
+
+/// What can change inside a guest.
+pub(crate) struct Inside {
+    /// Seconds and nanoseconds since the epoch, as the guest's clock shows them; it stands.
+    pub(crate) time: (i64, u32),
+    /// Which of [`MOUNTS`] are frozen.
+    pub(crate) frozen: [bool; 2],
+}
+
+impl Guest {
+    /// What is inside.
+    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Machine for Test {
@@ -54,6 +74,8 @@ impl Machine for Test {
     }
 
     async fn launch(&self, plan: Domain, _: &mut Undo, alive: Notices) -> Result<Launched<Self>> {
+        let inside = Inside { time: (FIRST_TIME, 0), frozen: [false; 2] };
+        let running = Guest { _alive: alive, inside: Mutex::new(inside) };
         let status = Status {
             state: State::STARTING,
             pid: None,
@@ -61,7 +83,7 @@ impl Machine for Test {
             def: plan,
             private: Default::default(),
         };
-        Ok(Launched { running: Arc::new(Guest { _alive: alive }), status })
+        Ok(Launched { running: Arc::new(running), status })
     }
 
     /// Nothing outlives its world, so there is nothing to come back to.

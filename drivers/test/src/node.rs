@@ -47,6 +47,13 @@ impl Default for Node {
 }
 
 impl Node {
+    /// How many CPUs the topology has room for.
+    pub(crate) fn most_cpus(&self) -> usize {
+        let factors = [self.nodes, self.sockets, self.cores, self.threads];
+        let cpus = factors.into_iter().fold(1, u32::saturating_mul);
+        usize::try_from(cpus).unwrap_or(usize::MAX)
+    }
+
     /// The cells of `test:///default`: two, the second with twice the memory of the first, half of it free.
     pub(crate) fn default_cells() -> Vec<Cell> {
         (1..=2).map(|size| Cell { memory: size * (2 << 20), free: size * (1 << 20) }).collect()

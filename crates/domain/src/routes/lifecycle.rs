@@ -34,6 +34,7 @@ fn wishes(flags: u32, call: &Call, name: &str) -> Result<Wishes> {
         reset_nvram: flags.contains(Flags::START_RESET_NVRAM),
         force_boot: flags.contains(Flags::START_FORCE_BOOT),
         owner: flags.contains(Flags::START_AUTODESTROY).then(|| call.session.id()),
+        ..Wishes::default()
     })
 }
 

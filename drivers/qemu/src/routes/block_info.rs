@@ -10,8 +10,8 @@ use virtus_api::{
     DomainGetBlockInfo, DomainGetBlockInfoReply, DomainSetBlockThreshold, Error, ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
 use virtus_domain::routes::{check_flags, find};
+use virtus_domain::{Job, named};
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::storage::{ImageFormat, StorageType};
 
@@ -36,7 +36,7 @@ async fn info(
     check_flags(request.flags, 0, "virDomainGetBlockInfo")?;
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let def = snapshot.def()?;
-    let disk = disks::by_name(def, &request.path).ok_or_else(|| {
+    let disk = named::find_disk(def, &request.path).ok_or_else(|| {
         Error::new(
             ErrorCode::InvalidArg,
             format!("invalid path {} not assigned to domain", request.path),
@@ -134,7 +134,7 @@ async fn set_threshold(
         .job(Job::modify("virDomainSetBlockThreshold"), move |context| async move {
             let (guest, live) = (context.running()?, context.live()?);
             let (target, index) = split(&request.dev);
-            let disk = disks::named(&live, target)?;
+            let disk = named::disk(&live, target)?;
             let chain = disks::chain(disk);
             let image = match index {
                 None => chain.first(),

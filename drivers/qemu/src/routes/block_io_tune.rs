@@ -12,11 +12,11 @@ use virtus_api::{
     DomainModificationImpact as Impact, DomainSetBlockIoTune, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
 use virtus_domain::routes::{check_flags, find, targets};
+use virtus_domain::{Job, named};
 use virtus_xml::domain::disk::Iotune;
 
-use super::{by, disks, no_more_than};
+use super::{by, no_more_than};
 use crate::driver::QemuDriver;
 use crate::guest::{Guest, QUERY, WORK};
 use crate::readings::block::alias_of;
@@ -45,9 +45,9 @@ async fn get(
     let tune = match (&request.disk, live) {
         // Clients ask first how much room they need.
         (None, _) => Iotune::default(),
-        (Some(disk), None) => disks::named(def, disk)?.iotune.clone().unwrap_or_default(),
+        (Some(disk), None) => named::disk(def, disk)?.iotune.clone().unwrap_or_default(),
         (Some(disk), Some(guest)) => {
-            let alias = disks::named(def, disk)?.info.alias.clone().unwrap_or_default();
+            let alias = named::disk(def, disk)?.info.alias.clone().unwrap_or_default();
             device(&guest, &alias, disk).await?.tune
         }
     };
@@ -207,7 +207,7 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) ->
             let wanted = targets(request.flags, &context.snapshot())?;
             if wanted.config {
                 context.change_persistent(|def| {
-                    let target = disks::named(def, &request.disk)?.target.dev.clone();
+                    let target = named::disk(def, &request.disk)?.target.dev.clone();
                     let mut all = def.devices.disks.iter_mut();
                     if let Some(disk) = all.find(|disk| disk.target.dev == target) {
                         let before = disk.iotune.clone().unwrap_or_default();
@@ -218,7 +218,7 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) ->
             }
             if wanted.live {
                 let live = context.live()?;
-                let disk = disks::named(&live, &request.disk)?;
+                let disk = named::disk(&live, &request.disk)?;
                 let target = disk.target.dev.clone();
                 let tune = wish.after(&disk.iotune.clone().unwrap_or_default())?;
                 // An empty drive takes the limits when it gets a medium.

@@ -10,9 +10,10 @@ use virtus_api::{
     Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
+use virtus_domain::named;
 use virtus_domain::routes::check_flags;
 
-use super::{by, count, disks, no_more_than, running};
+use super::{by, count, no_more_than, running};
 use crate::driver::QemuDriver;
 use crate::guest::QUERY;
 use crate::readings::block::{Counts, Readings, failures};
@@ -75,7 +76,7 @@ async fn counts(driver: &QemuDriver, dom: &DomainRef, path: &str) -> Result<Coun
     let alias = match path {
         "" => None,
         path => {
-            Some(disks::by_name(def, path).and_then(|disk| disk.info.alias.clone()).ok_or_else(
+            Some(named::find_disk(def, path).and_then(|disk| disk.info.alias.clone()).ok_or_else(
                 || {
                     Error::new(ErrorCode::InvalidArg, format!("invalid path: {path}"))
                         .hint(format!("see the targets with 'virsh domblklist {}'", snapshot.name))

@@ -1,35 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How calls name a disk, and the names of its images in QEMU.
+//! The images of a disk, and their names in QEMU.
 
-use virtus_api::{Error, ErrorCode, Result};
-use virtus_xml::Domain;
 use virtus_xml::domain::disk::Disk;
-use virtus_xml::domain::storage::{BackingStore, StorageSource};
+use virtus_xml::domain::storage::BackingStore;
 
 use crate::readings::block::{Node, Readings};
-
-/// The disk that is called so: by its target, or by the path of its image.
-pub(super) fn by_name<'def>(def: &'def Domain, name: &str) -> Option<&'def Disk> {
-    let disks = &def.devices.disks;
-    if name.starts_with('/') {
-        return disks.iter().find(|disk| path(disk) == Some(name));
-    }
-    disks.iter().find(|disk| disk.target.dev == name)
-}
-
-/// As [`by_name`], for calls that answer in these words.
-pub(super) fn named<'def>(def: &'def Domain, name: &str) -> Result<&'def Disk> {
-    by_name(def, name).ok_or_else(|| {
-        let text = format!("disk '{name}' not found in domain");
-        Error::new(ErrorCode::InvalidArg, text)
-            .hint(format!("see the targets with 'virsh domblklist {}'", def.name))
-    })
-}
-
-/// The path of a disk's image on this host.
-pub(super) fn path(disk: &Disk) -> Option<&str> {
-    disk.source.as_ref().and_then(StorageSource::local_path)
-}
 
 /// One image of a disk.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +49,7 @@ impl Image<'_> {
 
 #[cfg(test)]
 mod tests {
-    use virtus_xml::ParseFlags;
+    use virtus_xml::{Domain, ParseFlags};
 
     use super::*;
     use crate::readings::recorded::reply;
@@ -86,14 +61,6 @@ mod tests {
         <source file='/images/base.qcow2'/><backingStore/></backingStore>\
         <target dev='vda' bus='virtio'/></disk>\
         <disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk></devices></domain>";
-
-    #[test]
-    fn disks_go_by_target_or_path() {
-        let def = Domain::parse(GUEST, ParseFlags::empty()).unwrap().value;
-        assert_eq!(by_name(&def, "/images/top.qcow2").unwrap().target.dev, "vda");
-        assert_eq!(by_name(&def, "sda").unwrap().target.dev, "sda");
-        assert_eq!(named(&def, "vdb").unwrap_err().text(), "disk 'vdb' not found in domain");
-    }
 
     #[test]
     fn every_image_of_a_chain_has_its_nodes() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use virtus_api::{DomainInterfaceStats, DomainInterfaceStatsReply, Error, ErrorCode, Result};
 use virtus_core::{Call, Routes};
-use virtus_xml::Domain;
+use virtus_domain::named;
 use virtus_xml::domain::interface::{Interface, InterfaceType};
 
 use super::stats::links;
@@ -24,10 +24,7 @@ async fn stats(
 ) -> Result<DomainInterfaceStatsReply> {
     let (_, snapshot) = running(&driver, &request.dom)?;
     let device = request.device.as_str();
-    let interface = by_name(snapshot.live()?, device).ok_or_else(|| {
-        Error::new(ErrorCode::InvalidArg, format!("'{device}' is not a known interface"))
-            .hint(format!("see the interfaces with 'virsh domiflist {}'", snapshot.name))
-    })?;
+    let interface = named::interface(snapshot.live()?, device)?;
     let Some(dev) = interface.target_dev() else {
         let text = format!(
             "interface stats not supported for interface type '{}'",
@@ -54,50 +51,10 @@ async fn stats(
     })
 }
 
-/// The interface that is called so: by its device on this host, or by its address.
-fn by_name<'def>(def: &'def Domain, name: &str) -> Option<&'def Interface> {
-    let interfaces = &def.devices.interfaces;
-    interfaces.iter().find(|interface| interface.target_dev() == Some(name)).or_else(|| {
-        let mut same = interfaces.iter().filter(|interface| {
-            let mac = interface.mac_address().map(mac_text);
-            mac.is_some_and(|mac| mac.eq_ignore_ascii_case(name))
-        });
-        let first = same.next()?;
-        // An address that two cards have names neither.
-        same.next().is_none().then_some(first)
-    })
-}
-
-fn mac_text(mac: virtus_xml::value::Mac) -> String {
-    let pairs: Vec<String> = mac.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.join(":")
-}
-
 /// What a tap sends its guest receives; a macvtap counts from the guest's side already.
 pub(super) fn seen_by_guest(interface: &Interface, traffic: Traffic) -> Traffic {
     match interface.kind {
         InterfaceType::Direct => traffic,
         _ => traffic.seen_from_the_other_end(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use virtus_xml::ParseFlags;
-
-    use super::*;
-
-    #[test]
-    fn interfaces_go_by_device_or_address() {
-        let xml = "<domain type='qemu'><name>g</name><memory>1</memory>\
-            <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>\
-            <interface type='ethernet'><mac address='52:54:00:12:34:56'/><target dev='tap7'/></interface>\
-            <interface type='user'><mac address='52:54:00:aa:bb:01'/></interface>\
-            <interface type='user'><mac address='52:54:00:aa:bb:01'/></interface></devices></domain>";
-        let def = Domain::parse(xml, ParseFlags::empty()).unwrap().value;
-        assert!(by_name(&def, "tap7").is_some());
-        assert_eq!(by_name(&def, "52:54:00:12:34:56").unwrap().target_dev(), Some("tap7"));
-        assert!(by_name(&def, "52:54:00:aa:bb:01").is_none());
-        assert!(by_name(&def, "eth0").is_none());
     }
 }
