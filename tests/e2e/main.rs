@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod admin;
 mod daemon;
 mod errors;
 mod events;
@@ -43,6 +44,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("failed_start", failed_start::CASES),
     ("errors", errors::CASES),
     ("access", access::CASES),
+    ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
     ("remote", remote::CASES),

@@ -41,6 +41,13 @@ impl Testbed {
         }
         Ok(done.err.trim_end().to_owned())
     }
+
+    /// `virt-admin` in the testbed's folder, where every user may run it.
+    pub fn copy_virt_admin(&self) -> Outcome<PathBuf> {
+        let copy = self.path("virt-admin");
+        std::fs::copy(virt_admin()?, &copy)?;
+        Ok(copy)
+    }
 }
 
 /// The installed `virt-admin`, or else the one among the unpacked stock programs.

@@ -9,7 +9,8 @@ import sys
 
 
 def main():
-    _uri, path, program = sys.argv[1:]
+    _uri, path, program, *unit = sys.argv[1:]
+    name = unit[0] if unit else "virtqemud.socket"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen()
@@ -18,7 +19,7 @@ def main():
     os.dup2(listener.fileno(), 3)
     # dup2 leaves the flag alone if the number was right already.
     os.set_inheritable(3, True)
-    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="virtqemud.socket")
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES=name)
     os.execv(program, [program])
 
 

@@ -124,7 +124,8 @@ impl Server {
                 return Err(invalid("minWorkers cannot be larger than maxWorkers"));
             }
             if limits.max_workers == 0 {
-                return Err(invalid("maxWorkers must be at least 1"));
+                let text = "maxWorkers must not be switched from zero to non-zero and vice versa";
+                return Err(invalid(text).hint("at least one worker is needed"));
             }
             Ok(())
         })
