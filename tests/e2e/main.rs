@@ -24,6 +24,7 @@ mod peripherals;
 mod queries;
 mod remote;
 mod scale;
+mod secrets;
 mod survival;
 mod transcripts;
 
@@ -51,6 +52,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
     ("scale", scale::CASES),
+    ("secrets", secrets::CASES),
     ("kvm", kvm::CASES),
     ("leftovers", leftovers::CASES),
 ];

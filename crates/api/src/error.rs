@@ -25,6 +25,8 @@ struct Body {
     text: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     os_error: Option<i32>,
+    /// Whether the text stands without the lead of its code.
+    plain: bool,
 }
 
 impl Error {
@@ -37,7 +39,16 @@ impl Error {
             text: text.into(),
             hint: None,
             os_error: None,
+            plain: false,
         }))
+    }
+
+    /// An argument that the call does not take. Of these libvirt says only the text.
+    #[must_use]
+    pub fn bad_argument(text: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(ErrorCode::InvalidArg, text);
+        error.0.plain = true;
+        error
     }
 
     /// A failed system call: `attempt` says what was tried on what ("cannot open '/x'").
@@ -133,7 +144,8 @@ fn io_text(cause: &std::io::Error) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (lead, text) = (self.0.code.lead(), &self.0.text);
+        let lead = if self.0.plain { "" } else { self.0.code.lead() };
+        let text = &self.0.text;
         match (lead.is_empty(), text.is_empty()) {
             // "no connection driver available for X" reads on; every other lead is followed by a colon.
             (false, false) if lead.ends_with(" in") || lead.ends_with(" for") => {

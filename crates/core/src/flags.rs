@@ -10,10 +10,10 @@ use virtus_api::{Error, ErrorCode, Result};
 pub fn check_flags(flags: u32, known: u32, call: &str) -> Result<()> {
     match flags & !known {
         0 => Ok(()),
-        unknown => Err(Error::new(
-            ErrorCode::InvalidArg,
-            format!("unsupported flags (0x{unknown:x}) in function {call}"),
-        )),
+        unknown => {
+            let text = format!("unsupported flags (0x{unknown:x}) in function {call}");
+            Err(Error::bad_argument(text))
+        }
     }
 }
 

@@ -27,6 +27,28 @@ pub struct Uri {
 }
 
 impl Uri {
+    /// Whether it leads to this host's driver of the scheme: its `system` one, or that of a user's session. `word`
+    /// is the driver's name in libvirt's text.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INTERNAL_ERROR`, as libvirt has it, for a path that the driver does not have.
+    pub fn is_local(&self, scheme: &str, word: &str, system: bool) -> Result<bool> {
+        if self.scheme != scheme || self.server.as_deref().is_some_and(|server| !server.is_empty())
+        {
+            return Ok(false);
+        }
+        let served = if system { "/system" } else { "/session" };
+        let wrong = |text| Err(Error::new(ErrorCode::InternalError, text));
+        match self.path.as_str() {
+            path if path == served => Ok(true),
+            "" => wrong(format!("no {word} URI path given, try {scheme}://{served}")),
+            path @ ("/system" | "/session") => wrong(format!(
+                "unexpected {word} URI path '{path}', this daemon serves {scheme}://{served}"
+            )),
+            path => wrong(format!("unexpected {word} URI path '{path}', try {scheme}://{served}")),
+        }
+    }
+
     /// Parses a URI.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod kind;
 mod list;
 pub mod network;
 mod object;
+pub mod secret;
 mod shelf;
 mod step;
 

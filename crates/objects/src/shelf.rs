@@ -67,21 +67,16 @@ impl Shelf {
 
     /// Everything that is kept. What cannot be read is reported and passed over.
     pub(crate) async fn load<K: Kind>(&self) -> Result<Vec<Found<K>>> {
-        match self {
-            Self::Memory => Ok(Vec::new()),
-            Self::Folder(folder) => {
-                let folder = folder.clone();
-                beside(move || folder.load()).await
-            }
-        }
+        self.blocking(Folder::load).await
     }
 
-    async fn blocking(
+    /// Does what only a shelf on disk needs.
+    pub(crate) async fn blocking<T: Default + Send + 'static>(
         &self,
-        work: impl FnOnce(&Folder) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+        work: impl FnOnce(&Folder) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match self {
-            Self::Memory => Ok(()),
+            Self::Memory => Ok(T::default()),
             Self::Folder(folder) => {
                 let folder = folder.clone();
                 beside(move || work(&folder)).await
@@ -91,8 +86,13 @@ impl Shelf {
 }
 
 impl Folder {
+    /// The file of this name.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     fn definition(&self, file: &str) -> PathBuf {
-        self.path.join(format!("{file}.xml"))
+        self.file(&format!("{file}.xml"))
     }
 
     fn autostart(&self, file: &str) -> PathBuf {

@@ -78,11 +78,12 @@ pub fn from_body(body: NetError) -> Error {
         Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
         None => (message, None),
     };
-    let text = match without_lead(&message, code) {
-        Some(text) => text.to_owned(),
-        None => body.str2.filter(|_| known.is_some()).unwrap_or(message),
+    let error = match without_lead(&message, code) {
+        Some(text) => Error::new(code, text.to_owned()),
+        None if code == ErrorCode::InvalidArg => Error::bad_argument(message),
+        None => Error::new(code, body.str2.filter(|_| known.is_some()).unwrap_or(message)),
     };
-    let mut error = Error::new(code, text).in_domain(domain.unwrap_or(ErrorDomain::None));
+    let mut error = error.in_domain(domain.unwrap_or(ErrorDomain::None));
     if code == ErrorCode::SystemError && body.int1 > 0 {
         error = error.with_os_error(body.int1);
     }
@@ -117,6 +118,7 @@ mod tests {
     fn errors_survive_the_wire() {
         let io = std::io::Error::from_raw_os_error(13);
         for error in [
+            Error::bad_argument("unsupported flags (0x8) in function virDomainCreateXML"),
             Error::new(ErrorCode::NoDomain, "no domain with matching name 'x'")
                 .in_domain(ErrorDomain::Qemu)
                 .hint("try 'virsh list --all'"),

@@ -160,5 +160,5 @@ fn check_prefix(key: &str) -> Result<()> {
 }
 
 fn missing(what: &str, name: &str) -> Error {
-    Error::new(ErrorCode::InvalidArg, format!("{what} in {name} must not be NULL"))
+    Error::bad_argument(format!("{what} in {name} must not be NULL"))
 }

@@ -268,23 +268,11 @@ impl Driver for Started {
     }
 
     fn serves(&self, uri: &Uri) -> Result<bool> {
-        if uri.scheme != "qemu" {
+        if uri.path == "/embed" {
             return Ok(false);
         }
-        let wrong =
-            |text: String| Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Qemu);
-        if uri.server.as_deref().is_some_and(|server| !server.is_empty()) {
-            return Ok(false);
-        }
-        let served = if self.driver.qemu.paths.system { "/system" } else { "/session" };
-        match uri.path.as_str() {
-            path if path == served || path == "/embed" => Ok(path == served),
-            "" => Err(wrong(format!("no QEMU URI path given, try qemu://{served}"))),
-            path if matches!(path, "/system" | "/session") => Err(wrong(format!(
-                "unexpected QEMU URI path '{path}', this daemon serves qemu://{served}"
-            ))),
-            path => Err(wrong(format!("unexpected QEMU URI path '{path}', try qemu://{served}"))),
-        }
+        let local = uri.is_local("qemu", "QEMU", self.driver.qemu.paths.system);
+        local.map_err(|error| error.in_domain(ErrorDomain::Qemu))
     }
 
     fn default_uri(&self) -> Option<Uri> {

@@ -19,7 +19,8 @@ pub struct Daemon {
 }
 
 /// Every driver that exists.
-const ALL: &[DriverEntry] = &[virtus_qemu::DRIVER, virtus_test_driver::DRIVER];
+const ALL: &[DriverEntry] =
+    &[virtus_qemu::DRIVER, virtus_test_driver::DRIVER, virtus_secret::DRIVER];
 
 /// Virtual machines under QEMU and KVM.
 pub const VIRTQEMUD: Daemon = Daemon {
@@ -28,6 +29,15 @@ pub const VIRTQEMUD: Daemon = Daemon {
     about: "virtqemud QEMU management daemon",
     listens_on_ip: false,
     drivers: &[virtus_qemu::DRIVER],
+};
+
+/// Secrets that disks, volumes and pools need.
+pub const VIRTSECRETD: Daemon = Daemon {
+    name: "virtsecretd",
+    socket: "virtsecretd",
+    about: "virtsecretd secret data management daemon",
+    listens_on_ip: false,
+    drivers: &[virtus_secret::DRIVER],
 };
 
 /// All drivers in one daemon, for hosts that are not modular.
@@ -40,7 +50,7 @@ pub const LIBVIRTD: Daemon = Daemon {
 };
 
 /// All of them.
-pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &LIBVIRTD];
+pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTSECRETD, &LIBVIRTD];
 
 /// The daemon of this name.
 #[must_use]
