@@ -17,7 +17,7 @@ struct Generic {
 }
 
 /// Who answers these calls to clients on a `secure` transport, or on another.
-pub(crate) fn responder(secure: bool) -> Arc<dyn Responder> {
+pub fn responder(secure: bool) -> Arc<dyn Responder> {
     let routes = Routes::new().on(lib_version).on(hostname).on(uri).on(is_secure);
     Service::new(Arc::new(Generic { secure }), routes, |_, _| {})
 }

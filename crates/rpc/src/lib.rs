@@ -24,6 +24,7 @@ mod tls;
 mod transport;
 
 pub use generic::LIB_VERSION;
+pub use generic::responder as local_calls;
 pub use keepalive::Policy as KeepalivePolicy;
 pub use remote::{Hello, Remote};
 pub use server::{

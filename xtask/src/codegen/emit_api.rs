@@ -280,7 +280,8 @@ fn family(text: &mut String, family: &str, events: &[&Event]) {
     }
     let _ = writeln!(
         text,
-        "}}\n\nimpl {name}Event {{\n/// The event id within the family.\n#[must_use]\npub fn id(&self) -> i32 {{\nmatch self {{"
+        "}}\n\nimpl {name}Event {{\n/// The ids of all of them.\npub const IDS: &[i32] = &[{}];\n\n/// The event id within the family.\n#[must_use]\npub fn id(&self) -> i32 {{\nmatch self {{",
+        events.iter().map(|event| format!("{}::ID", event.name)).collect::<Vec<_>>().join(", ")
     );
     for event in events {
         let _ = writeln!(text, "Self::{}(_) => {}::ID,", event_variant(&event.name), event.name);
@@ -300,13 +301,13 @@ fn family(text: &mut String, family: &str, events: &[&Event]) {
     text.push_str("}\n\n");
     let _ = writeln!(
         text,
-        "impl From<{name}Event> for Event {{\nfn from(event: {name}Event) -> Self {{\nSelf::{name}(event)\n}}\n}}\n"
+        "impl From<{name}Event> for Event {{\nfn from(event: {name}Event) -> Self {{\nSelf::{name}(event)\n}}\n}}\n\nimpl TryFrom<Event> for {name}Event {{\ntype Error = Event;\n\nfn try_from(event: Event) -> Result<Self, Event> {{\nmatch event {{\nEvent::{name}(event) => Ok(event),\nother => Err(other),\n}}\n}}\n}}\n"
     );
     for event in events {
         let variant = event_variant(&event.name);
         let _ = writeln!(
             text,
-            "impl From<{0}> for {name}Event {{\nfn from(event: {0}) -> Self {{\nSelf::{variant}(event)\n}}\n}}\n\nimpl From<{0}> for Event {{\nfn from(event: {0}) -> Self {{\nSelf::{name}({name}Event::{variant}(event))\n}}\n}}\n",
+            "impl From<{0}> for {name}Event {{\nfn from(event: {0}) -> Self {{\nSelf::{variant}(event)\n}}\n}}\n\nimpl From<{0}> for Event {{\nfn from(event: {0}) -> Self {{\nSelf::{name}({name}Event::{variant}(event))\n}}\n}}\n\nimpl TryFrom<Event> for {0} {{\ntype Error = Event;\n\nfn try_from(event: Event) -> Result<Self, Event> {{\nmatch event {{\nEvent::{name}({name}Event::{variant}(event)) => Ok(event),\nother => Err(other),\n}}\n}}\n}}\n",
             event.name
         );
     }

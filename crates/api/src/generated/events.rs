@@ -88,6 +88,9 @@ pub enum ConnectionEvent {
 }
 
 impl ConnectionEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[ConnectEventConnectionClosed::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -103,6 +106,17 @@ impl From<ConnectionEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for ConnectionEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Connection(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<ConnectEventConnectionClosed> for ConnectionEvent {
     fn from(event: ConnectEventConnectionClosed) -> Self {
         Self::ConnectionClosed(event)
@@ -112,6 +126,17 @@ impl From<ConnectEventConnectionClosed> for ConnectionEvent {
 impl From<ConnectEventConnectionClosed> for Event {
     fn from(event: ConnectEventConnectionClosed) -> Self {
         Self::Connection(ConnectionEvent::ConnectionClosed(event))
+    }
+}
+
+impl TryFrom<Event> for ConnectEventConnectionClosed {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Connection(ConnectionEvent::ConnectionClosed(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -150,6 +175,38 @@ pub enum DomainEvent {
 }
 
 impl DomainEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[
+        DomainEventLifecycle::ID,
+        DomainEventReboot::ID,
+        DomainEventRtcChange::ID,
+        DomainEventWatchdog::ID,
+        DomainEventIoError::ID,
+        DomainEventGraphics::ID,
+        DomainEventIoErrorReason::ID,
+        DomainEventControlError::ID,
+        DomainEventBlockJob::ID,
+        DomainEventDiskChange::ID,
+        DomainEventTrayChange::ID,
+        DomainEventPmwakeup::ID,
+        DomainEventPmsuspend::ID,
+        DomainEventBalloonChange::ID,
+        DomainEventPmsuspendDisk::ID,
+        DomainEventDeviceRemoved::ID,
+        DomainEventBlockJob2::ID,
+        DomainEventTunable::ID,
+        DomainEventAgentLifecycle::ID,
+        DomainEventDeviceAdded::ID,
+        DomainEventMigrationIteration::ID,
+        DomainEventJobCompleted::ID,
+        DomainEventDeviceRemovalFailed::ID,
+        DomainEventMetadataChange::ID,
+        DomainEventBlockThreshold::ID,
+        DomainEventMemoryFailure::ID,
+        DomainEventMemoryDeviceSizeChange::ID,
+        DomainEventNicMacChange::ID,
+    ];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -227,6 +284,17 @@ impl From<DomainEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventLifecycle> for DomainEvent {
     fn from(event: DomainEventLifecycle) -> Self {
         Self::Lifecycle(event)
@@ -236,6 +304,17 @@ impl From<DomainEventLifecycle> for DomainEvent {
 impl From<DomainEventLifecycle> for Event {
     fn from(event: DomainEventLifecycle) -> Self {
         Self::Domain(DomainEvent::Lifecycle(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Lifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -251,6 +330,17 @@ impl From<DomainEventReboot> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventReboot {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Reboot(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventRtcChange> for DomainEvent {
     fn from(event: DomainEventRtcChange) -> Self {
         Self::RtcChange(event)
@@ -260,6 +350,17 @@ impl From<DomainEventRtcChange> for DomainEvent {
 impl From<DomainEventRtcChange> for Event {
     fn from(event: DomainEventRtcChange) -> Self {
         Self::Domain(DomainEvent::RtcChange(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventRtcChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::RtcChange(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -275,6 +376,17 @@ impl From<DomainEventWatchdog> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventWatchdog {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Watchdog(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventIoError> for DomainEvent {
     fn from(event: DomainEventIoError) -> Self {
         Self::IoError(event)
@@ -284,6 +396,17 @@ impl From<DomainEventIoError> for DomainEvent {
 impl From<DomainEventIoError> for Event {
     fn from(event: DomainEventIoError) -> Self {
         Self::Domain(DomainEvent::IoError(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventIoError {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::IoError(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -299,6 +422,17 @@ impl From<DomainEventGraphics> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventGraphics {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Graphics(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventIoErrorReason> for DomainEvent {
     fn from(event: DomainEventIoErrorReason) -> Self {
         Self::IoErrorReason(event)
@@ -308,6 +442,17 @@ impl From<DomainEventIoErrorReason> for DomainEvent {
 impl From<DomainEventIoErrorReason> for Event {
     fn from(event: DomainEventIoErrorReason) -> Self {
         Self::Domain(DomainEvent::IoErrorReason(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventIoErrorReason {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::IoErrorReason(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -323,6 +468,17 @@ impl From<DomainEventControlError> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventControlError {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::ControlError(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventBlockJob> for DomainEvent {
     fn from(event: DomainEventBlockJob) -> Self {
         Self::BlockJob(event)
@@ -332,6 +488,17 @@ impl From<DomainEventBlockJob> for DomainEvent {
 impl From<DomainEventBlockJob> for Event {
     fn from(event: DomainEventBlockJob) -> Self {
         Self::Domain(DomainEvent::BlockJob(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventBlockJob {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::BlockJob(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -347,6 +514,17 @@ impl From<DomainEventDiskChange> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventDiskChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::DiskChange(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventTrayChange> for DomainEvent {
     fn from(event: DomainEventTrayChange) -> Self {
         Self::TrayChange(event)
@@ -356,6 +534,17 @@ impl From<DomainEventTrayChange> for DomainEvent {
 impl From<DomainEventTrayChange> for Event {
     fn from(event: DomainEventTrayChange) -> Self {
         Self::Domain(DomainEvent::TrayChange(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventTrayChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::TrayChange(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -371,6 +560,17 @@ impl From<DomainEventPmwakeup> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventPmwakeup {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Pmwakeup(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventPmsuspend> for DomainEvent {
     fn from(event: DomainEventPmsuspend) -> Self {
         Self::Pmsuspend(event)
@@ -380,6 +580,17 @@ impl From<DomainEventPmsuspend> for DomainEvent {
 impl From<DomainEventPmsuspend> for Event {
     fn from(event: DomainEventPmsuspend) -> Self {
         Self::Domain(DomainEvent::Pmsuspend(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventPmsuspend {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Pmsuspend(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -395,6 +606,17 @@ impl From<DomainEventBalloonChange> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventBalloonChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::BalloonChange(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventPmsuspendDisk> for DomainEvent {
     fn from(event: DomainEventPmsuspendDisk) -> Self {
         Self::PmsuspendDisk(event)
@@ -404,6 +626,17 @@ impl From<DomainEventPmsuspendDisk> for DomainEvent {
 impl From<DomainEventPmsuspendDisk> for Event {
     fn from(event: DomainEventPmsuspendDisk) -> Self {
         Self::Domain(DomainEvent::PmsuspendDisk(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventPmsuspendDisk {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::PmsuspendDisk(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -419,6 +652,17 @@ impl From<DomainEventDeviceRemoved> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventDeviceRemoved {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::DeviceRemoved(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventBlockJob2> for DomainEvent {
     fn from(event: DomainEventBlockJob2) -> Self {
         Self::BlockJob2(event)
@@ -428,6 +672,17 @@ impl From<DomainEventBlockJob2> for DomainEvent {
 impl From<DomainEventBlockJob2> for Event {
     fn from(event: DomainEventBlockJob2) -> Self {
         Self::Domain(DomainEvent::BlockJob2(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventBlockJob2 {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::BlockJob2(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -443,6 +698,17 @@ impl From<DomainEventTunable> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventTunable {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::Tunable(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventAgentLifecycle> for DomainEvent {
     fn from(event: DomainEventAgentLifecycle) -> Self {
         Self::AgentLifecycle(event)
@@ -452,6 +718,17 @@ impl From<DomainEventAgentLifecycle> for DomainEvent {
 impl From<DomainEventAgentLifecycle> for Event {
     fn from(event: DomainEventAgentLifecycle) -> Self {
         Self::Domain(DomainEvent::AgentLifecycle(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventAgentLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::AgentLifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -467,6 +744,17 @@ impl From<DomainEventDeviceAdded> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventDeviceAdded {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::DeviceAdded(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventMigrationIteration> for DomainEvent {
     fn from(event: DomainEventMigrationIteration) -> Self {
         Self::MigrationIteration(event)
@@ -476,6 +764,17 @@ impl From<DomainEventMigrationIteration> for DomainEvent {
 impl From<DomainEventMigrationIteration> for Event {
     fn from(event: DomainEventMigrationIteration) -> Self {
         Self::Domain(DomainEvent::MigrationIteration(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventMigrationIteration {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::MigrationIteration(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -491,6 +790,17 @@ impl From<DomainEventJobCompleted> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventJobCompleted {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::JobCompleted(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventDeviceRemovalFailed> for DomainEvent {
     fn from(event: DomainEventDeviceRemovalFailed) -> Self {
         Self::DeviceRemovalFailed(event)
@@ -500,6 +810,17 @@ impl From<DomainEventDeviceRemovalFailed> for DomainEvent {
 impl From<DomainEventDeviceRemovalFailed> for Event {
     fn from(event: DomainEventDeviceRemovalFailed) -> Self {
         Self::Domain(DomainEvent::DeviceRemovalFailed(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventDeviceRemovalFailed {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::DeviceRemovalFailed(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -515,6 +836,17 @@ impl From<DomainEventMetadataChange> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventMetadataChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::MetadataChange(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventBlockThreshold> for DomainEvent {
     fn from(event: DomainEventBlockThreshold) -> Self {
         Self::BlockThreshold(event)
@@ -524,6 +856,17 @@ impl From<DomainEventBlockThreshold> for DomainEvent {
 impl From<DomainEventBlockThreshold> for Event {
     fn from(event: DomainEventBlockThreshold) -> Self {
         Self::Domain(DomainEvent::BlockThreshold(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventBlockThreshold {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::BlockThreshold(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -539,6 +882,17 @@ impl From<DomainEventMemoryFailure> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventMemoryFailure {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::MemoryFailure(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<DomainEventMemoryDeviceSizeChange> for DomainEvent {
     fn from(event: DomainEventMemoryDeviceSizeChange) -> Self {
         Self::MemoryDeviceSizeChange(event)
@@ -548,6 +902,17 @@ impl From<DomainEventMemoryDeviceSizeChange> for DomainEvent {
 impl From<DomainEventMemoryDeviceSizeChange> for Event {
     fn from(event: DomainEventMemoryDeviceSizeChange) -> Self {
         Self::Domain(DomainEvent::MemoryDeviceSizeChange(event))
+    }
+}
+
+impl TryFrom<Event> for DomainEventMemoryDeviceSizeChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::MemoryDeviceSizeChange(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -563,6 +928,17 @@ impl From<DomainEventNicMacChange> for Event {
     }
 }
 
+impl TryFrom<Event> for DomainEventNicMacChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Domain(DomainEvent::NicMacChange(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// The events of [`Family::Network`].
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -572,6 +948,9 @@ pub enum NetworkEvent {
 }
 
 impl NetworkEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[NetworkEventLifecycle::ID, NetworkEventMetadataChange::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -597,6 +976,17 @@ impl From<NetworkEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for NetworkEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Network(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<NetworkEventLifecycle> for NetworkEvent {
     fn from(event: NetworkEventLifecycle) -> Self {
         Self::Lifecycle(event)
@@ -606,6 +996,17 @@ impl From<NetworkEventLifecycle> for NetworkEvent {
 impl From<NetworkEventLifecycle> for Event {
     fn from(event: NetworkEventLifecycle) -> Self {
         Self::Network(NetworkEvent::Lifecycle(event))
+    }
+}
+
+impl TryFrom<Event> for NetworkEventLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Network(NetworkEvent::Lifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -621,6 +1022,17 @@ impl From<NetworkEventMetadataChange> for Event {
     }
 }
 
+impl TryFrom<Event> for NetworkEventMetadataChange {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Network(NetworkEvent::MetadataChange(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// The events of [`Family::NodeDevice`].
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -630,6 +1042,9 @@ pub enum NodeDeviceEvent {
 }
 
 impl NodeDeviceEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[NodeDeviceEventLifecycle::ID, NodeDeviceEventUpdate::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -655,6 +1070,17 @@ impl From<NodeDeviceEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for NodeDeviceEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::NodeDevice(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<NodeDeviceEventLifecycle> for NodeDeviceEvent {
     fn from(event: NodeDeviceEventLifecycle) -> Self {
         Self::Lifecycle(event)
@@ -664,6 +1090,17 @@ impl From<NodeDeviceEventLifecycle> for NodeDeviceEvent {
 impl From<NodeDeviceEventLifecycle> for Event {
     fn from(event: NodeDeviceEventLifecycle) -> Self {
         Self::NodeDevice(NodeDeviceEvent::Lifecycle(event))
+    }
+}
+
+impl TryFrom<Event> for NodeDeviceEventLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::NodeDevice(NodeDeviceEvent::Lifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -679,6 +1116,17 @@ impl From<NodeDeviceEventUpdate> for Event {
     }
 }
 
+impl TryFrom<Event> for NodeDeviceEventUpdate {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::NodeDevice(NodeDeviceEvent::Update(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// The events of [`Family::Qemu`].
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -687,6 +1135,9 @@ pub enum QemuEvent {
 }
 
 impl QemuEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[QemuDomainMonitorEvent::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -710,6 +1161,17 @@ impl From<QemuEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for QemuEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Qemu(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<QemuDomainMonitorEvent> for QemuEvent {
     fn from(event: QemuDomainMonitorEvent) -> Self {
         Self::DomainMonitor(event)
@@ -722,6 +1184,17 @@ impl From<QemuDomainMonitorEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for QemuDomainMonitorEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Qemu(QemuEvent::DomainMonitor(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// The events of [`Family::Secret`].
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -731,6 +1204,9 @@ pub enum SecretEvent {
 }
 
 impl SecretEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[SecretEventLifecycle::ID, SecretEventValueChanged::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -756,6 +1232,17 @@ impl From<SecretEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for SecretEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Secret(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<SecretEventLifecycle> for SecretEvent {
     fn from(event: SecretEventLifecycle) -> Self {
         Self::Lifecycle(event)
@@ -765,6 +1252,17 @@ impl From<SecretEventLifecycle> for SecretEvent {
 impl From<SecretEventLifecycle> for Event {
     fn from(event: SecretEventLifecycle) -> Self {
         Self::Secret(SecretEvent::Lifecycle(event))
+    }
+}
+
+impl TryFrom<Event> for SecretEventLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Secret(SecretEvent::Lifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }
 
@@ -780,6 +1278,17 @@ impl From<SecretEventValueChanged> for Event {
     }
 }
 
+impl TryFrom<Event> for SecretEventValueChanged {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::Secret(SecretEvent::ValueChanged(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// The events of [`Family::StoragePool`].
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -789,6 +1298,9 @@ pub enum StoragePoolEvent {
 }
 
 impl StoragePoolEvent {
+    /// The ids of all of them.
+    pub const IDS: &[i32] = &[StoragePoolEventLifecycle::ID, StoragePoolEventRefresh::ID];
+
     /// The event id within the family.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -814,6 +1326,17 @@ impl From<StoragePoolEvent> for Event {
     }
 }
 
+impl TryFrom<Event> for StoragePoolEvent {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::StoragePool(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<StoragePoolEventLifecycle> for StoragePoolEvent {
     fn from(event: StoragePoolEventLifecycle) -> Self {
         Self::Lifecycle(event)
@@ -826,6 +1349,17 @@ impl From<StoragePoolEventLifecycle> for Event {
     }
 }
 
+impl TryFrom<Event> for StoragePoolEventLifecycle {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::StoragePool(StoragePoolEvent::Lifecycle(event)) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<StoragePoolEventRefresh> for StoragePoolEvent {
     fn from(event: StoragePoolEventRefresh) -> Self {
         Self::Refresh(event)
@@ -835,5 +1369,16 @@ impl From<StoragePoolEventRefresh> for StoragePoolEvent {
 impl From<StoragePoolEventRefresh> for Event {
     fn from(event: StoragePoolEventRefresh) -> Self {
         Self::StoragePool(StoragePoolEvent::Refresh(event))
+    }
+}
+
+impl TryFrom<Event> for StoragePoolEventRefresh {
+    type Error = Event;
+
+    fn try_from(event: Event) -> Result<Self, Event> {
+        match event {
+            Event::StoragePool(StoragePoolEvent::Refresh(event)) => Ok(event),
+            other => Err(other),
+        }
     }
 }

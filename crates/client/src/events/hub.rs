@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who reads what: topics, their callback ids, and the queues of their readers.
+//!
+//! The keeper of the connection makes the calls; here is what it and the readers share. An event may
+//! come before the reply that tells its callback id, so while a registration is under way strangers'
+//! events are parked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use virtus_api::{Error, Family};
+use virtus_core::events::{Delivery, EventSink};
+
+use super::Notice;
+use super::queue::Queue;
+use super::topic::Topic;
+
+/// Events that may wait for the reply to a registration.
+const PARKED: usize = 1024;
+
+pub(crate) struct Hub {
+    board: Mutex<Board>,
+    left: Notify,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Board {
+    readers: HashMap<Topic, Vec<Arc<Queue>>>,
+    /// Registered topics by what their events carry.
+    routes: HashMap<(Family, Option<i32>), Topic>,
+    /// Set while a registration is under way.
+    registering: bool,
+    parked: VecDeque<Delivery>,
+    over: bool,
+}
+
+impl Hub {
+    pub(crate) fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { board: Mutex::default(), left: Notify::new(), capacity })
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A queue for a new reader.
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Queue::new(self.capacity)
+    }
+
+    /// Adds a reader of a topic that is registered already; `false` if it is not.
+    pub(crate) fn join(&self, topic: &Topic, queue: &Arc<Queue>) -> bool {
+        let mut board = self.board();
+        let readers = board.readers.get_mut(topic);
+        readers.map(|readers| readers.push(queue.clone())).is_some()
+    }
+
+    /// A reader is gone: it hears nothing more, and [`Hub::left`] resolves.
+    pub(crate) fn leave(&self, queue: &Arc<Queue>) {
+        let mut board = self.board();
+        for readers in board.readers.values_mut() {
+            readers.retain(|reader| !Arc::ptr_eq(reader, queue));
+        }
+        self.left.notify_one();
+    }
+
+    /// Resolves after a reader has left.
+    pub(crate) async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// A registration is about to be made.
+    pub(crate) fn begin(&self) {
+        self.board().registering = true;
+    }
+
+    /// A topic is registered under this callback id and has a first reader, or, after a reconnect,
+    /// those that it had.
+    pub(crate) fn registered(
+        &self,
+        topic: Topic,
+        callback: Option<i32>,
+        first: Option<&Arc<Queue>>,
+    ) {
+        let mut board = self.board();
+        board.routes.insert((topic.family, callback), topic.clone());
+        board.readers.entry(topic).or_default().extend(first.cloned());
+    }
+
+    /// All registrations that were under way are made, or have failed.
+    pub(crate) fn done(&self) {
+        let mut board = self.board();
+        board.registering = false;
+        for delivery in std::mem::take(&mut board.parked) {
+            board.pass_on(delivery);
+        }
+    }
+
+    /// Takes the topics that nobody reads any more, with their callback ids.
+    pub(crate) fn unread(&self) -> Vec<(Topic, Option<i32>)> {
+        let mut board = self.board();
+        let mut unread = Vec::new();
+        let Board { readers, routes, .. } = &mut *board;
+        readers.retain(|topic, readers| {
+            if readers.is_empty() {
+                let callback =
+                    routes.iter().find(|(_, routed)| *routed == topic).map(|(key, _)| key.1);
+                unread.push((topic.clone(), callback.flatten()));
+            }
+            !readers.is_empty()
+        });
+        routes.retain(|_, topic| readers.contains_key(topic));
+        unread
+    }
+
+    /// All topics that somebody reads.
+    pub(crate) fn topics(&self) -> Vec<Topic> {
+        self.board().readers.keys().cloned().collect()
+    }
+
+    /// The connection is lost: its callback ids mean nothing now.
+    pub(crate) fn lost(&self, reason: &Error) {
+        let mut board = self.board();
+        board.routes.clear();
+        board.parked.clear();
+        board.tell_all(&Notice::Lost(reason.clone()));
+    }
+
+    /// The connection is open again, and everything is registered anew.
+    pub(crate) fn reconnected(&self) {
+        self.board().tell_all(&Notice::Reconnected);
+    }
+
+    /// The connection is over: every reader comes to its end.
+    pub(crate) fn end(&self) {
+        let mut board = self.board();
+        board.over = true;
+        for queue in board.queues() {
+            queue.end();
+        }
+    }
+}
+
+impl Board {
+    /// Every reader once, however many topics it reads.
+    fn queues(&self) -> Vec<Arc<Queue>> {
+        let mut queues: Vec<&Arc<Queue>> = self.readers.values().flatten().collect();
+        queues.sort_by_key(|queue| Arc::as_ptr(queue));
+        queues.dedup_by_key(|queue| Arc::as_ptr(queue));
+        queues.into_iter().cloned().collect()
+    }
+
+    fn tell_all(&self, notice: &Notice<Arc<virtus_api::Event>>) {
+        for queue in self.queues() {
+            queue.push(notice.clone());
+        }
+    }
+
+    fn pass_on(&mut self, delivery: Delivery) {
+        let key = (delivery.event.family(), delivery.callback);
+        let Some(readers) = self.routes.get(&key).and_then(|topic| self.readers.get(topic)) else {
+            return;
+        };
+        for queue in readers {
+            queue.push(Notice::Event(delivery.event.clone()));
+        }
+    }
+}
+
+impl EventSink for Hub {
+    fn deliver(&self, delivery: Delivery) {
+        let mut board = self.board();
+        let known = board.routes.contains_key(&(delivery.event.family(), delivery.callback));
+        if known || !board.registering {
+            board.pass_on(delivery);
+        } else if board.parked.len() < PARKED {
+            board.parked.push_back(delivery);
+        }
+    }
+}
