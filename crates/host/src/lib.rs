@@ -6,6 +6,7 @@
 pub mod access;
 pub mod capabilities;
 pub mod cgroup;
+pub mod heap;
 pub mod label;
 pub mod net;
 pub mod node;

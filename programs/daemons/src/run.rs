@@ -36,6 +36,7 @@ const IDLE_CHECK: Duration = Duration::from_millis(500);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
+    virtus_host::heap::keep_together();
     name_process(daemon);
     let passed = sockets::passed()?;
     let uid = rustix::process::geteuid();
