@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     ("tls_asks_for_certificates_and_looks_at_the_names_in_them", certificates),
     ("tls_serves_anyone_if_it_is_told_not_to_verify", without_certificates),
     ("a_reload_brings_revocations_and_disturbs_nobody_with_a_mistake", revocation),
+    ("certificates_change_at_the_administrators_word", administration),
     ("half_open_handshakes_keep_nobody_out", half_open),
     ("a_missing_certificate_stops_the_start_by_name", missing_certificates),
 ];
@@ -138,6 +139,42 @@ fn revocation() -> Outcome {
     })?;
     contains(&bed.log(), "etc/pki/CA/cacert.pem' cannot be used: ")?;
     let done = through_tls(&bed, "next", &["list"])?;
+    equal(&done.err, done.ok(), true)
+}
+
+fn administration() -> Outcome {
+    let (bed, _authority) = with_tls("")?;
+    let pki = bed.path("good");
+    let uri = format!("qemu+tls://127.0.0.1:{TLS}/system?pkipath={}", pki.display());
+    let _client = bed.virsh_lines(&format!("--connect {uri} event --all --loop"))?;
+    let mut info = String::new();
+    wait_for("the client in the list", DEADLINE, || {
+        let list = bed.admin("client-list libvirtd")?;
+        let Some(row) = list.lines().find(|line| line.contains(" tls ")) else { return Ok(false) };
+        let id = row.split_whitespace().next().unwrap_or_default();
+        info = bed.admin(&format!("client-info libvirtd {id}"))?;
+        Ok(true)
+    })?;
+    contains(&info, "sock_addr      : 127.0.0.1:")?;
+    contains(&info, "O=Virtus,CN=good")?;
+    if !bed.is_ours() {
+        let text = "stock libvirtd looks for changed certificates at its usual places only";
+        return Err(Skip(text.to_owned()).into());
+    }
+    // Another authority takes over.
+    let other = Authority::new("Other CA")?;
+    write_client(&bed.path("new"), &other, Some(&other.client("new", 9)?))?;
+    let server = other.server("127.0.0.1")?;
+    fs::write(bed.path("etc/pki/CA/cacert.pem"), other.certificate())?;
+    fs::write(bed.path("etc/pki/libvirt/servercert.pem"), server.certificate)?;
+    fs::write(bed.path("etc/pki/libvirt/private/serverkey.pem"), server.key)?;
+    equal("success before", through_tls(&bed, "good", &["list"])?.ok(), true)?;
+    bed.admin("server-update-tls libvirtd")?;
+    equal("the old client's success", through_tls(&bed, "good", &["list"])?.ok(), false)?;
+    // A mistake leaves everything as it was.
+    fs::write(bed.path("etc/pki/CA/cacert.pem"), "nonsense")?;
+    bed.admin_fails("server-update-tls libvirtd")?;
+    let done = through_tls(&bed, "new", &["list"])?;
     equal(&done.err, done.ok(), true)
 }
 

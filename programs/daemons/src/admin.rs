@@ -11,6 +11,7 @@ mod life;
 mod limits;
 mod logging;
 mod rules;
+mod tls;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -72,6 +73,7 @@ fn routes() -> Routes<Admin> {
         .include(limits::routes())
         .include(logging::routes())
         .include(life::routes())
+        .include(tls::routes())
 }
 
 async fn open(_: Arc<Admin>, _: Call, request: AdminConnectOpen) -> Result<()> {
