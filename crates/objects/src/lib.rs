@@ -15,6 +15,7 @@ mod object;
 pub mod secret;
 mod shelf;
 mod step;
+pub mod storage;
 
 pub use collection::{Collection, Entry};
 pub use kind::Kind;

@@ -15,6 +15,10 @@ pub enum Step {
     Destroy,
     /// To lose its definition.
     Undefine,
+    /// To get what it stands on (pools).
+    Build,
+    /// To lose what it stands on (pools).
+    Delete,
 }
 
 impl Step {

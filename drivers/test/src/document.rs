@@ -7,9 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::reader::{self, Node as Element};
-use virtus_xml::{Domain, ParseFlags};
+use virtus_xml::{Document as _, Domain, ParseFlags, StoragePool};
 
 use crate::node::Node;
 
@@ -21,6 +22,13 @@ const NAMESPACE: &str = "http://libvirt.org/schemas/domain/test/1.0";
 pub(crate) struct Document {
     pub(crate) node: Node,
     pub(crate) domains: Vec<DomainEntry>,
+    pub(crate) pools: Vec<PoolEntry>,
+}
+
+/// A pool and the documents of its volumes.
+pub(crate) struct PoolEntry {
+    pub(crate) def: StoragePool,
+    pub(crate) volumes: Vec<String>,
 }
 
 /// A domain and what is said of it beside its definition.
@@ -69,6 +77,7 @@ impl Document {
             "cpu" => self.take_cpu(child)?,
             "memory" => self.node.memory = child.text_value()?,
             "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?)?),
+            "pool" => self.pools.push(PoolEntry::parse(&text_of(child, folder)?, folder)?),
             _ => {}
         }
         Ok(())
@@ -93,6 +102,20 @@ impl Document {
         let all = all.into_iter().fold(1, u32::saturating_mul);
         node.cpus = active.map_or(all, |active| active.min(all));
         Ok(())
+    }
+}
+
+impl PoolEntry {
+    fn parse(text: &str, folder: Option<&Path>) -> Result<Self> {
+        let mut def = StoragePool::parse(text, ParseFlags::INACTIVE)?.value;
+        def.uuid.get_or_insert_with(Uuid::new_v4);
+        let read = |root: Element<'_>| {
+            let volumes = root.children().filter(|child| child.name() == "volume");
+            let volumes = volumes.map(|volume| text_of(volume, folder)).collect::<Result<_>>()?;
+            Ok(Self { def, volumes })
+        };
+        reader::parse(text, "(storage_pool_definition)", ParseFlags::empty(), read)
+            .map(|parsed| parsed.value)
     }
 }
 

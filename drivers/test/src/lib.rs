@@ -10,6 +10,7 @@ mod driver;
 mod guest;
 mod node;
 mod routes;
+mod storage;
 mod world;
 mod worlds;
 

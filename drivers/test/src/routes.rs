@@ -35,6 +35,7 @@ pub(crate) fn routes() -> Routes<World> {
         .include(security::routes())
         .include(stats::routes())
         .include(vcpus::routes())
+        .include(virtus_objects::storage::routes())
 }
 
 /// A guest that runs, and what is known of it.

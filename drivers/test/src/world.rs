@@ -3,20 +3,24 @@
 
 use std::sync::Arc;
 
-use virtus_api::{DomainState, Result};
+use virtus_api::{DomainState, Result, StorageVolCreateFlags};
 use virtus_core::Session;
 use virtus_core::events::Hub;
 use virtus_domain::{Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
+use virtus_objects::Shelf;
+use virtus_objects::storage::{HasPools, Pools};
 
-use crate::document::{Document, DomainEntry};
+use crate::document::{Document, DomainEntry, PoolEntry};
 use crate::guest::Test;
 use crate::node::Node;
+use crate::storage::Storage;
 use crate::worlds::Worlds;
 
 /// A host with all that is on it.
 pub(crate) struct World {
     pub(crate) node: Node,
     machines: Arc<Machines<Test>>,
+    pools: Arc<Pools<Storage>>,
     /// Where it is one of many sessions' world.
     shared_by: Option<Arc<Worlds>>,
 }
@@ -24,12 +28,27 @@ pub(crate) struct World {
 impl World {
     /// The world that `document` describes, with everything in it that it says is active.
     pub(crate) async fn build(document: Document, shared_by: Option<Arc<Worlds>>) -> Result<Self> {
-        let machines = Machines::in_memory(Arc::new(Test), Arc::new(Hub::new()));
-        let world = Self { node: document.node, machines, shared_by };
+        let hub = Arc::new(Hub::new());
+        let machines = Machines::in_memory(Arc::new(Test), hub.clone());
+        let pools = Pools::open(Shelf::Memory, Storage::default(), hub).await?;
+        let world = Self { node: document.node, machines, pools, shared_by };
         for domain in document.domains {
             world.add_domain(domain).await?;
         }
+        for pool in document.pools {
+            world.add_pool(pool).await?;
+        }
         Ok(world)
+    }
+
+    async fn add_pool(&self, entry: PoolEntry) -> Result<()> {
+        let pool = self.pools.define(entry.def).await?;
+        self.pools.create(&pool, 0).await?;
+        for volume in entry.volumes {
+            let flags = StorageVolCreateFlags::empty();
+            self.pools.create_volume(pool.clone(), volume, flags).await?;
+        }
+        Ok(())
     }
 
     async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
@@ -83,5 +102,13 @@ impl HasMachines for World {
 
     fn machines(&self) -> &Arc<Machines<Test>> {
         &self.machines
+    }
+}
+
+impl HasPools for World {
+    type Backend = Storage;
+
+    fn pools(&self) -> &Arc<Pools<Storage>> {
+        &self.pools
     }
 }

@@ -6,6 +6,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use super::adapter::{self, Adapter};
 use super::types::{PoolType, SourceParts};
 use super::{sanitize_path, unsupported, xml_error};
+use crate::document::Document;
 use crate::domain::storage::{Auth, AuthType, Initiator, Named};
 use crate::schema::kinds;
 use crate::value::YesNo;
@@ -193,4 +194,10 @@ impl PoolSource {
         }
         Ok(())
     }
+}
+
+impl Document for PoolSource {
+    const ROOT: &'static str = "source";
+    const WHAT: &'static str = "(storage_source_specification)";
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
 }

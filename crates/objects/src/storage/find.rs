@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which pools could be: the kinds that there are, and the sources that are found.
+
+use std::sync::Arc;
+
+use virtus_api::{
+    ConnectFindStoragePoolSources, ConnectGetStoragePoolCapabilities, Error, ErrorCode, Result,
+};
+use virtus_core::Call;
+use virtus_core::flags::check_flags;
+use virtus_xml::pool::PoolType;
+use virtus_xml::pool::source::PoolSource;
+use virtus_xml::value::Value;
+use virtus_xml::{Document, FormatFlags, ParseFlags, PoolCapabilities};
+
+use super::{HasPools, StorageBackend};
+
+pub(super) async fn find_sources<D: HasPools>(
+    driver: Arc<D>,
+    _: Call,
+    request: ConnectFindStoragePoolSources,
+) -> Result<String> {
+    check_flags(request.flags, 0, "virConnectFindStoragePoolSources")?;
+    let kind = PoolType::parse(&request.r#type).ok_or_else(|| {
+        let text = format!("unknown storage pool type {}", request.r#type);
+        Error::new(ErrorCode::InvalidArg, text)
+    })?;
+    let at = match &request.src_spec {
+        Some(text) => Some(PoolSource::parse(text, ParseFlags::empty())?.value),
+        None => None,
+    };
+    let found = driver.pools().backend.find_sources(kind, at).await?;
+    Ok(found.format(FormatFlags::empty()))
+}
+
+pub(super) async fn capabilities<D: HasPools>(
+    driver: Arc<D>,
+    _: Call,
+    request: ConnectGetStoragePoolCapabilities,
+) -> Result<String> {
+    check_flags(request.flags, 0, "virConnectGetStoragePoolCapabilities")?;
+    let backend = &driver.pools().backend;
+    Ok(PoolCapabilities::new(|kind| backend.supports(kind)).format(FormatFlags::empty()))
+}
