@@ -25,11 +25,12 @@ use crate::domain::controller::ControllerType;
 use crate::domain::device::Master;
 use crate::domain::filesystem::Filesystem;
 use crate::domain::interface::InterfaceType;
+use crate::domain::memory::Memtune;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
 use crate::domain::tpm::Tpm;
-use crate::domain::tuning::Vcpu;
-use crate::domain::{Domain, GenId, LifecycleAction};
+use crate::domain::tuning::{BlkioDevice, Blkiotune, Vcpu};
+use crate::domain::{Domain, GenId, LifecycleAction, Pm};
 use crate::reader::ParseFlags;
 use crate::units::Kib;
 
@@ -104,8 +105,17 @@ impl Domain {
         }
     }
 
-    /// Texts of nothing say nothing.
+    /// Texts and lists of nothing say nothing.
     fn forget_empty(&mut self) {
+        let body = &mut self.body;
+        if let Some(tune) = &mut body.blkiotune {
+            tune.devices.retain(BlkioDevice::says_something);
+        }
+        body.blkiotune.take_if(|tune| *tune == Blkiotune::default());
+        body.memtune.take_if(|tune| *tune == Memtune::default());
+        body.pm.take_if(|pm| *pm == Pm::default());
+        body.perf.take_if(|perf| perf.events.is_empty());
+        body.vcpus.take_if(|vcpus| vcpus.vcpus.is_empty());
         self.body.bootloader.take_if(|path| path.is_empty());
         self.body.bootloader_args.take_if(|words| words.is_empty());
     }
@@ -189,12 +199,14 @@ impl Domain {
                 vcpu.current = None;
             }
         }
+        tuning::list_vcpus(&mut self.body);
         if let Some(ids) = &self.iothreadids {
             let named = u32::try_from(ids.iothreads.len()).unwrap_or(u32::MAX);
             if named > self.iothreads.unwrap_or_default() {
                 self.body.iothreads = Some(named);
             }
         }
+        tuning::list_iothreads(&mut self.body);
         if self.iothreads == Some(0) {
             self.body.iothreads = None;
         }

@@ -17,8 +17,6 @@ bitflags! {
         const SECURE = 1;
         /// As a definition: without what only a running guest has.
         const INACTIVE = 2;
-        /// For an older peer: without what it would not know (`VIR_DOMAIN_XML_MIGRATABLE`).
-        const MIGRATABLE = 8;
         /// As the running guest's status file, with what libvirt keeps for itself.
         const STATUS = 16;
     }

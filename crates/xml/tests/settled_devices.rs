@@ -75,3 +75,26 @@ fn what_contradicts_itself_is_refused() {
         assert!(error.to_string().contains(said), "{stated}: {error}");
     }
 }
+
+#[test]
+fn lists_are_whole_or_not_there() {
+    let text = "<domain type='qemu'><name>g</name><memory>1024</memory>\
+        <vcpu>3</vcpu><vcpus><vcpu id='0' enabled='yes'/></vcpus>\
+        <iothreads>2</iothreads><iothreadids><iothread id='1'/></iothreadids>\
+        <blkiotune><device><path>/dev/x</path></device></blkiotune><memtune/><pm/>\
+        <clock offset='localtime' adjustment='5'/>\
+        <os><type arch='x86_64'>hvm</type></os></domain>";
+    let domain = Domain::parse(text, ParseFlags::INACTIVE).unwrap().value;
+    let text = domain.format(FormatFlags::empty());
+    for kept in [
+        "<vcpu placement='static' current='1'>3</vcpu>",
+        "<vcpu id='0' enabled='yes' hotpluggable='no'/>\n    <vcpu id='1' enabled='no' hotpluggable='yes'/>",
+        "<iothread id='1'/>\n    <iothread id='2'/>",
+        "<clock offset='variable' adjustment='5' basis='localtime'/>",
+    ] {
+        assert!(text.contains(kept), "{kept}\n{text}");
+    }
+    for gone in ["blkiotune", "memtune", "<pm"] {
+        assert!(!text.contains(gone), "{gone}\n{text}");
+    }
+}

@@ -120,7 +120,15 @@ impl Element for Clock {
         let mut clock = Self { offset: node.get("offset")?.unwrap_or_default(), ..Self::default() };
         match clock.offset {
             ClockOffset::Utc | ClockOffset::Localtime => {
-                clock.adjustment = node.get("adjustment")?
+                clock.adjustment = node.get("adjustment")?;
+                if matches!(clock.adjustment, Some(Adjustment::Seconds(_))) {
+                    // Whoever keeps a difference has a variable clock.
+                    clock.basis = Some(match clock.offset {
+                        ClockOffset::Localtime => ClockBasis::Localtime,
+                        _ => ClockBasis::Utc,
+                    });
+                    clock.offset = ClockOffset::Variable;
+                }
             }
             ClockOffset::Variable => {
                 clock.adjustment = Some(node.get("adjustment")?.unwrap_or(Adjustment::Seconds(0)));

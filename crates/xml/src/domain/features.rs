@@ -64,8 +64,10 @@ impl Features {
         for state in states.into_iter().flatten() {
             state.state.get_or_insert(OnOff::On);
         }
-        if let Some(smm) = &mut self.smm {
-            smm.state.get_or_insert(OnOff::On);
+        if let Some(smm) = &mut self.smm
+            && *smm.state.get_or_insert(OnOff::On) == OnOff::Off
+        {
+            smm.tseg = None;
         }
         if let Some(hyperv) = &mut self.hyperv {
             hyperv.mode.get_or_insert(super::hyperv::HypervMode::Custom);

@@ -211,6 +211,13 @@ element! {
     }
 }
 
+impl BlkioDevice {
+    /// Whether anything is said of the device but which it is.
+    pub(crate) fn says_something(&self) -> bool {
+        *self != Self { path: self.path.clone(), ..Self::default() }
+    }
+}
+
 element! {
     /// `<throttlegroups>`.
     pub struct ThrottleGroups { child groups: Vec<Iotune> = "throttlegroup" }

@@ -2,7 +2,7 @@
 //! What is said of a device that its model, or its back end, does not have is forgotten, as is a number of nothing.
 
 use crate::domain::devices::Devices;
-use crate::domain::disk::Disk;
+use crate::domain::disk::{Disk, Iotune};
 use crate::domain::filesystem::{Filesystem, FilesystemDriverType};
 use crate::domain::graphics::Graphics;
 use crate::domain::memory_device::MemoryModel;
@@ -47,6 +47,7 @@ fn disk(disk: &mut Disk) {
     if let Some(driver) = &mut disk.driver {
         driver.queues.take_if(|queues| *queues == 0);
     }
+    disk.iotune.take_if(|tune| *tune == Iotune::default());
 }
 
 fn sound(sound: &mut Sound) {

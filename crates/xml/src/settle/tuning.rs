@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tuning: sets of CPUs become one line per CPU, in ascending order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::xml_error;
 use crate::cpuset::CpuSet;
-use crate::domain::Domain;
 use crate::domain::memory::{NumaMemory, Numatune, Placement};
-use crate::domain::tuning::{IothreadSched, VcpuSched};
+use crate::domain::tuning::{Iothread, IothreadSched, OneVcpu, VcpuSched};
+use crate::domain::{Body, Domain};
+use crate::value::YesNo;
 
 pub(super) fn settle(domain: &mut Domain) -> Result<()> {
     settle_placement(domain)?;
@@ -38,6 +39,40 @@ pub(super) fn settle(domain: &mut Domain) -> Result<()> {
     tune.vcpupins.retain(|pin| pin.vcpu < vcpus);
     tune.vcpupins.sort_by_key(|pin| pin.vcpu);
     Ok(())
+}
+
+/// More CPUs or threads than any hypervisor has are not listed one by one.
+const LONGEST_LIST: u32 = 16384;
+
+/// Where CPUs are listed, all are; those that the list left out are not there yet. The list says how many are.
+pub(super) fn list_vcpus(body: &mut Body) {
+    let (Some(list), Some(vcpu)) = (&mut body.vcpus, &mut body.vcpu) else { return };
+    if vcpu.max > LONGEST_LIST {
+        return;
+    }
+    let listed: BTreeSet<u32> = list.vcpus.iter().map(|one| one.id).collect();
+    let missing = (0..vcpu.max).filter(|id| !listed.contains(id));
+    list.vcpus.extend(missing.map(|id| OneVcpu { id, ..OneVcpu::default() }));
+    list.vcpus.sort_by_key(|one| one.id);
+    let mut present = 0;
+    for one in &mut list.vcpus {
+        let enabled = one.enabled.get_or_insert(YesNo::No).is_yes();
+        one.hotpluggable.get_or_insert(YesNo::from(!enabled));
+        present += u32::from(enabled);
+    }
+    vcpu.current = Some(present).filter(|present| *present < vcpu.max);
+}
+
+/// Where I/O threads are listed, all are; the rest get the lowest numbers that are free.
+pub(super) fn list_iothreads(body: &mut Body) {
+    let (Some(list), Some(count)) = (&mut body.iothreadids, body.iothreads) else { return };
+    if count > LONGEST_LIST {
+        return;
+    }
+    let taken: BTreeSet<u32> = list.iothreads.iter().map(|one| one.id).collect();
+    let missing = (count as usize).saturating_sub(list.iothreads.len());
+    let free = (1..).filter(|id| !taken.contains(id)).take(missing);
+    list.iothreads.extend(free.map(|id| Iothread { id, ..Iothread::default() }));
 }
 
 /// Whoever lets the host choose CPUs lets it choose the memory near them, and the other way round.

@@ -23,6 +23,7 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
         if controller.kind == ControllerType::Pci {
             pci(domain, controller)?;
         }
+        model(controller)?;
         threads(controller)?;
     }
     let no_usb = domain
@@ -39,6 +40,21 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Kinds of controllers of which there is one model, or a few.
+fn model(controller: &Controller) -> Result<()> {
+    use ControllerType as T;
+    let known: &[&str] = match controller.kind {
+        T::Ide => &["piix3", "piix4", "ich6"],
+        T::VirtioSerial => &["virtio", "virtio-transitional", "virtio-non-transitional"],
+        T::Sata | T::Fdc | T::Ccid | T::Xenbus | T::Isa => &[],
+        _ => return Ok(()),
+    };
+    let model = controller.model.as_deref();
+    need(model.is_none_or(|model| known.contains(&model)), || {
+        format!("Unknown model type '{}'", model.unwrap_or_default())
+    })
 }
 
 /// The numbers that only a virtio SCSI controller has.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Firmware, huge pages, CPU, identity.
 
+use std::collections::HashSet;
+
 use virtus_api::Result;
 
 use super::{detail, must};
@@ -70,7 +72,15 @@ fn life(domain: &Domain) -> Result<()> {
 }
 
 fn seclabels(domain: &Domain) -> Result<()> {
+    let mut models = HashSet::new();
     for label in &domain.seclabels {
+        if let Some(model) = label.model.as_ref().filter(|model| !models.insert(*model)) {
+            return Err(detail(format!("seclabel for model {model} is already provided")));
+        }
+        must(
+            label.kind != Some(SeclabelType::Dynamic) || label.relabel != Some(YesNo::No),
+            || unsupported("dynamic label type must use resource relabeling"),
+        )?;
         must(label.kind != Some(SeclabelType::Static) || label.label.is_some(), || {
             xml_error("security label is missing")
         })?;
