@@ -119,6 +119,10 @@ pub trait Machine: Send + Sync + Sized + 'static {
     /// hypervisor cannot do. Pure; idempotent.
     fn complete(&self, def: &mut Domain, origin: Origin) -> Result<()>;
 
+    /// Takes out of a definition what every such machine has by itself, so that an older peer that does not
+    /// know it by name can read the rest.
+    fn thin(&self, _def: &mut Domain) {}
+
     /// Decides everything about a start: the live definition (aliases, ports), command line,
     /// files and labels. Pure apart from reading the host view that the driver holds.
     fn plan(&self, def: &Domain, start: &Start) -> Result<Self::Plan>;

@@ -17,6 +17,7 @@ mod firmware;
 mod machine_type;
 mod numa;
 pub(crate) mod pci;
+mod portable;
 mod taken_over;
 mod usb;
 
@@ -29,6 +30,7 @@ use crate::plan::{Dirs, effective};
 
 pub use audio::HostAudio;
 pub(crate) use machine_type::{emulates, unknown_machine};
+pub(crate) use portable::thin;
 pub use taken_over::take_over;
 
 /// What the driver knows beyond the binary.

@@ -46,6 +46,10 @@ impl Machine for Qemu {
         }
     }
 
+    fn thin(&self, def: &mut Domain) {
+        complete::thin(def);
+    }
+
     fn plan(&self, def: &Domain, start: &Start) -> Result<Plan> {
         if start.saved {
             let text = format!(

@@ -220,7 +220,7 @@ async fn spawn(
     for group in groups {
         spawn = spawn.cgroup(group);
     }
-    for (limit, value) in limits(&plan.config) {
+    for (limit, value) in limits(plan) {
         spawn = spawn.limit(limit, value);
     }
     undo.push("PID file", async move { files::remove(vec![pid_file]).await });
@@ -240,8 +240,16 @@ async fn spawn(
     Ok((log, process))
 }
 
-fn limits(config: &Config) -> Vec<(Limit, u64)> {
+/// The kernel's word for no limit.
+const NO_LIMIT: u64 = u64::MAX;
+
+fn limits(starting: &Plan) -> Vec<(Limit, u64)> {
+    let config = &starting.config;
     let mut limits = Vec::new();
+    if let Some(bytes) = plan::memory_lock_limit(&starting.def) {
+        let value = if bytes == plan::UNLIMITED { NO_LIMIT } else { bytes };
+        limits.push((Limit::LockedMemory, value));
+    }
     if config.max_processes > 0 {
         limits.push((Limit::Processes, config.max_processes));
     }

@@ -77,8 +77,12 @@ pub(super) async fn get_xml<D: HasMachines>(
     };
     let mut format = FormatFlags::empty();
     format.set(FormatFlags::SECURE, flags.contains(DomainXmlFlags::SECURE));
-    format.set(FormatFlags::MIGRATABLE, flags.contains(DomainXmlFlags::MIGRATABLE));
     format.set(FormatFlags::INACTIVE, inactive);
+    if flags.contains(DomainXmlFlags::MIGRATABLE) {
+        let mut thin = Domain::clone(def);
+        driver.machines().machine().thin(&mut thin);
+        return Ok(thin.format(format));
+    }
     Ok(def.format(format))
 }
 

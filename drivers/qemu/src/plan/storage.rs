@@ -230,6 +230,9 @@ impl Image<'_> {
             props.set("discard", discard.as_str());
         }
         if let Some(detect) = how.detect_zeroes {
+            // Zeroes become holes only where holes may be made.
+            let holes = how.discard == Some(Discard::Unmap);
+            let detect = if holes { detect } else { detect.min(DetectZeroes::On) };
             props.set("detect-zeroes", detect.as_str());
         }
     }

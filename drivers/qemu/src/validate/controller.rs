@@ -20,6 +20,12 @@ pub(super) fn validate(rules: Rules<'_>) -> Result<()> {
             ControllerType::Ide => ide(rules, controller)?,
             ControllerType::Sata => sata(rules, controller)?,
             ControllerType::Usb => usb(rules, controller)?,
+            ControllerType::Xenbus | ControllerType::Isa => {
+                return Err(unsupported(format!(
+                    "<controller type='{}'>: QEMU has none",
+                    controller.kind
+                )));
+            }
             _ => {}
         }
     }

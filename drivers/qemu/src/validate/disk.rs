@@ -56,6 +56,24 @@ fn device(disk: &Disk) -> Result<()> {
         DiskDevice::Disk => {}
     }
     let lun = disk.device == DiskDevice::Lun;
+    need(lun || (disk.rawio.is_none() && disk.sgio.is_none()), || {
+        "'rawio' and 'sgio' can be used only with device='lun'".to_owned()
+    })?;
+    need(disk.model.is_none() || bus == DiskBus::Virtio, || {
+        format!("disk '{name}' has a 'model', which bus '{bus}' has not")
+    })?;
+    let rotates = matches!(bus, DiskBus::Scsi | DiskBus::Ide | DiskBus::Sata);
+    need(disk.target.rotation_rate.is_none() || rotates, || {
+        "rotation rate is only valid for SCSI/IDE/SATA bus".to_owned()
+    })?;
+    let beside = matches!(disk.kind, StorageType::VhostUser | StorageType::VhostVdpa);
+    need(!beside || bus == DiskBus::Virtio, || {
+        format!("<disk type='{}'> supports only bus 'virtio', not '{bus}'", disk.kind)
+    })?;
+    let driver = disk.driver.as_ref().and_then(|driver| driver.name.as_deref());
+    need(driver.is_none_or(|driver| driver == "qemu"), || {
+        format!("unsupported driver name '{}' for disk '{name}'", driver.unwrap_or_default())
+    })?;
     need(lun || disk.source.as_ref().is_none_or(|source| source.reservations.is_none()), || {
         "<reservations/> allowed only for lun devices".to_owned()
     })?;
