@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Clients of other hosts: TCP and TLS.
+//! Clients of other hosts, and who they are: TCP, TLS, SASL.
 
 use std::fs;
 use std::time::Duration;
@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("certificates_change_at_the_administrators_word", administration),
     ("half_open_handshakes_keep_nobody_out", half_open),
     ("a_missing_certificate_stops_the_start_by_name", missing_certificates),
+    ("sasl_lets_in_who_knows_the_password", passwords),
 ];
 
 /// A daemon that listens, with these lines of configuration.
@@ -45,7 +46,10 @@ fn tcp() -> Outcome {
         let Err(error) = bed.start() else {
             return Err("an unguarded TCP socket is served".into());
         };
-        contains(&error.to_string(), "auth_tcp: a TCP socket asks for SASL with encryption")?;
+        contains(
+            &error.to_string(),
+            "auth_tcp: SASL on a TCP socket must encrypt with keys of 112 bits",
+        )?;
     }
     Ok(())
 }
@@ -199,4 +203,49 @@ fn missing_certificates() -> Outcome {
     let Err(error) = bed.start() else { return Err("TLS is served without certificates".into()) };
     contains(&error.to_string(), "Cannot read CA certificate '")?;
     contains(&error.to_string(), "etc/pki/CA/cacert.pem': No such file or directory")
+}
+
+/// A daemon whose sockets ask for SASL, with the user `fred`; for virsh an `auth` file for each password.
+fn with_sasl(conf: &str) -> Outcome<(Testbed, Authority)> {
+    let (bed, authority) = with_tls(conf)?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd keeps users in a database of Cyrus'".to_owned()).into());
+    }
+    let added = bed.virtus_with_input(&["sasl-user", "fred"], "the secret\n")?;
+    equal(&added.err, added.ok(), true)?;
+    for (file, password) in [("right", "the secret"), ("wrong", "a guess")] {
+        let credentials = format!("[credentials-one]\nauthname=fred\npassword={password}\n");
+        bed.write(file, &format!("{credentials}\n[auth-libvirt-default]\ncredentials=one\n"))?;
+    }
+    Ok((bed, authority))
+}
+
+fn passwords() -> Outcome {
+    let conf =
+        "auth_tls = \"sasl\"\nauth_unix_rw = \"sasl\"\nsasl_allowed_username_list = [\"f*\"]\n";
+    let (bed, _authority) = with_sasl(conf)?;
+    let pki = bed.path("good");
+    let uris = [
+        format!("qemu+tls://127.0.0.1:{TLS}/system?pkipath={}&", pki.display()),
+        format!("{}&", bed.uri()),
+    ];
+    for uri in &uris {
+        let ask = |file: &str| {
+            let uri = format!("{uri}authfile={}", bed.path(file).display());
+            bed.run("virsh", &["--connect", &uri, "list"])
+        };
+        let done = ask("right")?;
+        equal(&done.err, done.ok(), true)?;
+        let done = ask("wrong")?;
+        equal(&format!("success of a guess at {uri}"), done.ok(), false)?;
+        contains(&done.err, "authentication failed")?;
+    }
+    // The read-only socket was left open.
+    let done = bed.run("virsh", &["--connect", &bed.uri_read_only(), "--readonly", "list"])?;
+    equal(&done.err, done.ok(), true)?;
+    let deleted = bed.virtus(&["sasl-user", "--delete", "fred"])?;
+    equal(&deleted.err, deleted.ok(), true)?;
+    let uri = format!("{}authfile={}", uris[1], bed.path("right").display());
+    let done = bed.run("virsh", &["--connect", &uri, "list"])?;
+    equal("success of a user who was deleted", done.ok(), false)
 }

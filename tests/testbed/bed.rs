@@ -257,6 +257,15 @@ impl Testbed {
         run(&mut command, DEADLINE)
     }
 
+    /// The same with a text on its standard input.
+    pub fn virtus_with_input(&self, arguments: &[&str], input: &str) -> Outcome<Done> {
+        let mut command = self.space.command("sh");
+        command.args(["-c", "printf %s \"$0\" | \"$@\"", input]);
+        command.arg(multi_call_program()?).args(arguments).env("VIRTUS_ROOT", &self.folder.0);
+        self.surroundings(&mut command);
+        run(&mut command, DEADLINE)
+    }
+
     /// What `virsh` prints; its failure is an error.
     pub fn virsh(&self, line: &str) -> Outcome<String> {
         let done = self.try_virsh(line)?;

@@ -2,19 +2,20 @@
 //! One client: a task that reads frames, starts calls, and writes what its outbox holds.
 //!
 //! ```text
-//!          CONNECT_OPEN          CONNECT_CLOSE, hang-up, broken frame,
-//! allowed ──────────────▶ open ─ keepalive lost, not reading, kicked ─▶ closed: drivers are told
-//!    └───────────── 30 s without opening, kicked ────────────────────────┘
+//! stranger ─ AUTH_SASL_… ─▶ allowed ─ CONNECT_OPEN ─▶ open
+//!    │ wrong password,         │ 30 s without          │ CONNECT_CLOSE, hang-up, broken frame,
+//!    │ 2 minutes               │ opening, kicked       │ keepalive lost, not reading, kicked
+//!    └─────────────────────────┴───────────────────────┴──────▶ closed: drivers are told
 //! ```
-//! Clients of the daemon's own program (admin) are open from the start.
-//! Every other client is allowed at once: no socket asks for authentication yet, and the daemon refuses
-//! a configuration that demands it.
+//! A client begins as a stranger where its socket asks for authentication, and else as allowed. Clients
+//! of the daemon's own program (admin) are open from the start.
 //!
 //! A call is polled once here; most answer at once, and their reply goes out in the same turn. The
 //! rest run as tasks of their own. Nothing further is read while `max_client_requests` calls are in
 //! flight, while [`outbox::HIGH_WATER`] bytes wait to be written, or while the stream data that
 //! drivers have not taken exceeds its window; keepalive rests meanwhile.
 
+mod authentication;
 mod calls;
 mod handshake;
 mod outbox;
@@ -39,8 +40,10 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
 use crate::keepalive::{Due, Keepalive};
+use crate::sasl::scram::ScramServer;
 use crate::server::{Access, Kick, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
+pub use authentication::Authentication;
 use calls::Answered;
 pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
@@ -49,6 +52,9 @@ use writing::Writing;
 
 /// A client that has not opened a connection by then is disconnected.
 pub(crate) const SILENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The same for one that has begun to authenticate: somebody may have to type a password.
+const TYPING_LIMIT: Duration = Duration::from_secs(120);
 
 /// A client that has not read a single byte for so long, although some wait, is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
@@ -95,6 +101,8 @@ enum End {
 
 /// What is allowed to the client by now.
 enum Phase {
+    /// Has to authenticate, and may have begun to.
+    Stranger(Option<Box<ScramServer>>),
     /// May open.
     Allowed,
     /// May call.
@@ -121,6 +129,7 @@ pub(crate) struct Client {
     max_calls: usize,
     streams: Streams,
     keepalive: Option<Keepalive>,
+    /// When it came, or was known.
     born: Instant,
     /// It asked to close: ends as soon as everything is written.
     closing: bool,
@@ -141,7 +150,8 @@ impl Client {
                 place.opened();
                 Phase::Open(connection)
             }
-            None => Phase::Allowed,
+            None if access.authentication == Authentication::None => Phase::Allowed,
+            None => Phase::Stranger(None),
         };
         Self {
             place,
@@ -359,10 +369,7 @@ impl Client {
 
     /// The next moment at which something may be due.
     fn deadline(&self) -> Instant {
-        let silent = match self.phase {
-            Phase::Open(_) => None,
-            Phase::Allowed => Some(self.born + SILENT_LIMIT),
-        };
+        let silent = self.must_open_by();
         let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.deadline().into());
         let write = self.write_since.map(|since| since + WRITE_LIMIT);
         let wait = if self.may_take() { IDLE } else { HANG_UP_CHECK };
@@ -370,9 +377,18 @@ impl Client {
         [silent, keepalive, write].into_iter().flatten().fold(latest, Instant::min)
     }
 
+    /// When the client's time to get as far as an open connection is over.
+    fn must_open_by(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Stranger(Some(_)) => Some(self.born + TYPING_LIMIT),
+            Phase::Stranger(None) | Phase::Allowed => Some(self.born + SILENT_LIMIT),
+            Phase::Open(_) => None,
+        }
+    }
+
     fn on_time(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        if !matches!(self.phase, Phase::Open(_)) && now >= self.born + SILENT_LIMIT {
+        if self.must_open_by().is_some_and(|end| now >= end) {
             return Err(End::Silent);
         }
         if self.write_since.is_some_and(|since| now >= since + WRITE_LIMIT) {

@@ -31,7 +31,12 @@ pub(crate) fn is_unknown_procedure(error: &Error) -> bool {
         && error.text().starts_with(UNKNOWN_PROCEDURE)
 }
 
-/// The client asked for a way to authenticate that was not offered to it.
+/// The client must first say who it is.
+pub(crate) fn authentication_required() -> Error {
+    rpc(ErrorCode::Rpc, "authentication required")
+}
+
+/// The client did not prove who it is, or in a way that was not offered to it.
 pub(crate) fn authentication_failed() -> Error {
     rpc(ErrorCode::AuthFailed, "authentication failed")
 }

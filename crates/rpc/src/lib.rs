@@ -17,12 +17,14 @@ mod generic;
 mod keepalive;
 mod pattern;
 mod remote;
+pub mod sasl;
 mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
 
+pub use client::Authentication;
 pub use generic::LIB_VERSION;
 pub use generic::responder as local_calls;
 pub use keepalive::Policy as KeepalivePolicy;

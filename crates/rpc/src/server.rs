@@ -24,8 +24,10 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use virtus_core::Responder;
 
+use crate::client::Authentication;
 use crate::generic;
 use crate::keepalive::Policy as KeepalivePolicy;
+use crate::sasl::SaslSettings;
 use crate::tls::Tls;
 use crate::transport::Transport;
 use accept::Arrived;
@@ -76,6 +78,8 @@ impl Default for Limits {
 pub struct Access {
     /// The `-ro` socket: forces every connection to be read-only.
     pub read_only: bool,
+    /// What clients are asked for.
+    pub authentication: Authentication,
 }
 
 /// One server of a daemon.
@@ -88,6 +92,7 @@ pub struct Server {
     workers: Workers,
     clients: Clients,
     tls: RwLock<Option<Arc<Tls>>>,
+    sasl: RwLock<Option<Arc<SaslSettings>>>,
     arrivals: AtomicU64,
     stopping: watch::Sender<bool>,
 }
@@ -105,6 +110,7 @@ impl Server {
             workers: Workers::new(limits.max_workers, limits.prio_workers),
             clients: Clients::default(),
             tls: RwLock::default(),
+            sasl: RwLock::default(),
             arrivals: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
         })
@@ -153,6 +159,11 @@ impl Server {
         Ok(())
     }
 
+    /// Lets in by SASL whom these settings let in, from now on.
+    pub fn set_sasl(&self, settings: SaslSettings) {
+        *self.sasl.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(settings));
+    }
+
     /// Clients connected now.
     #[must_use]
     pub fn clients(&self) -> usize {
@@ -172,6 +183,10 @@ impl Server {
         if tokio::time::timeout(grace, self.clients.none_left()).await.is_err() {
             self.clients.kick_all();
         }
+    }
+
+    pub(crate) fn sasl(&self) -> Option<Arc<SaslSettings>> {
+        self.sasl.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn serving(&self) -> &Serving {

@@ -3,6 +3,7 @@
 //! what somebody waits for, so deadlines of minutes pass at once and nothing sleeps.
 
 mod abuse;
+mod authentication;
 mod calls;
 mod driver;
 mod peer;

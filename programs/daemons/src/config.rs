@@ -11,9 +11,10 @@ use std::time::Duration;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::conf::{Conf, Value};
 use virtus_core::log::Level;
-use virtus_rpc::{KeepalivePolicy, Limits};
+use virtus_rpc::{Access, Authentication, KeepalivePolicy, Limits};
 
 use crate::admin::{self, AdminRules};
+use crate::authentication;
 use crate::network::{self, NetworkRules};
 
 /// Who may use one of the sockets, by the file system.
@@ -25,10 +26,25 @@ pub(crate) struct SocketRules {
     pub(crate) rw_mode: u32,
     /// Mode of the read-only socket.
     pub(crate) ro_mode: u32,
+    /// What clients of the read-write socket are asked for.
+    pub(crate) rw_authentication: Authentication,
+    /// What clients of the read-only socket are asked for.
+    pub(crate) ro_authentication: Authentication,
     /// Folder, if it is not the usual one.
     pub(crate) folder: Option<PathBuf>,
     /// Clients that may wait in each socket until they are accepted.
     pub(crate) queue: i32,
+}
+
+impl SocketRules {
+    /// What a client of the read-write or the read-only socket may do.
+    pub(crate) fn access(&self, read_only: bool) -> Access {
+        let authentication = match read_only {
+            true => self.ro_authentication,
+            false => self.rw_authentication,
+        };
+        Access { read_only, authentication }
+    }
 }
 
 /// What a configuration file says.
@@ -36,6 +52,8 @@ pub(crate) struct SocketRules {
 pub(crate) struct Config {
     pub(crate) sockets: SocketRules,
     pub(crate) network: NetworkRules,
+    /// The users whom SASL lets in, as patterns; `None`: all.
+    pub(crate) allowed_users: Option<Vec<String>>,
     pub(crate) limits: Limits,
     pub(crate) admin: AdminRules,
     pub(crate) log_level: Option<Level>,
@@ -51,9 +69,6 @@ const HEEDED: &[&str] = &[
     "unix_sock_ro_perms",
     "unix_sock_rw_perms",
     "unix_sock_dir",
-    "auth_unix_ro",
-    "auth_unix_rw",
-    "auth_tls",
     "access_drivers",
     "max_clients",
     "max_queued_clients",
@@ -69,11 +84,8 @@ const HEEDED: &[&str] = &[
     "keepalive_count",
 ];
 
-/// Keys that libvirt documents and that change nothing here: about SASL, which does not exist yet,
-/// about pings to clients of the admin socket, who have no way to ask for them, and about auditing.
+/// Keys that libvirt documents and that change nothing here: about pings to clients of the admin socket, who have no way to ask for them, and about auditing.
 const WITHOUT_EFFECT: &[&str] = &[
-    "tcp_min_ssf",
-    "sasl_allowed_username_list",
     "audit_level",
     "audit_logging",
     "host_uuid",
@@ -114,6 +126,8 @@ impl Config {
                 group: text("unix_sock_group")?,
                 rw_mode: mode(conf, "unix_sock_rw_perms")?.unwrap_or(0o700),
                 ro_mode: mode(conf, "unix_sock_ro_perms")?.unwrap_or(0o777),
+                rw_authentication: authentication::read(conf, "auth_unix_rw")?.unwrap_or_default(),
+                ro_authentication: authentication::read(conf, "auth_unix_ro")?.unwrap_or_default(),
                 folder: text("unix_sock_dir")?.map(PathBuf::from),
                 queue: at_least_one(conf, "max_queued_clients")?
                     .unwrap_or(1000)
@@ -121,6 +135,7 @@ impl Config {
                     .unwrap_or(i32::MAX),
             },
             network: NetworkRules::read(conf)?,
+            allowed_users: authentication::allowed_users(conf)?,
             limits: limits(conf)?,
             admin: AdminRules::read(conf)?,
             log_level: level,
@@ -172,19 +187,8 @@ pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
     })
 }
 
-/// Authentication and access control that are not there must not be taken for granted.
+/// Access control that is not there must not be taken for granted.
 fn refuse_strictness(conf: &Conf) -> Result<()> {
-    for name in ["auth_unix_rw", "auth_unix_ro", "auth_tls"] {
-        let Some(method) = conf.text(name)? else { continue };
-        let why = match method {
-            "none" => continue,
-            "polkit" | "sasl" => format!("authentication by {method} is not built yet"),
-            _ => format!("there is no authentication method '{method}'"),
-        };
-        return Err(refusal(conf, name, &why).hint(
-            "set it to \"none\" and let unix_sock_group, unix_sock_rw_perms and tls_allowed_dn_list say who may connect",
-        ));
-    }
     let drivers = conf.texts("access_drivers")?.unwrap_or_default();
     if let Some(driver) = drivers.iter().find(|driver| !matches!(**driver, "none" | "nop")) {
         let why = format!("access control by '{driver}' is not built yet");
@@ -203,7 +207,8 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
 
 fn remarks(conf: &Conf) -> Vec<String> {
     let place = |line: usize| format!("{}:{line}", conf.file().display());
-    let known: Vec<&str> = [HEEDED, network::KEYS, admin::KEYS, WITHOUT_EFFECT].concat();
+    let known: Vec<&str> =
+        [HEEDED, authentication::KEYS, network::KEYS, admin::KEYS, WITHOUT_EFFECT].concat();
     let mut remarks = Vec::from_iter(network::remark(conf));
     for setting in conf.unknown(&known) {
         remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));
@@ -248,7 +253,7 @@ mod tests {
     fn what_would_open_a_door_stops_the_start() {
         for (text, why) in [
             ("auth_unix_rw = \"polkit\"", "x.conf:1: 'auth_unix_rw': authentication by polkit"),
-            ("\nauth_unix_ro = \"sasl\"", "x.conf:2: 'auth_unix_ro'"),
+            ("\nauth_unix_ro = \"polkit\"", "x.conf:2: 'auth_unix_ro'"),
             ("auth_unix_rw = \"foo\"", "no authentication method 'foo'"),
             ("access_drivers = [ \"polkit\" ]", "access control by 'polkit'"),
         ] {

@@ -5,6 +5,7 @@
 //! of one name and one place, one runs.
 
 mod admin;
+mod authentication;
 mod background;
 mod config;
 mod logging;
@@ -13,6 +14,7 @@ mod notify;
 mod options;
 mod plan;
 mod run;
+mod sasl_user;
 mod sockets;
 pub mod support;
 pub mod table;
@@ -45,6 +47,7 @@ pub fn multi_call() -> ExitCode {
     }
     match arguments.next() {
         Some(name) if name == plan::NAME => plan::main(&program, arguments),
+        Some(name) if name == sasl_user::NAME => sasl_user::main(&program, arguments),
         Some(name) => match table::find(&name) {
             Some(daemon) => act(daemon, &name, arguments),
             None => text::no_such_daemon(&program, &name),

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::Paths;
 use virtus_core::conf::{Conf, Value};
-use virtus_rpc::{Access, TlsSettings};
+use virtus_rpc::{Access, Authentication, TlsSettings};
 
+use crate::authentication;
 use crate::sockets::{Listening, Socket};
 
 /// libvirt's port for plain TCP.
@@ -27,8 +28,10 @@ pub(crate) struct NetworkRules {
     tls: Option<u16>,
     /// The only address to listen on, as a name or a number.
     address: Option<String>,
-    /// Whether clients of plain TCP are let in without being asked who they are.
-    anyone_on_tcp: bool,
+    on_tcp: Authentication,
+    on_tls: Authentication,
+    /// How well SASL must encrypt on plain TCP, in bits of a key.
+    tcp_min_ssf: u32,
     /// Certificates, and who is let in with one.
     pub(crate) certificates: TlsSettings,
 }
@@ -41,6 +44,7 @@ pub(crate) const KEYS: &[&str] = &[
     "tcp_port",
     "listen_addr",
     "auth_tcp",
+    "tcp_min_ssf",
     "key_file",
     "cert_file",
     "ca_file",
@@ -53,19 +57,15 @@ pub(crate) const KEYS: &[&str] = &[
 
 impl NetworkRules {
     pub(crate) fn read(conf: &Conf) -> Result<Self> {
-        let anyone = |value: &Value| match value {
-            Value::Text(text) if text == "none" => Some(true),
-            Value::Text(text) if text == "sasl" => Some(false),
-            _ => None,
-        };
-        let anyone_on_tcp = conf.typed("auth_tcp", "\"sasl\" or \"none\"", anyone)?;
         let tcp_port = port(conf, "tcp_port")?.unwrap_or(TCP_PORT);
         let tls_port = port(conf, "tls_port")?.unwrap_or(TLS_PORT);
         Ok(Self {
             tcp: switch(conf, "listen_tcp", false)?.then_some(tcp_port),
             tls: switch(conf, "listen_tls", true)?.then_some(tls_port),
             address: conf.text("listen_addr")?.map(str::to_owned),
-            anyone_on_tcp: anyone_on_tcp.unwrap_or(false),
+            on_tcp: authentication::read(conf, "auth_tcp")?.unwrap_or(Authentication::Sasl),
+            on_tls: authentication::read(conf, "auth_tls")?.unwrap_or_default(),
+            tcp_min_ssf: conf.number("tcp_min_ssf")?.unwrap_or(112),
             certificates: certificates(conf)?,
         })
     }
@@ -89,18 +89,22 @@ impl NetworkRules {
 
     /// What a client of plain TCP may do, if one may be served at all.
     pub(crate) fn tcp_access(&self) -> Result<Access> {
-        if self.anyone_on_tcp {
-            return Ok(Access { read_only: false });
+        if self.on_tcp == Authentication::None {
+            return Ok(Access::default());
         }
-        let text = "auth_tcp: a TCP socket asks for SASL with encryption, which Virtus cannot do";
-        Err(Error::new(ErrorCode::ConfigUnsupported, text)
-            .in_domain(ErrorDomain::Conf)
-            .hint("serve remote clients by TLS or ssh; auth_tcp = \"none\" lets in everyone who reaches the port"))
+        let text = format!(
+            "auth_tcp: SASL on a TCP socket must encrypt with keys of {} bits, and no mechanism that \
+             Virtus knows encrypts",
+            self.tcp_min_ssf
+        );
+        Err(Error::new(ErrorCode::ConfigUnsupported, text).in_domain(ErrorDomain::Conf).hint(
+            "serve remote clients by TLS or ssh; auth_tcp = \"none\" lets in everyone who reaches the port",
+        ))
     }
 
     /// What a client of TLS may do.
     pub(crate) fn tls_access(&self) -> Access {
-        Access { read_only: false }
+        Access { read_only: false, authentication: self.on_tls }
     }
 }
 
@@ -200,8 +204,7 @@ mod tests {
         assert_eq!(read("listen_tls = 0").unwrap().bind().unwrap().len(), 0);
         let error = read("listen_tcp = 1\nlisten_tls = 0").unwrap().bind().unwrap_err().to_string();
         assert!(error.contains("auth_tcp: ") && error.contains("\nhint: "), "{error}");
-        let open =
-            "listen_tcp = 1\ntcp_port = \"0\"\nlisten_addr = \"127.0.0.1\"\nauth_tcp = \"none\"";
+        let open = "listen_tls = 0\nlisten_tcp = 1\ntcp_port = \"0\"\nlisten_addr = \"127.0.0.1\"\nauth_tcp = \"none\"";
         assert_eq!(read(open).unwrap().bind().unwrap().len(), 1);
     }
 

@@ -19,6 +19,7 @@ use virtus_api::{Error, Result};
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
+use virtus_rpc::sasl::SaslSettings;
 use virtus_rpc::{Server, Serving, Tls};
 
 use crate::admin::{self, Wish};
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::options::Options;
 use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
-use crate::{background, logging, notify};
+use crate::{authentication, background, logging, notify};
 
 /// How long calls in flight may take to finish when the daemon stops, and a driver to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -138,6 +139,13 @@ impl Life {
         outcome
     }
 
+    fn sasl(&self, config: &Config) -> SaslSettings {
+        SaslSettings {
+            users: authentication::users_file(&self.paths),
+            allowed_names: config.allowed_users.clone(),
+        }
+    }
+
     /// The sockets, and what those of TLS need. The unix sockets come last: a client that can
     /// connect to them finds that nothing else is in the way.
     fn sockets(
@@ -185,6 +193,7 @@ impl Life {
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);
+        main.set_sasl(self.sasl(config));
         if let Some(tls) = tls {
             main.set_tls(tls);
         }
@@ -275,6 +284,7 @@ impl Life {
             Ok(config) => {
                 servers.main.set_limits(config.limits);
                 servers.admin.set_limits(config.admin.limits);
+                servers.main.set_sasl(self.sasl(&config));
                 match servers.main.has_tls().then(|| Tls::load(config.network.certificates)) {
                     Some(Ok(tls)) => servers.main.set_tls(tls),
                     Some(Err(error)) => error!("the certificates stay as they were: {error}"),

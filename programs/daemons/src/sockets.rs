@@ -142,7 +142,7 @@ pub(crate) fn sort(
             socket => socket,
         };
         let served = match &socket {
-            Socket::Unix(socket) => kind(daemon, &name, socket),
+            Socket::Unix(socket) => kind(daemon, &name, socket, config),
             Socket::Tcp(_) if is("tcp") => Some((Door::Main, config.network.tcp_access()?)),
             Socket::Tcp(_) => None,
             Socket::Tls(_) => Some((Door::Main, config.network.tls_access())),
@@ -164,7 +164,12 @@ const KINDS: [(&str, Door, bool); 3] =
 
 /// Where a passed socket leads; `None` for one that is not ours. The unit's name tells, or else the
 /// path.
-fn kind(daemon: &Daemon, name: &str, socket: &UnixListener) -> Option<(Door, Access)> {
+fn kind(
+    daemon: &Daemon,
+    name: &str,
+    socket: &UnixListener,
+    config: &Config,
+) -> Option<(Door, Access)> {
     let path = socket.local_addr().ok().and_then(|address| Some(address.as_pathname()?.to_owned()));
     let file = path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     let unit = name.trim_end_matches(".socket");
@@ -172,7 +177,15 @@ fn kind(daemon: &Daemon, name: &str, socket: &UnixListener) -> Option<(Door, Acc
         unit == format!("{}{suffix}", daemon.name)
             || file.is_some_and(|file| file == file_name(daemon, suffix))
     };
-    KINDS.iter().find(found).map(|&(_, door, read_only)| (door, Access { read_only }))
+    KINDS.iter().find(found).map(|&(_, door, read_only)| (door, access(door, read_only, config)))
+}
+
+/// What a client of a unix socket may do. The administrator's rights come with the user id.
+fn access(door: Door, read_only: bool, config: &Config) -> Access {
+    match door {
+        Door::Main => config.sockets.access(read_only),
+        Door::Admin => Access::default(),
+    }
 }
 
 /// The admin socket's name has its kind in the middle.
@@ -200,7 +213,7 @@ pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Ve
             (Door::Admin, _) => (config.admin.mode, None),
         };
         let (socket, file) = bind_one(folder.join(file_name(daemon, suffix)), mode, group)?;
-        let access = Access { read_only };
+        let access = access(door, read_only, config);
         sockets.push(Listening { socket: Socket::Unix(socket), access, door, _file: Some(file) });
     }
     Ok(sockets)

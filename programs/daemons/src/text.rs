@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use virtus_core::Paths;
 
 use crate::options;
+use crate::sasl_user;
 use crate::table::{DAEMONS, Daemon};
 
 /// The release whose API, protocol and files these are.
@@ -41,8 +42,11 @@ pub(crate) fn no_such_daemon(program: &str, name: &str) -> ExitCode {
         eprintln!("{program}: there is no daemon '{name}'");
     }
     eprintln!(
-        "usage: {program} NAME [options]\nNAME is one of: {}\n       {program} plan [--json] FILE",
-        names.join(", ")
+        "usage: {program} NAME [options]\nNAME is one of: {}\n       {program} plan [--json] FILE\n       \
+         {program} {} {}",
+        names.join(", "),
+        sasl_user::NAME,
+        sasl_user::USAGE
     );
     ExitCode::FAILURE
 }

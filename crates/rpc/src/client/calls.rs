@@ -65,7 +65,7 @@ impl Client {
                 let connection = connection.clone();
                 self.start(header, connection, request, fds).await;
             }
-            Phase::Allowed => {
+            Phase::Stranger(_) | Phase::Allowed => {
                 send_error(&self.outbox, &header, MessageKind::Reply, &errors::not_open());
             }
         }

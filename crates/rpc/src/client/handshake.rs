@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The calls that the server answers itself: authentication, open and close, features, identity.
+//! The calls that the server answers itself: open and close, features, identity.
 //!
 //! They run one after the other in the order in which they came, unlike calls to drivers, so a
 //! client may send its whole greeting without waiting.
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use virtus_api::params::connect_identity;
 use virtus_api::{
-    AdminConnectClose, AnyReply, AnyRequest, AuthList, AuthType, CallId, ConnectClose, ConnectOpen,
+    AdminConnectClose, AnyReply, AnyRequest, CallId, ConnectClose, ConnectOpen,
     ConnectRegisterCloseCallback, ConnectSetIdentity, ConnectSupportsFeature,
     ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result, TypedValue,
 };
@@ -37,12 +37,15 @@ const OPEN_READ_ONLY: u32 = 1;
 impl Client {
     /// The answer to a call that is the server's matter; `None` if it is a driver's.
     pub(super) async fn handshake(&mut self, request: &AnyRequest) -> Option<Result<AnyReply>> {
+        if matches!(self.phase, Phase::Stranger(_)) && request.call().meta().needs_auth {
+            return Some(Err(errors::authentication_required()));
+        }
         Some(match request.call() {
-            CallId::AuthList => reply::<AuthList>(vec![AuthType::None]),
-            CallId::AuthPolkit
+            CallId::AuthList
+            | CallId::AuthPolkit
             | CallId::AuthSaslInit
             | CallId::AuthSaslStart
-            | CallId::AuthSaslStep => Err(errors::authentication_failed()),
+            | CallId::AuthSaslStep => self.authenticate(request).await,
             CallId::ConnectOpen => {
                 let open = request.get::<ConnectOpen>()?;
                 self.open(open).await.and_then(reply::<ConnectOpen>)
@@ -229,6 +232,6 @@ fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     field.is_some()
 }
 
-fn reply<R: Request>(reply: R::Reply) -> Result<AnyReply> {
+pub(super) fn reply<R: Request>(reply: R::Reply) -> Result<AnyReply> {
     Ok(AnyReply::new::<R>(reply))
 }

@@ -202,6 +202,15 @@ impl Place {
         });
     }
 
+    /// More is proven of the client than when it came.
+    pub(crate) fn proven(&self, identity: &Identity) {
+        self.server.clients.change_info(self.id, |info| {
+            if let Some(info) = info {
+                info.identity = identity.clone();
+            }
+        });
+    }
+
     /// The client has opened a connection and will not be asked to make room any more.
     pub(crate) fn opened(&self) {
         self.server.clients.opened(self.id);

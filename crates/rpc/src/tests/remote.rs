@@ -41,7 +41,7 @@ fn hello() -> Hello {
 
 async fn open_on(house: &House, events: Arc<dyn EventSink>) -> (Arc<Remote>, Connection) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    house.server.adopt(theirs, Access { read_only: false }).await;
+    house.server.adopt(theirs, Access::default()).await;
     let remote = Remote::open(ours.into(), hello(), events).await.unwrap();
     let session = Session::new(Identity::default(), false, Uri::default(), Arc::new(NoEvents));
     (remote.clone(), Connection::new(session, vec![remote]))

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What clients are asked for before they may do anything, and who keeps their passwords.
+
+use std::path::PathBuf;
+
+use virtus_api::Result;
+use virtus_core::Paths;
+use virtus_core::conf::Conf;
+use virtus_rpc::Authentication;
+
+/// The keys that say what the unix sockets and those of TLS ask for. Plain TCP has rules of its own.
+pub(crate) const KEYS: &[&str] =
+    &["auth_unix_ro", "auth_unix_rw", "auth_tls", "sasl_allowed_username_list"];
+
+/// The setting `name`: what the clients of a kind of socket are asked for.
+///
+/// # Errors
+/// The file wants what is not built: to ignore it would open a door that somebody closed.
+pub(crate) fn read(conf: &Conf, name: &str) -> Result<Option<Authentication>> {
+    let Some(setting) = conf.get(name) else { return Ok(None) };
+    let why = match conf.text(name)? {
+        Some("none") => return Ok(Some(Authentication::None)),
+        Some("sasl") => return Ok(Some(Authentication::Sasl)),
+        Some("polkit") => "authentication by polkit is not built yet".to_owned(),
+        other => format!("there is no authentication method '{}'", other.unwrap_or_default()),
+    };
+    Err(conf.refuse(setting, &why).hint(
+        "\"sasl\" asks for passwords; with \"none\", unix_sock_group, unix_sock_rw_perms and \
+         tls_allowed_dn_list say who may connect",
+    ))
+}
+
+/// The users whom SASL lets in, as patterns; `None`: all.
+pub(crate) fn allowed_users(conf: &Conf) -> Result<Option<Vec<String>>> {
+    let names = conf.texts("sasl_allowed_username_list")?;
+    Ok(names.map(|names| names.into_iter().map(str::to_owned).collect()))
+}
+
+/// The file of users and of what proves their passwords.
+pub(crate) fn users_file(paths: &Paths) -> PathBuf {
+    paths.config.join("sasl.users")
+}
