@@ -6,6 +6,7 @@ mod abuse;
 mod authentication;
 mod calls;
 mod driver;
+mod events;
 mod peer;
 mod remote;
 mod streams;

@@ -15,11 +15,26 @@ use super::{HasMachines, find};
 
 const LIFECYCLE: i32 = DomainEventId::Lifecycle as i32;
 
+/// The last event that has a message without a callback id; later ones came after callback ids.
+const LAST_OLD: i32 = DomainEventId::DeviceRemoved as i32;
+
 fn known(event_id: i32) -> Result<i32> {
     if DomainEventId::try_from(event_id).is_err() {
         return Err(Error::new(ErrorCode::InvalidArg, format!("unsupported event ID {event_id}")));
     }
     Ok(event_id)
+}
+
+/// An event that a registration without callback id can hear of.
+fn known_of_old(event_id: i32) -> Result<i32> {
+    match known(event_id)? {
+        id if id > LAST_OLD => {
+            let text = format!("unsupported event ID {event_id}");
+            Err(Error::new(ErrorCode::InvalidArg, text)
+                .hint("register by callback id (virConnectDomainEventRegisterAny of libvirt 1.3 or later)"))
+        }
+        id => Ok(id),
+    }
 }
 
 pub(super) async fn register<D: HasMachines>(
@@ -45,7 +60,7 @@ pub(super) async fn register_any<D: HasMachines>(
     call: Call,
     request: ConnectDomainEventRegisterAny,
 ) -> Result<()> {
-    let id = known(request.event_id)?;
+    let id = known_of_old(request.event_id)?;
     driver.machines().hub().register_legacy(&call.session, Family::Domain, id)
 }
 
@@ -54,7 +69,7 @@ pub(super) async fn deregister_any<D: HasMachines>(
     call: Call,
     request: ConnectDomainEventDeregisterAny,
 ) -> Result<()> {
-    let id = known(request.event_id)?;
+    let id = known_of_old(request.event_id)?;
     driver.machines().hub().deregister_legacy(&call.session, Family::Domain, id)
 }
 

@@ -3,7 +3,9 @@
 //!
 //! Anyone may put something in, nobody waits for a slow client here. What bounds it: replies by the
 //! calls in flight (above [`HIGH_WATER`] no further call is read), stream data by [`Outbox::room`],
-//! events by [`MAX_EVENTS`]: a client that does not collect its events is cut off and harms no one.
+//! events by [`EVENT_MEMORY`]: a client that does not collect its events is cut off and harms no one.
+//! Nothing is left out of what a client gets: it gets every event, or it loses its connection and
+//! knows that it has missed some.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -14,8 +16,12 @@ use tokio::sync::Notify;
 /// Bytes above which the client's calls are not read and its streams wait.
 pub(crate) const HIGH_WATER: usize = 1024 * 1024;
 
-/// Events that may wait for one client.
-pub(crate) const MAX_EVENTS: usize = 4096;
+/// Bytes that the events that wait for one client may take: some 40,000 small ones, more than all
+/// guests of a large host cause when they stop at once.
+pub(crate) const EVENT_MEMORY: usize = 8 * 1024 * 1024;
+
+/// What an event takes beside the bytes of its frame.
+const EVENT_OVERHEAD: usize = 128;
 
 /// One frame, and the descriptors that follow it.
 #[derive(Debug)]
@@ -48,7 +54,8 @@ struct State {
     queue: VecDeque<Outgoing>,
     /// Bytes queued or taken and not yet written.
     bytes: usize,
-    events: usize,
+    /// Bytes of events among these, and what they take beside.
+    event_memory: usize,
     overflowed: bool,
     closed: bool,
 }
@@ -75,10 +82,12 @@ impl Outbox {
         if state.closed {
             return;
         }
-        if state.events >= MAX_EVENTS {
+        let memory = bytes.len() + EVENT_OVERHEAD;
+        // A single one is let through, however large.
+        if state.event_memory > 0 && state.event_memory + memory > EVENT_MEMORY {
             state.overflowed = true;
         } else {
-            state.events += 1;
+            state.event_memory += memory;
             state.bytes += bytes.len();
             state.queue.push_back(Outgoing { bytes, fds: Vec::new(), event: true });
         }
@@ -97,7 +106,9 @@ impl Outbox {
         let mut state = self.state();
         let before = state.bytes;
         state.bytes -= frame.bytes.len();
-        state.events -= usize::from(frame.event);
+        if frame.event {
+            state.event_memory -= frame.bytes.len() + EVENT_OVERHEAD;
+        }
         if before >= HIGH_WATER && state.bytes < HIGH_WATER {
             drop(state);
             self.emptied.notify_waiters();
@@ -153,11 +164,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_beyond_the_limit_mark_the_client() {
+    fn events_beyond_the_memory_for_them_mark_the_client() {
         let outbox = Outbox::default();
-        for _ in 0..MAX_EVENTS {
-            outbox.push_event(vec![0; 4]);
-        }
+        let event = || outbox.push_event(vec![0; 1024]);
+        let many = EVENT_MEMORY / (1024 + EVENT_OVERHEAD);
+        (0..many).for_each(|_| event());
+        assert!(!outbox.overflowed());
+        let mut taken = VecDeque::new();
+        outbox.take(&mut taken);
+        taken.iter().for_each(|frame| outbox.written(frame));
+        (0..many).for_each(|_| event());
+        assert!(!outbox.overflowed(), "what is written waits no more");
+        event();
+        assert!(outbox.overflowed());
+    }
+
+    #[test]
+    fn a_single_large_event_is_let_through() {
+        let outbox = Outbox::default();
+        outbox.push_event(vec![0; EVENT_MEMORY]);
         assert!(!outbox.overflowed());
         outbox.push_event(vec![0; 4]);
         assert!(outbox.overflowed());

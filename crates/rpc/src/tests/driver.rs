@@ -2,14 +2,16 @@
 //! The driver of these tests: answers `dummy:///x` at once, late, never, with a panic, by streams.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use virtus_api::{
-    ConnectDomainEventCallbackRegisterAny, ConnectGetType, DomainCreateXml, DomainEventLifecycle,
-    DomainFdAssociate, DomainLookupByName, DomainOpenConsole, DomainOpenGraphicsFd, DomainRef,
-    Error, ErrorCode, Family, Result, StorageVolDownload, StorageVolUpload,
+    ConnectDomainEventCallbackDeregisterAny, ConnectDomainEventCallbackRegisterAny,
+    ConnectDomainEventDeregisterAny, ConnectDomainEventRegisterAny, ConnectGetType,
+    DomainCreateXml, DomainEventLifecycle, DomainFdAssociate, DomainLookupByName,
+    DomainOpenConsole, DomainOpenGraphicsFd, DomainRef, Error, ErrorCode, Family, Result,
+    StorageVolDownload, StorageVolUpload,
 };
 use virtus_core::events::{Hub, Interest};
 use virtus_core::stream::{Packet, Stream};
@@ -21,7 +23,9 @@ pub(super) struct Dummy {
     pub(super) gate: Notify,
     /// Sessions that have ended.
     pub(super) ended: Notify,
-    hub: Hub,
+    pub(super) hub: Hub,
+    /// In the order in which they were opened.
+    pub(super) sessions: Mutex<Vec<Arc<Session>>>,
 }
 
 pub(super) struct Handle(pub(super) Arc<Dummy>);
@@ -53,7 +57,8 @@ impl Driver for Handle {
         Role::Hypervisor
     }
 
-    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
+    fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
+        self.0.sessions.lock().unwrap().push(session.clone());
         let routes = Routes::new()
             .on(get_type)
             .on(lookup)
@@ -63,7 +68,10 @@ impl Driver for Handle {
             .on(download)
             .on(associate)
             .on(graphics)
-            .on(register);
+            .on(register)
+            .on(deregister)
+            .on(register_old)
+            .on(deregister_old);
         let service = Service::new(self.0.clone(), routes, |dummy, session| {
             dummy.hub.session_closed(session);
             dummy.ended.notify_one();
@@ -218,4 +226,28 @@ async fn register(
     request: ConnectDomainEventCallbackRegisterAny,
 ) -> Result<i32> {
     dummy.hub.register(&call.session, Interest::new(Family::Domain, request.event_id, None))
+}
+
+async fn deregister(
+    dummy: Arc<Dummy>,
+    call: Call,
+    request: ConnectDomainEventCallbackDeregisterAny,
+) -> Result<()> {
+    dummy.hub.deregister(&call.session, Family::Domain, request.callback_id)
+}
+
+async fn register_old(
+    dummy: Arc<Dummy>,
+    call: Call,
+    request: ConnectDomainEventRegisterAny,
+) -> Result<()> {
+    dummy.hub.register_legacy(&call.session, Family::Domain, request.event_id)
+}
+
+async fn deregister_old(
+    dummy: Arc<Dummy>,
+    call: Call,
+    request: ConnectDomainEventDeregisterAny,
+) -> Result<()> {
+    dummy.hub.deregister_legacy(&call.session, Family::Domain, request.event_id)
 }
