@@ -15,6 +15,7 @@ use crate::actor::clean_up;
 use crate::handle::Handle;
 use crate::ink::{Ink, Written};
 use crate::machine::{Machine, Stop};
+use crate::moments::{Moment, Moments};
 use crate::notice::End;
 use crate::snapshot::{Snapshot, not_running};
 use crate::state::{Change, Lifecycle};
@@ -140,6 +141,28 @@ impl<M: Machine> Context<M> {
         clean_up(self.handle.clone(), self.ink.clone(), None).await;
         self.handle.forget_live(end);
         Ok(())
+    }
+
+    /// Changes the machine's snapshots or checkpoints: on disk first, then for all to see.
+    ///
+    /// # Errors
+    /// Those of `change`, then nothing has changed; that of the disk.
+    pub async fn change_moments<T: Moment, R>(
+        &self,
+        change: impl FnOnce(&mut Moments<T>) -> Result<R>,
+    ) -> Result<R> {
+        let snapshot = self.snapshot();
+        let before = T::of(&snapshot.moments).clone();
+        let mut after = (*before).clone();
+        let result = change(&mut after)?;
+        let after = Arc::new(after);
+        let (records, written) = (self.handle.set().records().clone(), after.clone());
+        let name = snapshot.name.clone();
+        self.ink.put(move || records.save_moments(&name, &before, &written)).wait().await?;
+        let mut core = self.handle.core();
+        *T::of_mut(&mut core.moments) = after;
+        self.handle.publish(&core);
+        Ok(result)
     }
 
     /// Notes that the machine's memory is saved where its next start looks for it.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use virtus_xml::Domain;
 
 use crate::machine::Machine;
+use crate::moments::Known;
 use crate::notice::Notice;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -27,6 +28,7 @@ pub(crate) struct Core<M: Machine> {
     pub(crate) updated: bool,
     /// There is saved memory that the next start continues from.
     pub(crate) managed_save: bool,
+    pub(crate) moments: Known,
 }
 
 /// What exists only while the machine runs.
@@ -72,6 +74,7 @@ impl<M: Machine> Core<M> {
             autostart: false,
             updated: false,
             managed_save: false,
+            moments: Known::default(),
         }
     }
 
@@ -86,6 +89,7 @@ impl<M: Machine> Core<M> {
             autostart: self.autostart,
             updated: self.updated,
             managed_save: self.managed_save,
+            moments: self.moments.clone(),
             started: live.map(|live| live.started),
             pid: live.and_then(|live| live.status.pid),
             answering: live.is_none_or(|live| live.answering),

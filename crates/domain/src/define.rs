@@ -12,14 +12,15 @@ use virtus_api::{
     DomainEventUndefinedDetailType as Undefined, DomainRef, Error, ErrorCode, Result,
 };
 use virtus_core::store;
-use virtus_xml::Domain;
 use virtus_xml::value::YesNo;
+use virtus_xml::{Checkpoint, Domain, Snapshot as XmlSnapshot};
 
 use crate::definitions::{Places, check_name};
 use crate::handle::Handle;
 use crate::jobs::Job;
 use crate::machine::Machine;
 use crate::machines::Machines;
+use crate::moments::Moment;
 use crate::snapshot::Snapshot;
 use crate::state::Lifecycle;
 
@@ -101,6 +102,19 @@ impl<M: Machine> Handle<M> {
                     snapshot.name
                 )));
             }
+            let known = &snapshot.moments;
+            for (count, what, forget) in [
+                (known.snapshots.len(), "snapshots", leftovers.snapshots),
+                (known.checkpoints.len(), "checkpoints", leftovers.checkpoints),
+            ] {
+                if count > 0 && !forget && !snapshot.is_active() {
+                    let text = format!("cannot delete inactive domain with {count} {what}");
+                    return Err(Error::new(ErrorCode::OperationInvalid, text).hint(format!(
+                        "forget them with 'virsh undefine --{what}-metadata {}'",
+                        snapshot.name
+                    )));
+                }
+            }
             let records = handle.set().records().clone();
             let others = records.places().map(|places| Others::of(places, &snapshot));
             let machine_name = snapshot.name.clone();
@@ -159,6 +173,13 @@ impl<M: Machine> Handle<M> {
             };
             if snapshot.managed_save {
                 return refuse("domain with a managed saved state can't be renamed");
+            }
+            let known = &snapshot.moments;
+            if set.records().places().is_some() && !known.snapshots.is_empty() {
+                return refuse("cannot rename domain with snapshots");
+            }
+            if set.records().places().is_some() && !known.checkpoints.is_empty() {
+                return refuse("cannot rename domain with checkpoints");
             }
             set.claim_name(&handle, &to)?;
             let mut def = (*old).clone();
@@ -247,7 +268,8 @@ impl Others {
         let nvram = def.and_then(|def| def.os.nvram.as_ref());
         let tpm = def.and_then(|def| def.devices.tpms.first());
         Self {
-            moments: [places.snapshots(&snapshot.name), places.checkpoints(&snapshot.name)],
+            moments: [XmlSnapshot::WORD, Checkpoint::WORD]
+                .map(|word| places.moments(word).join(&*snapshot.name)),
             nvram: nvram.and_then(|nvram| {
                 let source = nvram.source.as_ref().and_then(|source| source.file.as_ref());
                 nvram.path.as_ref().or(source).map(PathBuf::from)
@@ -266,20 +288,6 @@ impl Others {
             Err(Error::new(ErrorCode::OperationInvalid, text).hint(hint))
         };
         let nvram = self.nvram.as_ref().filter(|path| path.exists());
-        let [snapshots, checkpoints] = &self.moments;
-        for (folder, what, forget) in [
-            (snapshots, "snapshots", leftovers.snapshots),
-            (checkpoints, "checkpoints", leftovers.checkpoints),
-        ] {
-            let count = store::list(folder, ".xml")?.len();
-            if count > 0 && !forget {
-                return Err(Error::new(
-                    ErrorCode::OperationInvalid,
-                    format!("cannot delete inactive domain with {count} {what}"),
-                )
-                .hint(format!("forget them with 'virsh undefine --{what}-metadata {name}'")));
-            }
-        }
         if nvram.is_some() && !leftovers.nvram && !leftovers.keep_nvram {
             return refuse(
                 "cannot undefine domain with nvram",
@@ -289,8 +297,7 @@ impl Others {
                 ),
             );
         }
-        remove_folder(snapshots)?;
-        remove_folder(checkpoints)?;
+        self.moments.iter().try_for_each(|folder| remove_folder(folder))?;
         if let Some(nvram) = nvram.filter(|_| leftovers.nvram) {
             store::remove(nvram)?;
         }

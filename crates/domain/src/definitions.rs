@@ -16,8 +16,8 @@ pub struct Places {
     autostart: PathBuf,
     state: PathBuf,
     save: PathBuf,
-    snapshots: PathBuf,
-    checkpoints: PathBuf,
+    /// Snapshots and checkpoints are in folders of their own below it.
+    data: PathBuf,
     tpm: PathBuf,
     owner: Owner,
 }
@@ -39,8 +39,7 @@ impl Places {
             // A session keeps what runs one folder deeper.
             state: paths.run.join(if paths.system { name.into() } else { format!("{name}/run") }),
             save: paths.lib.join(name).join("save"),
-            snapshots: paths.lib.join(name).join("snapshot"),
-            checkpoints: paths.lib.join(name).join("checkpoint"),
+            data: paths.lib.join(name),
             tpm: paths.lib.join("swtpm"),
             owner: if paths.system { Owner::System } else { Owner::Session },
         }
@@ -82,16 +81,17 @@ impl Places {
         &self.save
     }
 
-    /// What is kept of a machine's snapshots.
+    /// What is kept of all machines' snapshots or checkpoints, by their word; those of a machine are in a folder of
+    /// its name.
     #[must_use]
-    pub fn snapshots(&self, name: &str) -> PathBuf {
-        self.snapshots.join(name)
+    pub fn moments(&self, word: &str) -> PathBuf {
+        self.data.join(word)
     }
 
-    /// What is kept of a machine's checkpoints.
+    /// What is kept of one of them.
     #[must_use]
-    pub fn checkpoints(&self, name: &str) -> PathBuf {
-        self.checkpoints.join(name)
+    pub fn moment(&self, word: &str, machine: &str, name: &str) -> PathBuf {
+        self.moments(word).join(machine).join(format!("{name}.xml"))
     }
 
     /// The state of a machine's emulated TPM.

@@ -18,6 +18,7 @@ mod handle;
 pub mod image;
 mod ink;
 pub mod jobs;
+mod keeper;
 pub mod keys;
 mod machine;
 mod machines;
@@ -39,6 +40,7 @@ pub use definitions::{Places, check_name};
 pub use devices::{attach_to, detach_from, update_in};
 pub use handle::Handle;
 pub use jobs::{Job, Long};
+pub use keeper::Keeper;
 pub use machine::{
     Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
 };

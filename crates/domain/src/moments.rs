@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_xml::moment::ParentMoment;
-use virtus_xml::{Checkpoint, Snapshot};
+use virtus_xml::moment::{MomentDomain, ParentMoment};
+use virtus_xml::{Checkpoint, Document, Domain, FormatFlags, Snapshot};
 
 /// What snapshots and checkpoints have in common.
-pub trait Moment: Clone {
+pub trait Moment: Document + Clone + Send + Sync + 'static {
     /// What it is called in messages.
     const WORD: &'static str;
     /// The code of "there is none of this name".
@@ -25,10 +25,33 @@ pub trait Moment: Clone {
 
     /// Puts it behind another, or makes it a root.
     fn set_parent(&mut self, parent: Option<&str>);
+
+    /// Its file: with secrets, and whether it is the current one.
+    fn on_paper(&self, current: bool) -> String;
+
+    /// Whether its file says that it is the current one.
+    fn says_current(&self) -> bool;
+
+    /// The guest as it was then, if that is known.
+    fn guest(&self) -> Option<&Domain>;
+
+    /// The machine's moments of this kind.
+    fn of(known: &Known) -> &Arc<Moments<Self>>;
+
+    /// The same, to be replaced.
+    fn of_mut(known: &mut Known) -> &mut Arc<Moments<Self>>;
+}
+
+/// All that is known of the moments of one machine.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub snapshots: Arc<Moments<Snapshot>>,
+    pub checkpoints: Arc<Moments<Checkpoint>>,
 }
 
 macro_rules! moment {
-    ($moment:ty, $word:literal, $missing:expr) => {
+    ($moment:ty, $word:literal, $missing:expr, $field:ident,
+     |$one:ident, $current:ident| $paper:expr, |$found:ident| $says:expr) => {
         impl Moment for $moment {
             const WORD: &'static str = $word;
             const MISSING: ErrorCode = $missing;
@@ -44,12 +67,49 @@ macro_rules! moment {
             fn set_parent(&mut self, parent: Option<&str>) {
                 self.parent = parent.map(|name| ParentMoment { name: name.to_owned() });
             }
+
+            fn on_paper(&self, $current: bool) -> String {
+                let $one = self;
+                $paper
+            }
+
+            fn says_current(&self) -> bool {
+                let $found = self;
+                $says
+            }
+
+            fn guest(&self) -> Option<&Domain> {
+                self.domain.as_ref().and_then(MomentDomain::whole)
+            }
+
+            fn of(known: &Known) -> &Arc<Moments<Self>> {
+                &known.$field
+            }
+
+            fn of_mut(known: &mut Known) -> &mut Arc<Moments<Self>> {
+                &mut known.$field
+            }
         }
     };
 }
 
-moment!(Snapshot, "snapshot", ErrorCode::NoDomainSnapshot);
-moment!(Checkpoint, "checkpoint", ErrorCode::NoDomainCheckpoint);
+moment!(
+    Snapshot,
+    "snapshot",
+    ErrorCode::NoDomainSnapshot,
+    snapshots,
+    |snapshot, current| Snapshot { active: Some(current.into()), ..snapshot.clone() }.format(FILE),
+    |snapshot| snapshot.active == Some(1)
+);
+// The last of them all is the current one: its file need not say so.
+moment!(
+    Checkpoint,
+    "checkpoint",
+    ErrorCode::NoDomainCheckpoint,
+    checkpoints,
+    |checkpoint, _current| checkpoint.format(FILE),
+    |_checkpoint| true
+);
 
 /// All moments of one kind of one machine.
 #[derive(Debug, Clone)]
@@ -58,6 +118,8 @@ pub struct Moments<T> {
     all: Vec<Arc<T>>,
     current: Option<String>,
 }
+
+const FILE: FormatFlags = FormatFlags::INACTIVE.union(FormatFlags::SECURE);
 
 impl<T> Default for Moments<T> {
     fn default() -> Self {
@@ -77,6 +139,40 @@ pub enum Extent {
 }
 
 impl<T: Moment> Moments<T> {
+    /// The moments that were found, with the parents that they name. Those whose parents are missing are dropped.
+    pub(crate) fn of(mut found: Vec<T>) -> Self {
+        let mut moments = Self::default();
+        loop {
+            let (ready, waiting): (Vec<T>, Vec<T>) = found
+                .into_iter()
+                .partition(|one| one.parent().is_none_or(|parent| moments.contains(parent)));
+            if ready.is_empty() {
+                for orphan in waiting {
+                    tracing::error!(
+                        "{} '{}' is passed over: it has no parent",
+                        T::WORD,
+                        orphan.name()
+                    );
+                }
+                return moments;
+            }
+            for one in ready {
+                let current = one.says_current().then(|| one.name().to_owned());
+                if let Err(error) = moments.put(one) {
+                    tracing::error!("{error}");
+                } else if current.is_some() {
+                    moments.current = current;
+                }
+            }
+            found = waiting;
+        }
+    }
+
+    /// All moments, in no order that means something.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.all.iter()
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -159,16 +255,16 @@ impl<T: Moment> Moments<T> {
     /// `VIR_ERR_INVALID_ARG` if its parent is not there, is itself, or comes after it.
     pub fn put(&mut self, moment: T) -> Result<()> {
         let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
-        let (name, word) = (moment.name().to_owned(), T::WORD);
+        let name = moment.name().to_owned();
         if let Some(parent) = moment.parent() {
             if parent == name {
-                return Err(invalid(format!("cannot set {word} '{name}' as its own parent")));
+                return Err(invalid(format!("cannot set moment {name} as its own parent")));
             }
             if !self.contains(parent) {
-                return Err(invalid(format!("parent '{parent}' for {word} '{name}' not found")));
+                return Err(invalid(format!("parent {parent} for moment {name} not found")));
             }
             if self.descendants(&name).iter().any(|one| one.name() == parent) {
-                return Err(invalid(format!("parent '{parent}' would create cycle to '{name}'")));
+                return Err(invalid(format!("parent {parent} would create cycle to {name}")));
             }
         }
         match self.all.iter_mut().find(|one| one.name() == name) {

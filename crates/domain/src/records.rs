@@ -4,11 +4,14 @@
 //! Invariant: machines that are recorded nowhere never make anything of this host's disk; otherwise they are as
 //! all others.
 
+use std::sync::Arc;
+
 use virtus_api::Result;
 use virtus_core::store;
 use virtus_xml::Domain;
 
 use crate::definitions::Places;
+use crate::moments::{Moment, Moments};
 use crate::status::Status;
 
 /// The records of one set of machines. All methods block.
@@ -51,6 +54,29 @@ impl Records {
             Some(status) => store::write(&path, status.format().as_bytes(), store::PRIVATE),
             None => store::remove(&path),
         }
+    }
+
+    /// Writes what has changed in the moments of a machine.
+    pub(crate) fn save_moments<T: Moment>(
+        &self,
+        machine: &str,
+        before: &Moments<T>,
+        after: &Moments<T>,
+    ) -> Result<()> {
+        let Some(places) = self.places() else { return Ok(()) };
+        let file = |name: &str| places.moment(T::WORD, machine, name);
+        for gone in before.iter().filter(|one| !after.contains(one.name())) {
+            store::remove(&file(gone.name()))?;
+        }
+        for one in after.iter() {
+            let current = after.is_current(one.name());
+            let same = before.iter().any(|old| Arc::ptr_eq(old, one));
+            if !same || before.is_current(one.name()) != current {
+                let text = one.on_paper(current);
+                store::write(&file(one.name()), text.as_bytes(), store::PRIVATE)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes saved memory.

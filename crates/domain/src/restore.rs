@@ -6,7 +6,7 @@
 //! is shown at once as its status file says, and its jobs wait until it is taken over: a monitor that
 //! does not answer delays nobody but its own machine. What has ended meanwhile is cleaned up and told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::events::Hub;
 use virtus_core::{Paths, store};
-use virtus_xml::Domain;
+use virtus_xml::{Domain, ParseFlags};
 
 use crate::context::Context;
 use crate::core::{Core, Live, StatusPart};
@@ -26,6 +26,7 @@ use crate::handle::Handle;
 use crate::jobs::{Job, Long};
 use crate::machine::{Machine, Origin};
 use crate::machines::Machines;
+use crate::moments::{Known, Moment, Moments};
 use crate::notice::End;
 use crate::records::Records;
 use crate::snapshot::Snapshot;
@@ -49,9 +50,11 @@ impl<M: Machine> Machines<M> {
         let places = Places::new(paths, M::NAME);
         let set = Self::empty(machine, hub, Records::Disk(places.clone()));
         let saved = saved_names(places.clone()).await?;
+        let mut known = all_moments(places.clone()).await?;
         for (def, autostart) in definitions(&set.machine().clone(), places.clone()).await? {
             let managed_save = saved.contains(&def.name);
-            set.add_defined(def, autostart, managed_save);
+            let moments = known.remove(&def.name).unwrap_or_default();
+            set.add_defined(def, autostart, managed_save, moments);
         }
         let found = statuses(places).await?;
         let mut takeovers = JoinSet::new();
@@ -95,12 +98,19 @@ impl<M: Machine> Machines<M> {
         stream::iter(marked).for_each_concurrent(AT_ONCE, start).await;
     }
 
-    fn add_defined(self: &Arc<Self>, def: Domain, autostart: bool, managed_save: bool) {
+    fn add_defined(
+        self: &Arc<Self>,
+        def: Domain,
+        autostart: bool,
+        managed_save: bool,
+        moments: Known,
+    ) {
         let uuid = def.uuid.unwrap_or_default();
         let mut core = Core::claimed(&def.name);
         core.persistent = Some(Arc::new(def));
         core.autostart = autostart;
         core.managed_save = managed_save;
+        core.moments = moments;
         if let Err(error) = self.add(uuid, core) {
             tracing::error!("a definition is passed over: {error}");
         }
@@ -231,6 +241,49 @@ fn read_definition<M: Machine>(machine: &M, stem: &str, path: &Path) -> Result<D
         tracing::warn!("domain '{stem}': {error}");
     }
     Ok(def)
+}
+
+/// What is known of the moments of machines, by their names.
+async fn all_moments(places: Places) -> Result<HashMap<String, Known>> {
+    blocking(move || {
+        let mut known: HashMap<String, Known> = HashMap::new();
+        for (machine, moments) in moments_of(&places)? {
+            known.entry(machine).or_default().snapshots = moments;
+        }
+        for (machine, moments) in moments_of(&places)? {
+            known.entry(machine).or_default().checkpoints = moments;
+        }
+        Ok(known)
+    })
+    .await
+}
+
+/// All moments of one kind, by machine. Blocks.
+fn moments_of<T: Moment>(places: &Places) -> Result<Vec<(String, Arc<Moments<T>>)>> {
+    let folder = places.moments(T::WORD);
+    let explain = |cause| Error::system(format!("cannot read '{}'", folder.display()), &cause);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(explain(cause)),
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let Ok(machine) = entry.map_err(explain)?.file_name().into_string() else { continue };
+        let mut found: Vec<T> = Vec::new();
+        for (_, path) in store::list(&folder.join(&machine), ".xml")? {
+            let text = std::fs::read_to_string(&path).map_err(|cause| {
+                Error::system(format!("cannot read '{}'", path.display()), &cause)
+            });
+            let flags = ParseFlags::INACTIVE | ParseFlags::SKIP_VALIDATE;
+            match text.and_then(|text| T::parse(&text, flags)) {
+                Ok(parsed) => found.push(parsed.value),
+                Err(error) => tracing::error!("'{}' is passed over: {error}", path.display()),
+            }
+        }
+        all.push((machine, Arc::new(Moments::of(found))));
+    }
+    Ok(all)
 }
 
 /// The machines that have saved memory to continue from.

@@ -2,6 +2,8 @@
 //! The calls that every local hypervisor answers the same way. A driver includes them and adds or
 //! replaces what is its own. What is not in the table answers `VIR_ERR_NO_SUPPORT`.
 
+mod checkpoint_changes;
+mod checkpoints;
 mod definition;
 mod device;
 mod events;
@@ -12,6 +14,8 @@ mod list;
 mod memory;
 mod metadata;
 mod moments;
+mod snapshot_changes;
+mod snapshots;
 mod vcpu;
 
 use std::future::Future;
@@ -24,6 +28,7 @@ pub use virtus_core::flags::{check_flags, exclusive};
 use virtus_core::{BoxFuture, Call, Routes};
 
 use crate::handle::Handle;
+use crate::keeper::Keeper;
 use crate::machine::Machine;
 use crate::machines::Machines;
 use crate::snapshot::{Snapshot, not_running};
@@ -93,11 +98,6 @@ pub fn routes<D: HasMachines>() -> Routes<D> {
         .on(by(device::detach::<D>))
         .on(by(device::detach_flags::<D>))
         .on(by(device::update_flags::<D>))
-        .on(by(moments::num_snapshots::<D>))
-        .on(by(moments::snapshot_names::<D>))
-        .on(by(moments::list_snapshots::<D>))
-        .on(by(moments::has_current_snapshot::<D>))
-        .on(by(moments::list_checkpoints::<D>))
         .on(by(job::info::<D>))
         .on(by(job::stats::<D>))
         .on(by(job::abort::<D>))
@@ -108,6 +108,17 @@ pub fn routes<D: HasMachines>() -> Routes<D> {
         .on(by(events::deregister_any::<D>))
         .on(by(events::callback_register_any::<D>))
         .on(by(events::callback_deregister_any::<D>))
+        .include(snapshots::routes())
+        .include(checkpoints::routes())
+}
+
+/// What every driver answers whose machines can return to former moments.
+#[must_use]
+pub fn moment_routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Keeper,
+{
+    snapshot_changes::routes().include(checkpoint_changes::routes())
 }
 
 /// A handler whose errors speak for the driver unless something closer to the cause does.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use virtus_api::{DomainRef, Error, ErrorCode, Result};
 use virtus_xml::Domain;
 
+use crate::moments::Known;
 use crate::state::State;
 
 /// A machine at one moment.
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub updated: bool,
     /// There is saved memory that the next start continues from.
     pub managed_save: bool,
+    /// What it can return to or copy from.
+    pub moments: Known,
     /// When the present run began.
     pub started: Option<SystemTime>,
     /// The VMM's process.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::reader::{self, Node as Element};
-use virtus_xml::{Document as _, Domain, ParseFlags, StoragePool};
+use virtus_xml::{Document as _, Domain, ParseFlags, Snapshot, StoragePool};
 
 use crate::node::Node;
 
@@ -37,6 +37,8 @@ pub(crate) struct DomainEntry {
     pub(crate) state: DomainState,
     pub(crate) transient: bool,
     pub(crate) managed_save: bool,
+    /// Each after the one that it comes after.
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 impl Document {
@@ -76,8 +78,8 @@ impl Document {
         match child.name() {
             "cpu" => self.take_cpu(child)?,
             "memory" => self.node.memory = child.text_value()?,
-            "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?)?),
             "pool" => self.pools.push(PoolEntry::parse(&text_of(child, folder)?, folder)?),
+            "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?, folder)?),
             _ => {}
         }
         Ok(())
@@ -120,16 +122,25 @@ impl PoolEntry {
 }
 
 impl DomainEntry {
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, folder: Option<&Path>) -> Result<Self> {
         let def = Domain::parse(text, ParseFlags::INACTIVE | ParseFlags::ABI_UPDATE)?.value;
         let read = |root: Element<'_>| {
-            let mut entry =
-                Self { def, state: DomainState::Running, transient: false, managed_save: false };
+            let mut entry = Self {
+                def,
+                state: DomainState::Running,
+                transient: false,
+                managed_save: false,
+                snapshots: Vec::new(),
+            };
             for child in root.children().filter(|child| child.namespace() == Some(NAMESPACE)) {
                 match child.name() {
                     "runstate" => entry.state = run_state(child)?,
                     "transient" => entry.transient = true,
                     "hasmanagedsave" => entry.managed_save = true,
+                    "domainsnapshot" => {
+                        let text = without_prefix(text_of(child, folder)?);
+                        entry.snapshots.push(Snapshot::parse(&text, ParseFlags::INACTIVE)?.value);
+                    }
                     _ => {}
                 }
             }
@@ -149,6 +160,19 @@ impl DomainEntry {
             return Err(wrong("domain with managedsave data can only have runstate 'shutoff'"));
         }
         Ok(())
+    }
+}
+
+/// A document whose root, but nothing in it, is in a namespace that it does not know.
+fn without_prefix(text: String) -> String {
+    let name =
+        text.strip_prefix('<').and_then(|rest| rest.split([' ', '>', '/', '\n', '\t']).next());
+    match name.and_then(|name| Some((name, name.split_once(':')?.1))) {
+        Some((name, plain)) => {
+            let open = text.replacen(&format!("<{name}"), &format!("<{plain}"), 1);
+            open.replace(&format!("</{name}>"), &format!("</{plain}>"))
+        }
+        None => text,
     }
 }
 

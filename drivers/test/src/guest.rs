@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::{DomainSnapshotCreateFlags as Create, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, End, GuestChannel, Launched, Machine, Notices, Origin, Start, State, Status, Stop, Undo,
-    Usage, unsupported,
+    Asked, End, GuestChannel, Keeper, Launched, Machine, Notices, Origin, Start, State, Status,
+    Stop, Undo, Usage, unsupported,
 };
-use virtus_xml::Domain;
 use virtus_xml::domain::LifecycleAction;
 use virtus_xml::domain::interface::Interface;
 use virtus_xml::domain::video::VideoType;
+use virtus_xml::moment::CheckpointMode;
 use virtus_xml::units::Kib;
+use virtus_xml::{Checkpoint, Domain, Snapshot};
 
 /// The vendor part of the MAC addresses that guests get.
 const MAC_PREFIX: [u8; 3] = [0x52, 0x54, 0x00];
@@ -133,6 +134,41 @@ impl Machine for Test {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         Usage { cpu_time: micros.saturating_mul(1000) }
+    }
+}
+
+/// Guests that are only memory need nothing kept beside their documents.
+impl Keeper for Test {
+    const SNAPSHOT_FLAGS: Create = Create::REDEFINE
+        .union(Create::CURRENT)
+        .union(Create::HALT)
+        .union(Create::QUIESCE)
+        .union(Create::ATOMIC)
+        .union(Create::LIVE)
+        .union(Create::VALIDATE);
+
+    async fn keep_snapshot(&self, _: Option<&Guest>, _: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+
+    async fn drop_snapshot(&self, _: Option<&Guest>, _: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+
+    async fn keep_checkpoint(&self, _: &Guest, _: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    async fn drop_checkpoint(&self, _: Option<&Guest>, _: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    /// A kilobyte changes on each disk.
+    async fn measure(&self, _: &Guest, checkpoint: &mut Checkpoint) -> Result<()> {
+        for disk in checkpoint.disks.iter_mut().flat_map(|disks| &mut disks.disks) {
+            disk.size = (disk.mode == Some(CheckpointMode::Bitmap)).then_some(1024);
+        }
+        Ok(())
     }
 }
 

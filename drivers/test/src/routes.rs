@@ -25,6 +25,7 @@ use crate::world::World;
 /// The routes of the driver.
 pub(crate) fn routes() -> Routes<World> {
     virtus_domain::routes::routes::<World>()
+        .include(virtus_domain::routes::moment_routes())
         .include(connect::routes())
         .include(capabilities::routes())
         .include(node::routes())

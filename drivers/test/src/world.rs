@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use virtus_api::{DomainState, Result, StorageVolCreateFlags};
+use virtus_api::{DomainState, Error, ErrorCode, Result, StorageVolCreateFlags};
 use virtus_core::Session;
 use virtus_core::events::Hub;
+use virtus_domain::moments::{Moment, Moments};
 use virtus_domain::{Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
 use virtus_objects::Shelf;
 use virtus_objects::storage::{HasPools, Pools};
+use virtus_xml::Snapshot;
 
 use crate::document::{Document, DomainEntry, PoolEntry};
 use crate::guest::Test;
@@ -53,7 +55,7 @@ impl World {
 
     async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
         const NAME: &str = "virConnectOpen";
-        let DomainEntry { mut def, state, transient, managed_save } = entry;
+        let DomainEntry { mut def, state, transient, managed_save, snapshots } = entry;
         self.machines.machine().complete(&mut def, Origin::User)?;
         let wishes = Wishes { paused: state == DomainState::Paused, ..Wishes::default() };
         let dom = if transient {
@@ -66,25 +68,22 @@ impl World {
             dom
         };
         let handle = self.machines.find(&dom)?;
-        let job = Job::modify(NAME);
-        if managed_save {
-            let saved = handle.job(job, |context| async move {
-                context.has_saved();
-                Ok(())
-            });
-            return saved.await;
-        }
         let change = match state {
-            DomainState::Shutdown => Change::PoweringOff(PowerOff::Unknown),
-            DomainState::Crashed => Change::Crashed,
-            DomainState::Pmsuspended => Change::Slept { disk: false },
-            _ => return Ok(()),
+            DomainState::Shutdown => Some(Change::PoweringOff(PowerOff::Unknown)),
+            DomainState::Crashed => Some(Change::Crashed),
+            DomainState::Pmsuspended => Some(Change::Slept { disk: false }),
+            _ => None,
         };
-        let changed = handle.job(job, move |context| async move {
-            context.apply(change);
-            Ok(())
+        let settled = handle.job(Job::modify(NAME), move |context| async move {
+            if managed_save {
+                context.has_saved();
+            }
+            if let Some(change) = change {
+                context.apply(change);
+            }
+            context.change_moments(|known| add_snapshots(known, snapshots)).await
         });
-        changed.await
+        settled.await
     }
 
     /// A session that saw the world has ended; the world ends with the last.
@@ -95,6 +94,22 @@ impl World {
             tokio::spawn(async move { machines.let_go().await });
         }
     }
+}
+
+fn add_snapshots(known: &mut Moments<Snapshot>, snapshots: Vec<Snapshot>) -> Result<()> {
+    for snapshot in snapshots {
+        let current = snapshot.active.is_some_and(|active| active != 0);
+        let name = snapshot.name().to_owned();
+        known.put(snapshot)?;
+        if current && known.current().is_some() {
+            let text = "more than one snapshot claims to be active";
+            return Err(Error::new(ErrorCode::XmlError, text));
+        }
+        if current {
+            known.set_current(Some(&name));
+        }
+    }
+    Ok(())
 }
 
 impl HasMachines for World {

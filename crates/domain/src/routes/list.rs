@@ -78,6 +78,8 @@ fn matches(filter: Filter, snapshot: &Snapshot) -> bool {
     let active = snapshot.is_active();
     let persistent = snapshot.persistent.is_some();
     let saved = snapshot.managed_save;
+    let snapshots = !snapshot.moments.snapshots.is_empty();
+    let checkpoints = !snapshot.moments.checkpoints.is_empty();
     let (running, paused, off) = (
         matches!(snapshot.state, State::Running(_)),
         matches!(snapshot.state, State::Paused(_)),
@@ -96,9 +98,8 @@ fn matches(filter: Filter, snapshot: &Snapshot) -> bool {
             (Filter::NO_AUTOSTART, !snapshot.autostart),
         ])
         && group(&[(Filter::MANAGEDSAVE, saved), (Filter::NO_MANAGEDSAVE, !saved)])
-        // There are no snapshots and checkpoints yet.
-        && group(&[(Filter::HAS_SNAPSHOT, false), (Filter::NO_SNAPSHOT, true)])
-        && group(&[(Filter::HAS_CHECKPOINT, false), (Filter::NO_CHECKPOINT, true)])
+        && group(&[(Filter::HAS_SNAPSHOT, snapshots), (Filter::NO_SNAPSHOT, !snapshots)])
+        && group(&[(Filter::HAS_CHECKPOINT, checkpoints), (Filter::NO_CHECKPOINT, !checkpoints)])
 }
 
 pub(super) async fn lookup_by_id<D: HasMachines>(

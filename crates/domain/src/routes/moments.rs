@@ -1,83 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Snapshots and checkpoints: that there are none. They cannot be made yet; if the host has some that
-//! libvirt made, that is said instead.
+//! What the calls about snapshots and those about checkpoints do alike: find one, list some, read new ones.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use virtus_api::{
-    DomainHasCurrentSnapshot, DomainListAllCheckpoints, DomainListAllCheckpointsReply,
-    DomainListAllSnapshots, DomainListAllSnapshotsReply, DomainRef, DomainSnapshotListNames,
-    DomainSnapshotNum, Error, ErrorCode, Result,
-};
-use virtus_core::{Call, store};
+use virtus_api::{DomainSnapshotListFlags as List, Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::flags::passes;
+use virtus_xml::moment::MomentDomain;
+use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
-use super::{HasMachines, find};
+use crate::moments::{Extent, Moment, Moments};
 
-pub(super) async fn num_snapshots<D: HasMachines>(
-    driver: Arc<D>,
-    _: Call,
-    request: DomainSnapshotNum,
-) -> Result<i32> {
-    no_snapshots(&*driver, &request.dom).await.map(|()| 0)
-}
-
-pub(super) async fn snapshot_names<D: HasMachines>(
-    driver: Arc<D>,
-    _: Call,
-    request: DomainSnapshotListNames,
-) -> Result<Vec<String>> {
-    no_snapshots(&*driver, &request.dom).await.map(|()| Vec::new())
-}
-
-pub(super) async fn list_snapshots<D: HasMachines>(
-    driver: Arc<D>,
-    _: Call,
-    request: DomainListAllSnapshots,
-) -> Result<DomainListAllSnapshotsReply> {
-    no_snapshots(&*driver, &request.dom).await?;
-    Ok(DomainListAllSnapshotsReply { snapshots: Vec::new(), ret: 0 })
-}
-
-pub(super) async fn has_current_snapshot<D: HasMachines>(
-    driver: Arc<D>,
-    _: Call,
-    request: DomainHasCurrentSnapshot,
-) -> Result<i32> {
-    no_snapshots(&*driver, &request.dom).await.map(|()| 0)
-}
-
-pub(super) async fn list_checkpoints<D: HasMachines>(
-    driver: Arc<D>,
-    _: Call,
-    request: DomainListAllCheckpoints,
-) -> Result<DomainListAllCheckpointsReply> {
-    let (_, snapshot) = find(&*driver, &request.dom)?;
-    let places = driver.machines().records().places();
-    none_in(places.map(|places| places.checkpoints(&snapshot.name)), "checkpoints").await?;
-    Ok(DomainListAllCheckpointsReply { checkpoints: Vec::new(), ret: 0 })
-}
-
-async fn no_snapshots<D: HasMachines>(driver: &D, dom: &DomainRef) -> Result<()> {
-    let (_, snapshot) = find(driver, dom)?;
-    let places = driver.machines().records().places();
-    none_in(places.map(|places| places.snapshots(&snapshot.name)), "snapshots").await
-}
-
-async fn none_in(folder: Option<PathBuf>, what: &'static str) -> Result<()> {
-    let Some(folder) = folder else { return Ok(()) };
-    let look = tokio::task::spawn_blocking(move || {
-        let count = store::list(&folder, ".xml")?.len();
-        if count == 0 {
-            return Ok(());
+/// Which moments a list is of. The flags have the same numbers for both kinds.
+pub(super) fn select<T: Moment>(
+    moments: &Moments<T>,
+    after: Option<&str>,
+    flags: u32,
+) -> Result<Vec<Arc<T>>> {
+    let listed = List::from_bits_truncate(flags);
+    let all: Vec<&Arc<T>> = match after {
+        Some(name) => {
+            moments.get(name)?;
+            let all = moments.descendants(name).into_iter();
+            let deep = listed.contains(List::DESCENDANTS);
+            all.filter(|one| deep || one.parent() == Some(name)).collect()
         }
-        Err(Error::new(
-            ErrorCode::OperationUnsupported,
-            format!("'{}' describes {count} {what}; they cannot be used yet", folder.display()),
-        ))
-    });
-    match look.await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::new(ErrorCode::InternalError, "a look at a folder was cut short")),
+        None => {
+            let roots = listed.contains(List::ROOTS);
+            let all = moments.topological().into_iter();
+            all.filter(|one| !roots || one.parent().is_none()).collect()
+        }
+    };
+    let fits = |one: &&Arc<T>| {
+        let leaf = moments.children(one.name()).next().is_none();
+        passes(flags, [(List::LEAVES.bits(), leaf), (List::NO_LEAVES.bits(), !leaf)])
+            && passes(flags, [(List::METADATA.bits(), true), (List::NO_METADATA.bits(), false)])
+    };
+    Ok(all.into_iter().filter(fits).cloned().collect())
+}
+
+/// The moment before one.
+///
+/// # Errors
+/// [`Moment::MISSING`] if it is a root.
+pub(super) fn parent<T: Moment>(moments: &Moments<T>, name: &str) -> Result<String> {
+    let one = moments.get(name)?;
+    one.parent().map(str::to_owned).ok_or_else(|| {
+        Error::new(T::MISSING, format!("{} '{name}' does not have a parent", T::WORD))
+    })
+}
+
+/// How a moment is told.
+pub(super) fn written<T: Moment>(moment: &T, secure: bool) -> String {
+    let mut flags = FormatFlags::INACTIVE;
+    flags.set(FormatFlags::SECURE, secure);
+    moment.format(flags)
+}
+
+/// Refuses names that cannot stand in a file name.
+pub(super) fn check_name<T: Moment>(name: &str) -> Result<()> {
+    let why = match name {
+        _ if name.contains('/') => "name can't contain '/'",
+        _ if name.starts_with('.') => "name can't start with '.'",
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorCode::XmlError, format!("invalid {} name '{name}': {why}", T::WORD))
+        .in_domain(ErrorDomain::Domain))
+}
+
+/// Refuses a name that is taken.
+pub(super) fn check_new<T: Moment>(moments: &Moments<T>, name: &str) -> Result<()> {
+    check_name::<T>(name)?;
+    if moments.contains(name) {
+        let text = format!("domain moment {name} already exists");
+        return Err(Error::new(ErrorCode::OperationFailed, text));
+    }
+    Ok(())
+}
+
+/// The definition of a guest as moments keep it: without what only a guest that runs has.
+///
+/// # Errors
+/// Only if it cannot be read again.
+pub(super) fn as_kept(def: &Domain) -> Result<MomentDomain> {
+    let text = def.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
+    let flags = ParseFlags::INACTIVE | ParseFlags::SKIP_VALIDATE;
+    Ok(MomentDomain::Whole(Box::new(Domain::parse(&text, flags)?.value)))
+}
+
+/// Refuses the guest of a moment that is told again if it is another one.
+pub(super) fn check_guest<T: Moment>(moment: &T, uuid: uuid::Uuid) -> Result<()> {
+    match moment.guest() {
+        Some(guest) if guest.uuid.is_some_and(|other| other != uuid) => Err(Error::new(
+            ErrorCode::InvalidArg,
+            format!("definition for {} {} must use uuid {uuid}", T::WORD, moment.name()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Which moments a delete is about.
+pub(super) fn extent(children: bool, only: bool) -> Extent {
+    match (children, only) {
+        (_, true) => Extent::Descendants,
+        (true, false) => Extent::Tree,
+        (false, false) => Extent::One,
     }
 }

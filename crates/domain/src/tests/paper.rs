@@ -7,7 +7,8 @@ use virtus_api::{
     DomainAttachDeviceFlags, DomainCreate, DomainDefineXml, DomainDefineXmlFlags, DomainDestroy,
     DomainDetachDeviceFlags, DomainGetAutostart, DomainGetMetadata, DomainGetVcpusFlags,
     DomainGetXmlDesc, DomainRename, DomainSetAutostart, DomainSetMaxMemory, DomainSetMemoryFlags,
-    DomainSetMetadata, DomainSetVcpusFlags, DomainSnapshotNum, DomainUndefineFlags, ErrorCode,
+    DomainSetMetadata, DomainSetVcpusFlags, DomainSnapshotCurrent, DomainSnapshotListNames,
+    DomainUndefineFlags, ErrorCode,
 };
 
 use super::null::Host;
@@ -210,14 +211,41 @@ async fn devices_are_attached_for_the_next_start() {
     let detach = DomainDetachDeviceFlags { dom: dom.clone(), xml: disk.into(), flags: 2 };
     daemon.call(detach.clone()).await.unwrap();
     assert_eq!(daemon.call(detach).await.unwrap_err().code(), ErrorCode::DeviceMissing);
-    let number = |dom| daemon.call(DomainSnapshotNum { dom, flags: 0 });
-    assert_eq!(number(dom.clone()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn snapshots_are_found_again_and_not_lost_by_accident() {
+    let (folder, host) = (Folder::new(), Arc::new(Host::default()));
+    let daemon = Daemon::start(&folder, &host).await;
+    let dom = daemon.call(DomainDefineXml { xml: xml("vm") }).await.unwrap();
+    daemon.killed();
     let snapshots = folder.file("var/lib/libvirt/null/snapshot/vm");
     std::fs::create_dir_all(&snapshots).unwrap();
-    put(snapshots.join("s1.xml"), "");
-    assert_eq!(number(dom.clone()).await.unwrap_err().code(), ErrorCode::OperationUnsupported);
+    let snapshot = |name: &str, parent: &str, active: u8| {
+        let parent = if parent.is_empty() {
+            String::new()
+        } else {
+            format!("<parent><name>{parent}</name></parent>")
+        };
+        let text = format!(
+            "<domainsnapshot><name>{name}</name><state>shutoff</state>{parent}\
+             <creationTime>1</creationTime><active>{active}</active></domainsnapshot>"
+        );
+        put(snapshots.join(format!("{name}.xml")), text);
+    };
+    snapshot("a", "b", 1);
+    snapshot("b", "", 0);
+    snapshot("c", "nobody", 0);
+    put(snapshots.join("d.xml"), "");
+    let daemon = Daemon::start(&folder, &host).await;
+    let names = DomainSnapshotListNames { dom: dom.clone(), maxnames: 9, flags: 0 };
+    assert_eq!(daemon.call(names).await.unwrap(), ["b", "a"]);
+    let current = daemon.call(DomainSnapshotCurrent { dom: dom.clone(), flags: 0 });
+    assert_eq!(current.await.unwrap().name, "a");
+    let rename = DomainRename { dom: dom.clone(), new_name: Some("x".into()), flags: 0 };
+    assert!(daemon.call(rename).await.unwrap_err().text().contains("with snapshots"));
     let undefine = |flags| daemon.call(DomainUndefineFlags { dom: dom.clone(), flags });
-    assert!(undefine(0).await.unwrap_err().text().contains("with 1 snapshots"));
+    assert!(undefine(0).await.unwrap_err().text().contains("with 2 snapshots"));
     undefine(2).await.unwrap();
     assert!(!snapshots.exists());
 }

@@ -41,6 +41,7 @@ fn subject(state: State) -> Subject {
             autostart: false,
             updated: false,
             managed_save: false,
+            moments: Default::default(),
             started: None,
             pid: None,
             answering: true,
