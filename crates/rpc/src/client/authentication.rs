@@ -70,7 +70,7 @@ impl Client {
                     warn!("nobody can authenticate: {cause}");
                 }
                 info!("client {} is not let in: {refusal}", self.id);
-                self.closing = true;
+                self.closing |= matches!(self.phase, Phase::Stranger(_));
                 Err(errors::authentication_failed())
             }
         }
