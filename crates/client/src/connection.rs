@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use virtus_api::{
-    AnyRequest, DomainEvent, Error, ErrorCode, ErrorDomain, Event, EventMessage, Family, Request,
-    Result,
-};
+use virtus_api::{DomainEvent, Error, Event, EventMessage, Family, Request, Result};
 
 use crate::events::topic::Topic;
-use crate::link::{Link, Luggage};
-use crate::{Events, Options};
+use crate::link::Link;
+use crate::{Ask, Events, Options};
 
 /// An open connection to a hypervisor. Cheap to clone; it is closed when the last clone, and
 /// everything that was made from one, is gone.
@@ -39,16 +36,12 @@ impl Connection {
     }
 
     /// Makes any call of libvirt's API: a request struct is the call.
-    ///
-    /// # Errors
-    /// What the driver refuses with; `VIR_ERR_OPERATION_TIMEOUT`; `VIR_ERR_RPC` if the connection is
-    /// lost meanwhile.
-    pub async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
-        let (reply, _) = self.link.call(AnyRequest::new(request), Luggage::default(), None).await?;
-        reply.take::<R>().map_err(|_| {
-            let text = format!("the reply to {} is that to another call", R::CALL.meta().shown());
-            Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Rpc)
-        })
+    pub fn call<R: Request>(&self, request: R) -> Ask<R> {
+        Ask::new(self, request, |answer| answer.reply)
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
     }
 
     /// Listens to one kind of event.
@@ -71,7 +64,7 @@ impl Connection {
         self.listen(ids.iter().map(|id| Topic { family, id: *id, of: None }).collect()).await
     }
 
-    async fn listen<E: TryFrom<Event>>(&self, topics: Vec<Topic>) -> Result<Events<E>> {
+    pub(crate) async fn listen<E: TryFrom<Event>>(&self, topics: Vec<Topic>) -> Result<Events<E>> {
         let queue = self.link.listen(topics).await?;
         Ok(Events::new(queue, self.link.clone()))
     }

@@ -6,6 +6,8 @@
 
 pub mod file;
 
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use virtus_api::Error;
@@ -80,6 +82,11 @@ impl Receiver {
     /// The next packet; an end that was dropped reads as an abort.
     pub async fn recv(&mut self) -> Packet {
         self.0.recv().await.unwrap_or(Packet::Abort(None))
+    }
+
+    /// [`Receiver::recv`] for those who poll.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Packet> {
+        self.0.poll_recv(context).map(|packet| packet.unwrap_or(Packet::Abort(None)))
     }
 
     /// The next packet if it is there already.

@@ -7,10 +7,12 @@ use virtus_api::{
     ConnectNodeDeviceEventDeregisterAny, ConnectNodeDeviceEventRegisterAny,
     ConnectRegisterCloseCallback, ConnectSecretEventDeregisterAny, ConnectSecretEventRegisterAny,
     ConnectStoragePoolEventDeregisterAny, ConnectStoragePoolEventRegisterAny,
-    ConnectUnregisterCloseCallback, DomainRef, Family, NetworkRef, NodeDeviceRef,
-    QemuConnectDomainMonitorEventDeregister, QemuConnectDomainMonitorEventRegister, SecretRef,
-    StoragePoolRef,
+    ConnectUnregisterCloseCallback, DomainRef, Event, EventMessage, Family, NetworkRef,
+    NodeDeviceRef, QemuConnectDomainMonitorEventDeregister, QemuConnectDomainMonitorEventRegister,
+    Result, SecretRef, StoragePoolRef,
 };
+
+use crate::Events;
 
 /// Events of one kind, of one object or of all. A connection registers for each topic once, however
 /// many readers it has.
@@ -58,6 +60,25 @@ sources!(
     NodeDevice(NodeDeviceRef),
     Secret(SecretRef)
 );
+
+macro_rules! listens {
+    ($($object:ident),*) => { $(
+        impl $crate::$object {
+            /// Listens to one kind of event of this object alone.
+            ///
+            /// # Errors
+            /// `VIR_ERR_NO_SUPPORT` or `VIR_ERR_INVALID_ARG` if the driver has no such events.
+            pub async fn events<E>(&self) -> Result<Events<E>>
+            where
+                E: EventMessage + TryFrom<Event>,
+            {
+                let of = Some(Source::from(self.reference().clone()));
+                self.connection().listen(vec![Topic { family: E::FAMILY, id: E::ID, of }]).await
+            }
+        }
+    )* };
+}
+listens!(Domain, Network, StoragePool, NodeDevice, Secret);
 
 macro_rules! object {
     ($of:expr, $name:ident) => {

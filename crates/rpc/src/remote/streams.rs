@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::AbortHandle;
 use virtus_api::Error;
 use virtus_core::stream::{Packet, Receiver, Sender, Stream};
 
@@ -18,7 +19,7 @@ use super::Order;
 const WINDOW: u32 = 4096;
 
 pub(super) struct Streams {
-    open: HashMap<u32, mpsc::UnboundedSender<Inbound>>,
+    open: HashMap<u32, Moving>,
     window: Window,
     /// The packet that waits for room.
     held: Option<(u32, Packet)>,
@@ -28,6 +29,20 @@ pub(super) struct Streams {
 /// The room for stream data; clones are the same one.
 #[derive(Clone)]
 pub(super) struct Window(Arc<Semaphore>);
+
+/// The two ways of a stream.
+struct Moving {
+    inbox: mpsc::UnboundedSender<Inbound>,
+    up: AbortHandle,
+}
+
+impl Moving {
+    /// The stream has ended badly: who sends learns that, who receives learns why.
+    fn abort(self, packet: Packet) {
+        let _gone = self.inbox.send(Inbound { packet, _share: None });
+        self.up.abort();
+    }
+}
 
 /// A packet from the daemon, and its share of the window.
 struct Inbound {
@@ -60,14 +75,14 @@ impl Streams {
 
     /// Begins to move packets of `stream`, which the call of this serial opens.
     pub(super) fn open(&mut self, serial: u32, stream: Stream) {
-        self.open.retain(|_, inbox| !inbox.is_closed());
+        self.open.retain(|_, moving| !moving.inbox.is_closed());
         // Whoever has made the call holds a sender; without one there is nobody to serve.
         let Some(orders) = self.orders.upgrade() else { return };
         let (inbox, packets) = mpsc::unbounded_channel();
-        self.open.insert(serial, inbox);
         let Stream { sender, receiver } = stream;
         tokio::spawn(down(sender, packets));
-        tokio::spawn(up(serial, receiver, orders));
+        let up = tokio::spawn(up(serial, receiver, orders)).abort_handle();
+        self.open.insert(serial, Moving { inbox, up });
     }
 
     /// The call was refused.
@@ -77,8 +92,13 @@ impl Streams {
 
     /// Hands a packet to its stream, or holds it until there is room.
     pub(super) fn packet(&mut self, serial: u32, packet: Packet) {
-        let Some(inbox) = self.open.get(&serial) else { return };
-        let end = matches!(packet, Packet::Abort(_));
+        if matches!(packet, Packet::Abort(_)) {
+            if let Some(moving) = self.open.remove(&serial) {
+                moving.abort(packet);
+            }
+            return;
+        }
+        let Some(Moving { inbox, .. }) = self.open.get(&serial) else { return };
         let share = match cost(&packet) {
             0 => None,
             cost => match self.window.0.clone().try_acquire_many_owned(cost) {
@@ -91,9 +111,6 @@ impl Streams {
         };
         // A stream whose user is gone drops it, as it should.
         let _gone = inbox.send(Inbound { packet, _share: share });
-        if end {
-            self.open.remove(&serial);
-        }
     }
 
     /// Tries the held packet again; whether none is held any more.
@@ -106,9 +123,8 @@ impl Streams {
 
     /// The connection is over.
     pub(super) fn fail_all(&mut self, reason: &Error) {
-        for (_, inbox) in self.open.drain() {
-            let packet = Packet::Abort(Some(reason.clone()));
-            let _gone = inbox.send(Inbound { packet, _share: None });
+        for (_, moving) in self.open.drain() {
+            moving.abort(Packet::Abort(Some(reason.clone())));
         }
     }
 }

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Data to and from a driver: uploads, downloads, consoles, screenshots.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result, StreamKind};
+use virtus_core::BoxFuture;
+use virtus_core::stream::{self, Gone, Packet};
+
+use crate::Connection;
+
+/// The most that one packet carries.
+const CHUNK: usize = virtus_api::limits::NET_LEGACY_PAYLOAD_MAX;
+
+/// Zeroes, for readers of holes.
+const ZEROES: [u8; 4096] = [0; 4096];
+
+/// A piece of what a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// Bytes.
+    Data(Bytes),
+    /// So many zeroes that were not sent. Only on streams that were opened as sparse.
+    Hole(u64),
+}
+
+/// An open stream of data. Whoever is slow makes the other side wait: read it, for while nobody does
+/// the connection may not be read either.
+///
+/// It reads and writes packet by packet ([`Stream::next`], [`Stream::send`], [`Stream::hole`]) or as
+/// [`AsyncRead`] and [`AsyncWrite`], for which holes are zeroes and shutting down is [`Stream::finish`].
+/// Dropping it before it is finished aborts it.
+pub struct Stream {
+    inner: stream::Stream,
+    kind: StreamKind,
+    sparse: bool,
+    /// What was received and not yet read as bytes.
+    rest: Option<Chunk>,
+    /// The driver has said that nothing follows.
+    drained: bool,
+    /// We have said so.
+    finished: bool,
+    sending: Option<BoxFuture<std::result::Result<(), Gone>>>,
+    /// The stream goes with the connection.
+    _connection: Connection,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        connection: &Connection,
+        inner: stream::Stream,
+        kind: StreamKind,
+        sparse: bool,
+    ) -> Self {
+        Self {
+            inner,
+            kind,
+            sparse,
+            rest: None,
+            drained: false,
+            finished: false,
+            sending: None,
+            _connection: connection.clone(),
+        }
+    }
+
+    /// A stream whose other end is gone.
+    pub(crate) fn broken(connection: &Connection) -> Self {
+        Self::new(connection, stream::pair().1, StreamKind::Both, false)
+    }
+
+    /// The next piece; `None` once the driver has sent all.
+    ///
+    /// # Errors
+    /// Why the stream failed.
+    pub async fn next(&mut self) -> Result<Option<Chunk>> {
+        std::future::poll_fn(|context| self.poll_chunk(context)).await
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Chunk>>> {
+        if let Some(rest) = self.rest.take() {
+            return Poll::Ready(Ok(Some(rest)));
+        }
+        if self.drained {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Ready(match ready!(self.inner.receiver.poll_recv(context)) {
+            Packet::Data(data) => Ok(Some(Chunk::Data(data))),
+            Packet::Hole(length) => Ok(Some(Chunk::Hole(length))),
+            Packet::Finish => {
+                self.drained = true;
+                Ok(None)
+            }
+            Packet::Abort(reason) => {
+                self.drained = true;
+                match reason {
+                    // A driver of this process that was told of the end may just go.
+                    None if self.finished && self.kind != StreamKind::In => Ok(None),
+                    reason => Err(reason.unwrap_or_else(broken)),
+                }
+            }
+        })
+    }
+
+    /// Sends bytes; waits while the driver is behind.
+    ///
+    /// # Errors
+    /// Why the stream failed.
+    pub async fn send(&mut self, data: impl Into<Bytes>) -> Result<()> {
+        let mut data = data.into();
+        while !data.is_empty() {
+            let part = data.split_to(data.len().min(CHUNK));
+            self.push(Packet::Data(part)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends so many zeroes without sending them.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if the stream was not opened as sparse; why the stream failed.
+    pub async fn hole(&mut self, length: u64) -> Result<()> {
+        if !self.sparse {
+            let error =
+                Error::new(ErrorCode::OperationInvalid, "this stream was not opened as sparse");
+            return Err(error.in_domain(ErrorDomain::Streams).hint("open it with the sparse flag"));
+        }
+        self.push(Packet::Hole(length)).await
+    }
+
+    async fn push(&mut self, packet: Packet) -> Result<()> {
+        if self.finished {
+            return Err(ended());
+        }
+        match self.inner.sender.send(packet).await {
+            Ok(()) => Ok(()),
+            Err(Gone) => Err(self.why_gone().await),
+        }
+    }
+
+    /// A driver that lets go says why on the other way.
+    async fn why_gone(&mut self) -> Error {
+        loop {
+            match self.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return ended(),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Ends the stream well and waits until the driver agrees: then all that was sent is where it
+    /// belongs. What has come and was not read is dropped.
+    ///
+    /// # Errors
+    /// Why the stream failed.
+    pub async fn finish(mut self) -> Result<()> {
+        std::future::poll_fn(|context| self.poll_finish(context)).await
+    }
+
+    fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if !self.finished {
+            // A driver that is gone says why below.
+            let _gone = ready!(self.poll_send(context, || Packet::Finish));
+            self.finished = true;
+        }
+        self.rest = None;
+        while ready!(self.poll_chunk(context))?.is_some() {}
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the stream badly, as dropping it does.
+    pub fn abort(self) {}
+
+    /// Sends a packet, which is made once there is nothing else on its way.
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        packet: impl FnOnce() -> Packet,
+    ) -> Poll<std::result::Result<(), Gone>> {
+        if let Some(sending) = &mut self.sending {
+            let sent = ready!(sending.as_mut().poll(context));
+            self.sending = None;
+            if sent.is_err() {
+                return Poll::Ready(sent);
+            }
+        }
+        let (sender, packet) = (self.inner.sender.clone(), packet());
+        let mut sending: BoxFuture<_> = Box::pin(async move { sender.send(packet).await });
+        if let Poll::Ready(sent) = sending.as_mut().poll(context) {
+            return Poll::Ready(sent);
+        }
+        // It is taken; whoever sends next waits for it.
+        self.sending = Some(sending);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let chunk = ready!(self.poll_chunk(context)).map_err(io::Error::other)?;
+        let room = buffer.remaining();
+        self.rest = match chunk {
+            None => None,
+            Some(Chunk::Data(mut data)) => {
+                buffer.put_slice(&data.split_to(room.min(data.len())));
+                (!data.is_empty()).then_some(Chunk::Data(data))
+            }
+            Some(Chunk::Hole(length)) => {
+                let part =
+                    usize::try_from(length).unwrap_or(usize::MAX).min(room).min(ZEROES.len());
+                buffer.put_slice(&ZEROES[..part]);
+                let left = length - part as u64;
+                (left > 0).then_some(Chunk::Hole(left))
+            }
+        };
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.finished {
+            return Poll::Ready(Err(io::Error::other(ended())));
+        }
+        let part = &data[..data.len().min(CHUNK)];
+        if part.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        match ready!(self.poll_send(context, || Packet::Data(Bytes::copy_from_slice(part)))) {
+            Ok(()) => Poll::Ready(Ok(part.len())),
+            Err(Gone) => loop {
+                match ready!(self.poll_chunk(context)) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Poll::Ready(Err(io::Error::other(ended()))),
+                    Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+                }
+            },
+        }
+    }
+
+    /// Resolves when everything is on its way.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(sending) = &mut self.sending {
+            // A driver that is gone is found by the next write.
+            let _gone = ready!(sending.as_mut().poll(context));
+            self.sending = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_finish(context).map_err(io::Error::other)
+    }
+}
+
+fn broken() -> Error {
+    Error::new(ErrorCode::OperationFailed, "the stream ended before it was finished")
+        .in_domain(ErrorDomain::Streams)
+}
+
+fn ended() -> Error {
+    Error::new(ErrorCode::OperationInvalid, "the stream has ended").in_domain(ErrorDomain::Streams)
+}
