@@ -8,6 +8,7 @@
 
 mod collection;
 mod events;
+pub mod interface;
 mod kind;
 mod list;
 pub mod network;

@@ -43,6 +43,6 @@ impl Step {
 ///
 /// # Errors
 /// Always: `VIR_ERR_OPERATION_INVALID`.
-pub fn refuse(text: String) -> Result<()> {
+pub fn refuse<T>(text: String) -> Result<T> {
     Err(Error::new(ErrorCode::OperationInvalid, text))
 }

@@ -56,7 +56,7 @@ impl<B: NetworkBackend> Networks<B> {
         let networks = self.clone();
         let work = move |turn: Turn<Network>, def: Network| async move {
             if turn.snapshot().is_active() {
-                refuse(format!("network is already active as '{}'", def.name))?;
+                refuse::<()>(format!("network is already active as '{}'", def.name))?;
             }
             networks.start(&turn, &def).await
         };

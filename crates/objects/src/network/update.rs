@@ -39,10 +39,10 @@ impl Targets {
             targets.config = !targets.live;
         }
         if targets.live && !network.is_active() {
-            refuse("network is not running".to_owned())?;
+            refuse::<()>("network is not running".to_owned())?;
         }
         if targets.config && !network.is_persistent() {
-            refuse(transient.to_owned())?;
+            refuse::<()>(transient.to_owned())?;
         }
         Ok(targets)
     }
