@@ -12,6 +12,7 @@ pub mod interface;
 mod kind;
 mod list;
 pub mod network;
+pub mod node_device;
 mod object;
 pub mod secret;
 mod shelf;

@@ -16,7 +16,10 @@ use crate::object::Turn;
 
 impl<B: InterfaceBackend> Interfaces<B> {
     /// Makes `def` the configuration of the interface of its name.
-    pub(super) async fn define(
+    ///
+    /// # Errors
+    /// That of the disk.
+    pub async fn define(
         self: &Arc<Self>,
         def: HostInterface,
         name: &'static str,
@@ -29,7 +32,10 @@ impl<B: InterfaceBackend> Interfaces<B> {
     }
 
     /// Brings an interface up, or takes it down.
-    pub(super) async fn set_active(
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if it is so already; those of the backend.
+    pub async fn set_active(
         self: &Arc<Self>,
         iface: &str,
         up: bool,

@@ -26,14 +26,11 @@ impl<B: NetworkBackend> Networks<B> {
         Ok(def)
     }
 
-    async fn define(
-        self: &Arc<Self>,
-        xml: &str,
-        flags: u32,
-        name: &'static str,
-    ) -> Result<NetworkRef> {
-        check_flags(flags, NetworkDefineFlags::all().bits(), name)?;
-        let def = self.read(xml, flags & NetworkDefineFlags::VALIDATE.bits() != 0)?;
+    /// Defines a network, or changes the definition of the one with this name and UUID.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_FAILED` if name or UUID belong to another network; that of the disk.
+    pub async fn define(self: &Arc<Self>, def: Network, name: &'static str) -> Result<NetworkRef> {
         let networks = self.clone();
         let work = move |turn: crate::Turn<Network>, def| async move {
             turn.set_persistent(def).await?;
@@ -43,6 +40,16 @@ impl<B: NetworkBackend> Networks<B> {
         };
         self.collection.claim(def, name, work).await
     }
+
+    async fn define_xml(
+        self: &Arc<Self>,
+        xml: &str,
+        flags: u32,
+        name: &'static str,
+    ) -> Result<NetworkRef> {
+        check_flags(flags, NetworkDefineFlags::all().bits(), name)?;
+        self.define(self.read(xml, flags & NetworkDefineFlags::VALIDATE.bits() != 0)?, name).await
+    }
 }
 
 pub(super) async fn define<D: HasNetworks>(
@@ -50,7 +57,7 @@ pub(super) async fn define<D: HasNetworks>(
     _: Call,
     request: NetworkDefineXml,
 ) -> Result<NetworkRef> {
-    driver.networks().define(&request.xml, 0, "virNetworkDefineXML").await
+    driver.networks().define_xml(&request.xml, 0, "virNetworkDefineXML").await
 }
 
 pub(super) async fn define_flags<D: HasNetworks>(
@@ -58,7 +65,7 @@ pub(super) async fn define_flags<D: HasNetworks>(
     _: Call,
     request: NetworkDefineXmlFlags,
 ) -> Result<NetworkRef> {
-    driver.networks().define(&request.xml, request.flags, "virNetworkDefineXMLFlags").await
+    driver.networks().define_xml(&request.xml, request.flags, "virNetworkDefineXMLFlags").await
 }
 
 pub(super) async fn undefine<D: HasNetworks>(
