@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::reader::{self, Node as Element};
-use virtus_xml::{Document as _, Domain, ParseFlags, Snapshot, StoragePool};
+use virtus_xml::{
+    Document as _, Domain, HostInterface, Network, NodeDevice, ParseFlags, Snapshot, StoragePool,
+};
 
 use crate::node::Node;
 
@@ -22,6 +24,9 @@ const NAMESPACE: &str = "http://libvirt.org/schemas/domain/test/1.0";
 pub(crate) struct Document {
     pub(crate) node: Node,
     pub(crate) domains: Vec<DomainEntry>,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) interfaces: Vec<HostInterface>,
+    pub(crate) devices: Vec<NodeDevice>,
     pub(crate) pools: Vec<PoolEntry>,
 }
 
@@ -78,6 +83,13 @@ impl Document {
         match child.name() {
             "cpu" => self.take_cpu(child)?,
             "memory" => self.node.memory = child.text_value()?,
+            "network" => {
+                let mut network: Network = parsed(child, folder)?;
+                network.uuid.get_or_insert_with(Uuid::new_v4);
+                self.networks.push(network);
+            }
+            "interface" => self.interfaces.push(parsed(child, folder)?),
+            "device" => self.devices.push(parsed(child, folder)?),
             "pool" => self.pools.push(PoolEntry::parse(&text_of(child, folder)?, folder)?),
             "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?, folder)?),
             _ => {}
@@ -179,6 +191,11 @@ fn without_prefix(text: String) -> String {
 fn run_state(element: Element<'_>) -> Result<DomainState> {
     let number: i32 = element.text_value().map_err(|_| wrong("invalid runstate"))?;
     DomainState::try_from(number).map_err(|_| wrong(format!("runstate '{number}' out of range'")))
+}
+
+/// What the document says that an element stands for.
+fn parsed<T: virtus_xml::Document>(element: Element<'_>, folder: Option<&Path>) -> Result<T> {
+    Ok(T::parse(&text_of(element, folder)?, ParseFlags::INACTIVE)?.value)
 }
 
 /// The document that an element stands for: its file, or itself.

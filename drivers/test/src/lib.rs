@@ -9,6 +9,7 @@ mod document;
 mod driver;
 mod guest;
 mod node;
+mod null;
 mod routes;
 mod storage;
 mod world;

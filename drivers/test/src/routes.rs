@@ -26,6 +26,9 @@ use crate::world::World;
 pub(crate) fn routes() -> Routes<World> {
     virtus_domain::routes::routes::<World>()
         .include(virtus_domain::routes::moment_routes())
+        .include(virtus_objects::network::routes())
+        .include(virtus_objects::interface::routes())
+        .include(virtus_objects::node_device::routes())
         .include(connect::routes())
         .include(capabilities::routes())
         .include(node::routes())

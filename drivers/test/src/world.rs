@@ -9,19 +9,29 @@ use virtus_core::events::Hub;
 use virtus_domain::moments::{Moment, Moments};
 use virtus_domain::{Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
 use virtus_objects::Shelf;
+use virtus_objects::interface::{HasInterfaces, Interfaces};
+use virtus_objects::network::{HasNetworks, Networks};
+use virtus_objects::node_device::{Devices, HasDevices};
 use virtus_objects::storage::{HasPools, Pools};
 use virtus_xml::Snapshot;
 
 use crate::document::{Document, DomainEntry, PoolEntry};
 use crate::guest::Test;
 use crate::node::Node;
+use crate::null::{Null, Vports};
 use crate::storage::Storage;
 use crate::worlds::Worlds;
+
+/// The call that makes a world.
+const OPEN: &str = "virConnectOpen";
 
 /// A host with all that is on it.
 pub(crate) struct World {
     pub(crate) node: Node,
     machines: Arc<Machines<Test>>,
+    networks: Arc<Networks<Null>>,
+    interfaces: Arc<Interfaces<Null>>,
+    devices: Arc<Devices<Vports>>,
     pools: Arc<Pools<Storage>>,
     /// Where it is one of many sessions' world.
     shared_by: Option<Arc<Worlds>>,
@@ -31,11 +41,28 @@ impl World {
     /// The world that `document` describes, with everything in it that it says is active.
     pub(crate) async fn build(document: Document, shared_by: Option<Arc<Worlds>>) -> Result<Self> {
         let hub = Arc::new(Hub::new());
-        let machines = Machines::in_memory(Arc::new(Test), hub.clone());
-        let pools = Pools::open(Shelf::Memory, Storage::default(), hub).await?;
-        let world = Self { node: document.node, machines, pools, shared_by };
+        let world = Self {
+            node: document.node,
+            machines: Machines::in_memory(Arc::new(Test), hub.clone()),
+            networks: Networks::open(Shelf::Memory, Null, hub.clone()).await?,
+            interfaces: Interfaces::open(Shelf::Memory, Null).await?,
+            devices: Devices::open(Shelf::Memory, Vports::default(), hub.clone()).await?,
+            pools: Pools::open(Shelf::Memory, Storage::default(), hub).await?,
+            shared_by,
+        };
         for domain in document.domains {
             world.add_domain(domain).await?;
+        }
+        for network in document.networks {
+            let network = world.networks.define(network, OPEN).await?;
+            world.networks.create(&network, OPEN).await?;
+        }
+        for interface in document.interfaces {
+            let interface = world.interfaces.define(interface, OPEN).await?;
+            world.interfaces.set_active(&interface.name, true, OPEN).await?;
+        }
+        for device in document.devices {
+            world.devices.add(device, true).await?;
         }
         for pool in document.pools {
             world.add_pool(pool).await?;
@@ -54,16 +81,15 @@ impl World {
     }
 
     async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
-        const NAME: &str = "virConnectOpen";
         let DomainEntry { mut def, state, transient, managed_save, snapshots } = entry;
         self.machines.machine().complete(&mut def, Origin::User)?;
         let wishes = Wishes { paused: state == DomainState::Paused, ..Wishes::default() };
         let dom = if transient {
-            self.machines.create(NAME, def, wishes).await?
+            self.machines.create(OPEN, def, wishes).await?
         } else {
-            let dom = self.machines.define(NAME, def).await?;
+            let dom = self.machines.define(OPEN, def).await?;
             if state != DomainState::Shutoff {
-                self.machines.find(&dom)?.start(NAME, wishes).await?;
+                self.machines.find(&dom)?.start(OPEN, wishes).await?;
             }
             dom
         };
@@ -74,7 +100,7 @@ impl World {
             DomainState::Pmsuspended => Some(Change::Slept { disk: false }),
             _ => None,
         };
-        let settled = handle.job(Job::modify(NAME), move |context| async move {
+        let settled = handle.job(Job::modify(OPEN), move |context| async move {
             if managed_save {
                 context.has_saved();
             }
@@ -117,6 +143,30 @@ impl HasMachines for World {
 
     fn machines(&self) -> &Arc<Machines<Test>> {
         &self.machines
+    }
+}
+
+impl HasNetworks for World {
+    type Backend = Null;
+
+    fn networks(&self) -> &Arc<Networks<Null>> {
+        &self.networks
+    }
+}
+
+impl HasInterfaces for World {
+    type Backend = Null;
+
+    fn interfaces(&self) -> &Arc<Interfaces<Null>> {
+        &self.interfaces
+    }
+}
+
+impl HasDevices for World {
+    type Backend = Vports;
+
+    fn devices(&self) -> &Arc<Devices<Vports>> {
+        &self.devices
     }
 }
 

@@ -108,12 +108,7 @@ pub(super) async fn get_autostart<D: HasNetworks>(
     _: Call,
     request: NetworkGetAutostart,
 ) -> Result<i32> {
-    let (_, network) = driver.networks().find(&request.net)?;
-    if !network.is_persistent() {
-        let text = "cannot get autostart for transient network";
-        return Err(Error::new(ErrorCode::OperationInvalid, text));
-    }
-    Ok(network.autostart.into())
+    Ok(driver.networks().find(&request.net)?.1.autostart.into())
 }
 
 pub(super) async fn get_xml<D: HasNetworks>(

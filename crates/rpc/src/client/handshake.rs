@@ -27,6 +27,8 @@ const FEATURE_TEXT_PARAMETERS: i32 = 9;
 const FEATURE_KEEPALIVE: i32 = 10;
 const FEATURE_EVENT_CALLBACK: i32 = 14;
 const FEATURE_CLOSE_CALLBACK: i32 = 15;
+/// Without it clients exchange two arguments of `virNetworkUpdate`, as servers once misread them.
+const FEATURE_NETWORK_UPDATE_ORDER: i32 = 16;
 
 /// How long a driver may take to begin a session: nothing else of the client is heard meanwhile.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -146,9 +148,10 @@ impl Client {
         let Phase::Open(connection) = &self.phase else { return Some(Err(errors::not_open())) };
         match feature {
             FEATURE_FD_PASSING => Some(Ok(self.transport.passes_fds().into())),
-            FEATURE_TEXT_PARAMETERS | FEATURE_EVENT_CALLBACK | FEATURE_CLOSE_CALLBACK => {
-                Some(Ok(1))
-            }
+            FEATURE_TEXT_PARAMETERS
+            | FEATURE_EVENT_CALLBACK
+            | FEATURE_CLOSE_CALLBACK
+            | FEATURE_NETWORK_UPDATE_ORDER => Some(Ok(1)),
             _ if connection.answers(CallId::ConnectSupportsFeature) => None,
             _ => Some(Ok(0)),
         }
