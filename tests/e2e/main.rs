@@ -20,6 +20,7 @@ mod kvm;
 mod leftovers;
 mod life;
 mod native;
+mod objects;
 mod peripherals;
 mod queries;
 mod remote;
@@ -51,6 +52,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("remote", remote::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
+    ("objects", objects::CASES),
     ("scale", scale::CASES),
     ("secrets", secrets::CASES),
     ("kvm", kvm::CASES),

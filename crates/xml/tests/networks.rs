@@ -245,7 +245,7 @@ fn lists_are_updated_entry_by_entry() {
         (Section::Portgroup, Command::AddFirst, "<group/>", "expecting <portgroup>"),
         (Section::DnsSrv, Command::Delete, "<srv protocol='udp'/>", "couldn't locate"),
         (Section::DnsTxt, Command::AddLast, "<txt name='t'/>", "'value'"),
-        (Section::Bridge, Command::AddLast, "<bridge/>", "cannot be updated"),
+        (Section::Bridge, Command::AddLast, "<bridge/>", "can't update 'bridge' section"),
     ] {
         let error = update(section, command, text).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");

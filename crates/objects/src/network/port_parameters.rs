@@ -48,8 +48,6 @@ pub(super) async fn get<D: HasNetworks>(
         LIMITS.iter().map(|(name, get, _)| TypedParam::new(*name, value(get(&port.bandwidth))));
     let params: Vec<_> = params.collect();
     let nparams = i32::try_from(params.len()).unwrap_or(i32::MAX);
-    // A client that does not know how many there are asks for none first.
-    let params = if request.nparams == 0 { Vec::new() } else { params };
     Ok(NetworkPortGetParametersReply { params, nparams })
 }
 

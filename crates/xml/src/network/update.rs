@@ -52,11 +52,12 @@ impl Network {
             | Section::Domain
             | Section::Ip
             | Section::Forward
-            | Section::ForwardPf => Err(validate::error(
-                ErrorCode::OperationUnsupported,
-                self,
-                format_args!("section {section:?} cannot be updated entry by entry"),
-            )),
+            | Section::ForwardPf => {
+                let (name, network) = (section_name(section), &self.name);
+                let text = format!("can't update '{name}' section of network '{network}'");
+                Err(Error::new(ErrorCode::OperationUnsupported, text)
+                    .in_domain(ErrorDomain::Network))
+            }
         }
     }
 
@@ -121,15 +122,34 @@ impl Network {
     fn place(&self, change: Change, found: &[usize], what: &str, shown: &str) -> Result<Place> {
         match (change, found) {
             (Change::AddFirst | Change::AddLast, []) => Ok(Place { at: 0, replaces: false }),
-            (Change::AddFirst | Change::AddLast, _) => {
-                Err(self
-                    .invalid(format_args!("there is an existing {what} that matches \"{shown}\"")))
-            }
-            (Change::Modify | Change::Delete, []) => {
-                Err(self.invalid(format_args!("couldn't locate a matching {what}: {shown}")))
-            }
+            (Change::AddFirst | Change::AddLast, _) => Err(refused(format!(
+                "there is an existing {what} in network '{}' that matches \"{shown}\"",
+                self.name
+            ))),
+            (Change::Modify | Change::Delete, []) => Err(refused(format!(
+                "couldn't locate a matching {what} in network '{}'",
+                self.name
+            ))
+            .hint(format!("it is looked for by what stands in {shown}"))),
             (Change::Modify | Change::Delete, [at, ..]) => Ok(Place { at: *at, replaces: true }),
         }
+    }
+}
+
+/// A change that the network, as it is, refuses.
+fn refused(text: String) -> Error {
+    Error::new(ErrorCode::OperationInvalid, text).in_domain(ErrorDomain::Network)
+}
+
+/// The name of a section that is not edited entry by entry.
+fn section_name(section: Section) -> &'static str {
+    match section {
+        Section::Bridge => "bridge",
+        Section::Domain => "domain",
+        Section::Ip => "ip",
+        Section::Forward => "forward",
+        Section::ForwardPf => "forward-pf",
+        _ => "none",
     }
 }
 
