@@ -26,6 +26,7 @@ mod queries;
 mod remote;
 mod scale;
 mod secrets;
+mod storage;
 mod survival;
 mod transcripts;
 
@@ -41,6 +42,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("life", life::CASES),
     ("native", native::CASES),
     ("events", events::CASES),
+    ("storage", storage::CASES),
     ("survival", survival::CASES),
     ("hang", hang::CASES),
     ("failed_start", failed_start::CASES),

@@ -4,7 +4,10 @@
 //! A stream is a pair of bounded queues. Whoever is slow makes the other side wait, end to end;
 //! nothing grows. Dropping an end without [`Stream::finish`] or [`Stream::fail`] aborts it.
 
+mod buffers;
 pub mod file;
+
+pub use buffers::Buffers;
 
 use std::task::{Context, Poll};
 

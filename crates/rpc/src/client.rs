@@ -18,6 +18,7 @@
 mod authentication;
 mod calls;
 mod handshake;
+mod large;
 mod outbox;
 mod streams;
 mod writing;
@@ -28,6 +29,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -246,7 +248,11 @@ impl Client {
     }
 
     fn read(&mut self) -> Result<(), End> {
-        match self.transport.receive(&mut self.input, &mut self.fds) {
+        let received = match self.lacks() {
+            0 => self.transport.receive(&mut self.input, &mut self.fds),
+            rest => self.transport.receive_rest(&mut self.input, &mut self.fds, rest),
+        };
+        match received {
             Received::Nothing => {}
             Received::End => return Err(End::HungUp),
             Received::Data => {
@@ -286,6 +292,9 @@ impl Client {
 
     /// Handles whole frames while that is allowed. Whether a whole one is left.
     async fn take_frames(&mut self) -> Result<bool, End> {
+        if self.holds_large() {
+            return self.take_large();
+        }
         let input = std::mem::take(&mut self.input);
         let mut taken = 0;
         let mut more = false;
@@ -347,7 +356,7 @@ impl Client {
                 self.call(header, frame.body, fds).await;
             }
             MessageKind::Stream | MessageKind::StreamHole => {
-                return self.streams.packet(header, frame.body);
+                return self.streams.packet(header, Bytes::copy_from_slice(frame.body));
             }
             // A client has no business to send these; stock daemons ignore them too.
             MessageKind::Reply | MessageKind::ReplyWithFds | MessageKind::Message => {}

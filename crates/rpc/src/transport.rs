@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use bytes::BufMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpStream, UnixStream};
 use virtus_api::ClientTransport;
@@ -20,7 +21,10 @@ pub(crate) use tls::{Admitted, Refused, accept};
 pub(crate) use unix::MAX_FDS;
 
 /// Bytes asked for in one read.
-const CHUNK: usize = 64 * 1024;
+pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// Bytes asked for in one read of what belongs to a large frame: nobody gets more memory by announcing more.
+const LARGE_CHUNK: usize = 1024 * 1024;
 
 /// Why reading ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,11 +111,24 @@ impl Transport {
             input.extend_from_slice(&scratch[..length]);
             Ok::<_, io::Error>(length)
         });
-        match received {
-            Ok(0) => Received::End,
-            Ok(_) => Received::Data,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
-            Err(_) => Received::End,
+        told(&received)
+    }
+
+    /// Appends at most the next `rest` bytes, among which is no descriptor, to `input`, without a copy on the way
+    /// where that can be.
+    pub(crate) fn receive_rest(
+        &mut self,
+        input: &mut Vec<u8>,
+        fds: &mut VecDeque<OwnedFd>,
+        rest: usize,
+    ) -> Received {
+        let rest = rest.min(LARGE_CHUNK);
+        input.reserve_exact(rest);
+        let mut room = (&mut *input).limit(rest);
+        match self {
+            Self::Unix(socket) => told(&socket.try_read_buf(&mut room)),
+            Self::Tcp(socket) => told(&socket.try_read_buf(&mut room)),
+            Self::Tls(_) => self.receive(input, fds),
         }
     }
 
@@ -163,6 +180,15 @@ impl Transport {
         if let Self::Tls(stream) = self {
             stream.farewell();
         }
+    }
+}
+
+fn told(received: &io::Result<usize>) -> Received {
+    match received {
+        Ok(0) => Received::End,
+        Ok(_) => Received::Data,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+        Err(_) => Received::End,
     }
 }
 

@@ -232,6 +232,20 @@ pub fn encode_raw(header: &Header, body: &[u8], out: &mut Vec<u8>) -> Result<(),
     })
 }
 
+/// Appends what stands before a body of `length` bytes that is sent from where it is.
+pub fn encode_head(header: &Header, length: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = out.len();
+    encode_frame(header, 0, out, |_| Ok(()))?;
+    let length = out.len() - start + length;
+    let word = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME);
+    let Some(word) = word else {
+        out.truncate(start);
+        return Err(EncodeError::FrameTooLong { length });
+    };
+    out[start..start + LENGTH_WORD].copy_from_slice(&word.to_be_bytes());
+    Ok(())
+}
+
 /// Reads the body of a hole in a stream.
 pub fn decode_hole(body: &[u8]) -> Result<StreamHole, DecodeError> {
     StreamHole::take(&mut Decoder::new(body))

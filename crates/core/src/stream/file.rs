@@ -8,7 +8,6 @@
 //! Invariants: only the disk is waited for on the blocking pool, never a client, so clients that stall hold no
 //! thread; a batch is at most [`BATCH`] packets; buffers are used again as soon as the transport is done with them.
 
-mod buffers;
 mod reader;
 mod writer;
 

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// Bytes above which the client's calls are not read and its streams wait.
@@ -27,17 +28,28 @@ const EVENT_OVERHEAD: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
+    /// What follows `bytes` in the frame: stream data, in the memory in which the driver gave it.
+    pub(crate) body: Bytes,
     pub(crate) fds: Vec<OwnedFd>,
     event: bool,
 }
 
 impl Outgoing {
     pub(crate) fn frame(bytes: Vec<u8>) -> Self {
-        Self { bytes, fds: Vec::new(), event: false }
+        Self::with_fds(bytes, Vec::new())
+    }
+
+    pub(crate) fn with_body(bytes: Vec<u8>, body: Bytes) -> Self {
+        Self { body, ..Self::frame(bytes) }
     }
 
     pub(crate) fn with_fds(bytes: Vec<u8>, fds: Vec<OwnedFd>) -> Self {
-        Self { bytes, fds, event: false }
+        Self { bytes, body: Bytes::new(), fds, event: false }
+    }
+
+    /// The length of the frame.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.body.len()
     }
 }
 
@@ -69,7 +81,7 @@ impl Outbox {
     pub(crate) fn push(&self, frame: Outgoing) {
         let mut state = self.state();
         if !state.closed {
-            state.bytes += frame.bytes.len();
+            state.bytes += frame.len();
             state.queue.push_back(frame);
             drop(state);
             self.filled.notify_one();
@@ -89,7 +101,7 @@ impl Outbox {
         } else {
             state.event_memory += memory;
             state.bytes += bytes.len();
-            state.queue.push_back(Outgoing { bytes, fds: Vec::new(), event: true });
+            state.queue.push_back(Outgoing { event: true, ..Outgoing::frame(bytes) });
         }
         drop(state);
         self.filled.notify_one();
@@ -105,7 +117,7 @@ impl Outbox {
     pub(super) fn written(&self, frame: &Outgoing) {
         let mut state = self.state();
         let before = state.bytes;
-        state.bytes -= frame.bytes.len();
+        state.bytes -= frame.len();
         if frame.event {
             state.event_memory -= frame.bytes.len() + EVENT_OVERHEAD;
         }

@@ -15,14 +15,14 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use virtus_api::{StreamHole, StreamKind};
-use virtus_core::stream::{Packet, Receiver, Sender, Stream};
+use virtus_core::stream::{Buffers, Packet, Receiver, Sender, Stream};
 use virtus_wire::frame::{
-    Header, MessageKind, STREAM_CHUNK, Status, decode_hole, encode_frame, encode_hole,
+    Header, MessageKind, STREAM_CHUNK, Status, decode_hole, encode_frame, encode_head, encode_hole,
 };
 
 use super::outbox::{Outbox, Outgoing};
@@ -39,6 +39,8 @@ pub(super) struct Streams {
     open: HashMap<u32, Entry>,
     window: Budget,
     outbox: Arc<Outbox>,
+    /// Memory of large frames; given back when a stream ends.
+    spare: Arc<Mutex<Buffers>>,
     /// The share of the window that the next packet waits for.
     stalled: Option<u32>,
 }
@@ -73,7 +75,7 @@ struct Inbound {
 impl Streams {
     pub(super) fn new(outbox: Arc<Outbox>) -> Self {
         let window = Budget(Arc::new(Semaphore::new(WINDOW as usize)));
-        Self { open: HashMap::new(), window, outbox, stalled: None }
+        Self { open: HashMap::new(), window, outbox, spare: Arc::default(), stalled: None }
     }
 
     pub(super) fn budget(&self) -> Budget {
@@ -100,7 +102,25 @@ impl Streams {
         let (abort, aborted) = oneshot::channel();
         let entry = Entry { header, kind, sparse, inbox, abort: Some(abort) };
         self.open.insert(header.serial, entry);
-        tokio::spawn(run(self.outbox.clone(), header, kind, stream, packets, aborted));
+        let (outbox, spare) = (self.outbox.clone(), self.spare.clone());
+        tokio::spawn(async move {
+            run(outbox, header, kind, stream, packets, aborted).await;
+            lock(&spare).clear();
+        });
+    }
+
+    /// Memory for a frame of `size` bytes.
+    pub(super) fn memory(&self, size: usize) -> Vec<u8> {
+        let mut memory = lock(&self.spare).take(size);
+        memory.clear();
+        memory.into()
+    }
+
+    /// Uses the memory of a frame again, as long as more like it may come.
+    pub(super) fn keep_memory(&self, header: &Header, frame: &Bytes) {
+        if self.open.get(&header.serial).is_some_and(|entry| !entry.inbox.is_closed()) {
+            lock(&self.spare).keep(frame);
+        }
     }
 
     pub(super) fn abort_all(&mut self) {
@@ -108,7 +128,7 @@ impl Streams {
     }
 
     /// Hands a packet to its stream. `false`: the window is full, the packet stays for later.
-    pub(super) fn packet(&mut self, header: Header, body: &[u8]) -> Result<bool, End> {
+    pub(super) fn packet(&mut self, header: Header, body: Bytes) -> Result<bool, End> {
         let Some(entry) = self.open.get_mut(&header.serial).filter(|entry| {
             !entry.inbox.is_closed()
                 && entry.header.program == header.program
@@ -117,6 +137,7 @@ impl Streams {
             self.open.remove(&header.serial);
             return Ok(true);
         };
+        let length = body.len();
         let packet = match (header.kind, header.status) {
             (_, Status::Error) => {
                 let entry = self.open.remove(&header.serial);
@@ -127,7 +148,7 @@ impl Streams {
                 return Ok(true);
             }
             (MessageKind::StreamHole, _) => {
-                let hole = decode_hole(body).ok().and_then(|hole| hole.length.try_into().ok());
+                let hole = decode_hole(&body).ok().and_then(|hole| hole.length.try_into().ok());
                 match hole.filter(|_| entry.sparse) {
                     Some(length) => Packet::Hole(length),
                     None => return Err(End::StrayHole),
@@ -135,7 +156,7 @@ impl Streams {
             }
             (_, Status::Ok) => Packet::Finish,
             (_, Status::Continue) if body.is_empty() => return Ok(true),
-            (_, Status::Continue) => Packet::Data(Bytes::copy_from_slice(body)),
+            (_, Status::Continue) => Packet::Data(body),
         };
         let share = match &packet {
             Packet::Finish => None,
@@ -145,10 +166,10 @@ impl Streams {
                 self.open.remove(&header.serial);
                 return Ok(true);
             }
-            _ => match self.window.0.clone().try_acquire_many_owned(cost(body.len())) {
+            _ => match self.window.0.clone().try_acquire_many_owned(cost(length)) {
                 Ok(share) => Some(share),
                 Err(_) => {
-                    self.stalled = Some(cost(body.len()));
+                    self.stalled = Some(cost(length));
                     return Ok(false);
                 }
             },
@@ -157,6 +178,10 @@ impl Streams {
         let _ended = entry.inbox.send(Inbound { packet, _share: share });
         Ok(true)
     }
+}
+
+fn lock(spare: &Mutex<Buffers>) -> MutexGuard<'_, Buffers> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The share of the window that a body takes.
@@ -239,12 +264,12 @@ async fn up(sender: Sender, mut packets: mpsc::UnboundedReceiver<Inbound>) {
 async fn down(outbox: &Outbox, header: &Header, mut receiver: Receiver) -> Down {
     loop {
         match receiver.recv().await {
-            Packet::Data(data) => {
-                for chunk in data.chunks(STREAM_CHUNK) {
+            Packet::Data(mut data) => {
+                while !data.is_empty() {
                     if !outbox.room().await {
                         return Down::Failed;
                     }
-                    send(outbox, &header.answer(MessageKind::Stream, Status::Continue), chunk);
+                    send_data(outbox, header, data.split_to(data.len().min(STREAM_CHUNK)));
                 }
             }
             Packet::Hole(length) => {
@@ -260,6 +285,15 @@ async fn down(outbox: &Outbox, header: &Header, mut receiver: Receiver) -> Down 
                 return Down::Failed;
             }
         }
+    }
+}
+
+fn send_data(outbox: &Outbox, header: &Header, body: Bytes) {
+    let header = header.answer(MessageKind::Stream, Status::Continue);
+    let mut bytes = Vec::new();
+    // A chunk always fits into a frame.
+    if encode_head(&header, body.len(), &mut bytes).is_ok() {
+        outbox.push(Outgoing::with_body(bytes, body));
     }
 }
 

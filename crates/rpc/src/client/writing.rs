@@ -32,7 +32,7 @@ impl Writing {
         loop {
             outbox.take(&mut self.frames);
             let Some(first) = self.frames.front() else { return Ok(progress) };
-            let step = if self.offset < first.bytes.len() {
+            let step = if self.offset < first.len() {
                 self.write_bytes(to, outbox)
             } else {
                 self.send_fd(to, outbox)
@@ -47,11 +47,18 @@ impl Writing {
     }
 
     fn write_bytes(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<()> {
-        let mut slices = [IoSlice::new(&[]); BATCH];
+        let mut slices = [IoSlice::new(&[]); 2 * BATCH];
         let mut used = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(&frame.bytes[if used == 0 { self.offset } else { 0 }..]);
-            used += 1;
+        let mut skip = self.offset;
+        for frame in self.frames.iter().take(BATCH) {
+            for part in [&frame.bytes[..], &frame.body[..]] {
+                let rest = &part[skip.min(part.len())..];
+                skip = skip.saturating_sub(part.len());
+                if !rest.is_empty() {
+                    slices[used] = IoSlice::new(rest);
+                    used += 1;
+                }
+            }
             if !frame.fds.is_empty() {
                 break;
             }
@@ -59,7 +66,7 @@ impl Writing {
         let mut written = to.write(&slices[..used])?;
         while written > 0 {
             let Some(first) = self.frames.front() else { break };
-            let rest = first.bytes.len() - self.offset;
+            let rest = first.len() - self.offset;
             if written < rest || !first.fds.is_empty() {
                 self.offset += written.min(rest);
                 return Ok(());

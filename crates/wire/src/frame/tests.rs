@@ -88,6 +88,11 @@ fn stream_data_needs_no_padding() {
     encode_raw(&header, b"abc", &mut frame).unwrap();
     assert_eq!(frame.len(), MIN_FRAME + 3);
     assert_eq!(Frame::decode(&frame).unwrap().body, b"abc");
+    let mut head = Vec::new();
+    encode_head(&header, 3, &mut head).unwrap();
+    assert_eq!([&head[..], b"abc"].concat(), frame);
+    assert!(encode_head(&header, MAX_FRAME, &mut head).is_err());
+    assert_eq!(head.len(), MIN_FRAME, "nothing is left behind");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::buffers::Buffers;
+use super::super::Buffers;
 use super::{BATCH, CHUNK, Extent, Packet};
 
 /// A file that is being read.
@@ -96,6 +96,8 @@ impl Reader {
             return Ok(None);
         }
         buffer.truncate(filled);
-        Ok(Some(Packet::Data(self.buffers.give(buffer))))
+        let data = buffer.freeze();
+        self.buffers.keep(&data);
+        Ok(Some(Packet::Data(data)))
     }
 }

@@ -10,11 +10,12 @@ const KEPT: usize = 16;
 
 /// Buffers in the order in which they were given away.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(VecDeque<Bytes>);
+pub struct Buffers(VecDeque<Bytes>);
 
 impl Buffers {
     /// A buffer of `size` bytes, whatever is in it.
-    pub(super) fn take(&mut self, size: usize) -> BytesMut {
+    #[must_use]
+    pub fn take(&mut self, size: usize) -> BytesMut {
         let free = self.0.pop_front_if(|oldest| oldest.is_unique());
         match free.and_then(|oldest| oldest.try_into_mut().ok()) {
             Some(mut buffer) => {
@@ -25,13 +26,16 @@ impl Buffers {
         }
     }
 
-    /// The content of a filled buffer, whose memory comes back once its clones are dropped.
-    pub(super) fn give(&mut self, buffer: BytesMut) -> Bytes {
-        let bytes = buffer.freeze();
+    /// Keeps the memory of `content` for later, when whoever has it now is done with it.
+    pub fn keep(&mut self, content: &Bytes) {
         if self.0.len() < KEPT {
-            self.0.push_back(bytes.clone());
+            self.0.push_back(content.clone());
         }
-        bytes
+    }
+
+    /// Gives all memory back.
+    pub fn clear(&mut self) {
+        self.0 = VecDeque::new();
     }
 }
 
@@ -44,7 +48,8 @@ mod tests {
         let mut buffers = Buffers::default();
         let first = buffers.take(100);
         let place = first.as_ptr();
-        let sent = buffers.give(first);
+        let sent = first.freeze();
+        buffers.keep(&sent);
         assert_ne!(buffers.take(100).as_ptr(), place, "still on its way");
         drop(sent);
         let again = buffers.take(60);
