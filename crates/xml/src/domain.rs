@@ -86,7 +86,7 @@ part! {
         leaf iothreads: Option<u32> = "iothreads",
         child iothreadids: Option<tuning::IothreadIds> = "iothreadids",
         child defaultiothread: Option<tuning::DefaultIothread> = "defaultiothread",
-        child cputune: tuning::Cputune = "cputune",
+        child cputune: Box<tuning::Cputune> = "cputune",
         child numatune: Option<memory::Numatune> = "numatune",
         child resource: Option<tuning::Resource> = "resource",
         child sysinfos: Vec<sysinfo::Sysinfo> = "sysinfo",
@@ -107,7 +107,7 @@ part! {
         frame devices: devices::Devices = "devices",
         child seclabels: Vec<seclabel::Seclabel> = "seclabel",
         child keywrap: Option<security::Keywrap> = "keywrap",
-        child launch_security: Option<security::LaunchSecurity> = "launchSecurity"
+        child launch_security: Option<Box<security::LaunchSecurity>> = "launchSecurity"
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn find(disk: &mut Disk, identity: &Identity) -> Result<()> {
     };
     match &mut disk.backing_store {
         Some(store) => go_on(store, identity)?,
-        none => *none = below(disk.kind, format, source, identity)?,
+        none => *none = below(disk.kind, format, source, identity)?.map(Box::new),
     }
     Ok(())
 }

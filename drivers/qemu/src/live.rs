@@ -8,7 +8,7 @@ use virtus_xml::domain::chardev::{Chardev, ChardevTargetType, ChardevType};
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::misc::BalloonModel;
 use virtus_xml::domain::seclabel::{Seclabel, SeclabelType};
-use virtus_xml::domain::storage::{BackingStore, ImageFormat, StorageType};
+use virtus_xml::domain::storage::{ImageFormat, StorageType};
 use virtus_xml::units::Kib;
 use virtus_xml::value::YesNo;
 
@@ -84,7 +84,7 @@ pub(crate) fn end_chain(disk: &mut Disk) {
     }
     let raw = matches!(disk.format(), None | Some(ImageFormat::Raw));
     if raw && disk.source.is_some() && disk.backing_store.is_none() {
-        disk.backing_store = Some(BackingStore::default());
+        disk.backing_store = Some(Box::default());
     }
 }
 

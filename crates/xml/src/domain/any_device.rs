@@ -81,7 +81,7 @@ macro_rules! devices {
                 match device {
                     $(AnyDevice::$many(device) => self.$list.push(*device),)*
                     $(AnyDevice::$one(device) => {
-                        return self.$slot.replace(*device).map(|old| AnyDevice::$one(Box::new(old)));
+                        return self.$slot.replace(device).map(AnyDevice::$one);
                     })*
                 }
                 if sorted {
@@ -93,7 +93,7 @@ macro_rules! devices {
             /// Takes the only device out.
             fn take_single(&mut self) -> Option<AnyDevice> {
                 $(if let Some(device) = self.$list.pop() { return Some(AnyDevice::$many(Box::new(device))); })*
-                $(if let Some(device) = self.$slot.take() { return Some(AnyDevice::$one(Box::new(device))); })*
+                $(if let Some(device) = self.$slot.take() { return Some(AnyDevice::$one(device)); })*
                 None
             }
         }

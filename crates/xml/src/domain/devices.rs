@@ -38,19 +38,19 @@ element! {
         child videos: Vec<video::Video> = "video",
         child hostdevs: Vec<hostdev::Hostdev> = "hostdev",
         child redirdevs: Vec<chardev::Redirdev> = "redirdev",
-        child redirfilter: Option<chardev::Redirfilter> = "redirfilter",
+        child redirfilter: Option<Box<chardev::Redirfilter>> = "redirfilter",
         child hubs: Vec<input::Hub> = "hub",
         child watchdogs: Vec<misc::Watchdog> = "watchdog",
-        child memballoon: Option<misc::Memballoon> = "memballoon",
+        child memballoon: Option<Box<misc::Memballoon>> = "memballoon",
         child rngs: Vec<misc::Rng> = "rng",
-        child nvram: Option<misc::NvramDevice> = "nvram",
+        child nvram: Option<Box<misc::NvramDevice>> = "nvram",
         child panics: Vec<misc::Panic> = "panic",
         child shmems: Vec<misc::Shmem> = "shmem",
         child memories: Vec<memory_device::MemoryDevice> = "memory",
         child cryptos: Vec<misc::Crypto> = "crypto",
-        child iommu: Option<misc::Iommu> = "iommu",
-        child vsock: Option<misc::Vsock> = "vsock",
-        child pstore: Option<misc::Pstore> = "pstore"
+        child iommu: Option<Box<misc::Iommu>> = "iommu",
+        child vsock: Option<Box<misc::Vsock>> = "vsock",
+        child pstore: Option<Box<misc::Pstore>> = "pstore"
     }
     schema {
         leaf kinds::AbsolutePath = "emulator"

@@ -97,15 +97,15 @@ element! {
         attr sgio: Option<Sgio> = "sgio",
         attr snapshot: Option<SnapshotMode> = "snapshot",
         child driver: Option<DiskDriver> = "driver",
-        child auth: Option<Auth> = "auth",
+        child auth: Option<Box<Auth>> = "auth",
         child source: Option<StorageSource> = "source",
         child backenddomain: Option<super::storage::Named> = "backenddomain",
-        child backing_store: Option<BackingStore> = "backingStore",
-        child mirror: Option<Mirror> = "mirror",
+        child backing_store: Option<Box<BackingStore>> = "backingStore",
+        child mirror: Option<Box<Mirror>> = "mirror",
         child geometry: Option<Geometry> = "geometry",
         child blockio: Option<Blockio> = "blockio",
         custom target: DiskTarget = "target",
-        child iotune: Option<Iotune> = "iotune",
+        child iotune: Option<Box<Iotune>> = "iotune",
         child throttlefilters: Option<ThrottleFilters> = "throttlefilters",
         flag readonly: bool = "readonly",
         flag shareable: bool = "shareable",
@@ -114,10 +114,10 @@ element! {
         leaf wwn: Option<String> = "wwn",
         leaf vendor: Option<String> = "vendor",
         leaf product: Option<String> = "product",
-        child encryption: Option<Encryption> = "encryption",
+        child encryption: Option<Box<Encryption>> = "encryption",
         part info: Device,
-        status private: Option<Tree> = "privateData",
-        status secrets_placement: Option<Tree> = "diskSecretsPlacement"
+        status private: Option<Box<Tree>> = "privateData",
+        status secrets_placement: Option<Box<Tree>> = "diskSecretsPlacement"
     }
     schema {
         case "device" ["lun"] { required LunType = "type" },

@@ -29,10 +29,10 @@ element! {
         attr trust_guest_rx_filters: Option<YesNo> = "trustGuestRxFilters",
         child mac: Option<InterfaceMac> = "mac",
         child source: Option<InterfaceSource> = "source",
-        status actual: Option<ActualNetwork> = "actual",
+        status actual: Option<Box<ActualNetwork>> = "actual",
         child vlan: Option<Vlan> = "vlan",
-        child virtualport: Option<VirtualPort> = "virtualport",
-        child bandwidth: Option<Bandwidth> = "bandwidth",
+        child virtualport: Option<Box<VirtualPort>> = "virtualport",
+        child bandwidth: Option<Box<Bandwidth>> = "bandwidth",
         child port: Option<PortOptions> = "port",
         child ips: Vec<Ip> = "ip",
         child routes: Vec<Route> = "route",
@@ -43,8 +43,8 @@ element! {
         child target: Option<InterfaceTarget> = "target",
         child guest: Option<GuestEnd> = "guest",
         child model: Option<InterfaceModel> = "model",
-        child driver: Option<InterfaceDriver> = "driver",
-        child backend: Option<InterfaceBackend> = "backend",
+        child driver: Option<Box<InterfaceDriver>> = "driver",
+        child backend: Option<Box<InterfaceBackend>> = "backend",
         child teaming: Option<Teaming> = "teaming",
         child filterref: Option<FilterRef> = "filterref",
         child tune: Option<Tune> = "tune",
@@ -108,11 +108,11 @@ element! {
         attr trust_guest_rx_filters: Option<YesNo> = "trustGuestRxFilters",
         child source: Option<InterfaceSource> = "source",
         child vlan: Option<Vlan> = "vlan",
-        child virtualport: Option<VirtualPort> = "virtualport",
-        child bandwidth: Option<Bandwidth> = "bandwidth",
+        child virtualport: Option<Box<VirtualPort>> = "virtualport",
+        child bandwidth: Option<Box<Bandwidth>> = "bandwidth",
         child class: Option<Tree> = "class",
         child port: Option<PortOptions> = "port",
-        child driver: Option<InterfaceDriver> = "driver"
+        child driver: Option<Box<InterfaceDriver>> = "driver"
     }
 }
 

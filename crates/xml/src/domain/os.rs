@@ -18,7 +18,7 @@ element! {
         leaf initgroup: Option<String> = "initgroup",
         child firmware_features: Option<FirmwareFeatures> = "firmware",
         child loader: Option<Loader> = "loader",
-        child nvram: Option<Nvram> = "nvram",
+        child nvram: Option<Box<Nvram>> = "nvram",
         leaf kernel: Option<String> = "kernel",
         leaf initrd: Option<String> = "initrd",
         leaf cmdline: Option<String> = "cmdline",

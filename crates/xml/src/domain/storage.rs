@@ -88,16 +88,16 @@ element! {
         child readahead: Option<Readahead> = "readahead",
         child timeout: Option<Timeout> = "timeout",
         child known_hosts: Option<KnownHosts> = "knownHosts",
-        custom identity: Option<Identity> = "identity",
+        custom identity: Option<Box<Identity>> = "identity",
         child reconnect: Option<Reconnect> = "reconnect",
-        child address: Option<NvmeAddress> = "address",
+        child address: Option<Box<NvmeAddress>> = "address",
         child slices: Option<Slices> = "slices",
         child seclabels: Vec<DeviceSeclabel> = "seclabel",
-        child auth: Option<Auth> = "auth",
-        child encryption: Option<Encryption> = "encryption",
-        child reservations: Option<Reservations> = "reservations",
+        child auth: Option<Box<Auth>> = "auth",
+        child encryption: Option<Box<Encryption>> = "encryption",
+        child reservations: Option<Box<Reservations>> = "reservations",
         child data_store: Option<Box<DataStore>> = "dataStore",
-        status private: Option<Tree> = "privateData"
+        status private: Option<Box<Tree>> = "privateData"
     }
 }
 
@@ -416,7 +416,7 @@ impl Protocol {
 impl StorageSource {
     /// A user name alone is not written, as libvirt does not: it came out of an image's backing string.
     fn identity(&self, tag: &str, out: &mut crate::writer::Writer) {
-        let named = |identity: &&Identity| Identity { username: None, ..(*identity).clone() };
+        let named = |identity: &Identity| Identity { username: None, ..identity.clone() };
         let told = self.identity.as_ref().filter(|all| named(all) != Identity::default());
         crate::slot::ChildSlot::write(&told.cloned(), tag, out);
     }

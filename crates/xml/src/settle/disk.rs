@@ -97,7 +97,7 @@ pub(super) fn strip_indexes(disk: &mut Disk) {
     if let Some(source) = &mut disk.source {
         source.index = None;
     }
-    let mut next = disk.backing_store.as_mut();
+    let mut next = disk.backing_store.as_deref_mut();
     while let Some(backing) = next {
         backing.index = None;
         if let Some(source) = &mut backing.source {

@@ -47,7 +47,7 @@ fn disk(disk: &mut Disk) {
     if let Some(driver) = &mut disk.driver {
         driver.queues.take_if(|queues| *queues == 0);
     }
-    disk.iotune.take_if(|tune| *tune == Iotune::default());
+    disk.iotune.take_if(|tune| **tune == Iotune::default());
 }
 
 fn sound(sound: &mut Sound) {

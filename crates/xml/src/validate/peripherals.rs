@@ -23,7 +23,7 @@ pub(super) fn validate(domain: &Domain) -> Result<()> {
     devices.filesystems.iter().try_for_each(filesystem)?;
     devices.videos.iter().try_for_each(|one| video(&one.model))?;
     devices.hostdevs.iter().try_for_each(hostdev)?;
-    devices.vsock.iter().try_for_each(vsock)?;
+    devices.vsock.as_deref().map_or(Ok(()), vsock)?;
     let tpm = |tpm: &crate::domain::tpm::Tpm| {
         must(tpm.backend.is_some(), || xml_error("missing TPM device backend"))
     };

@@ -110,7 +110,7 @@ pub(super) fn add(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults)
     root(domain, wants.pcie_root, "pcie-root")?;
     if wants.balloon && domain.devices.memballoon.is_none() {
         domain.body.devices.memballoon =
-            Some(Memballoon { model: BalloonModel::Virtio, ..Memballoon::default() });
+            Some(Box::new(Memballoon { model: BalloonModel::Virtio, ..Memballoon::default() }));
     }
     if !domain.devices.graphics.is_empty() {
         let tablet = domain
@@ -145,8 +145,11 @@ pub(super) fn add(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults)
             eim: Some(OnOff::On),
             ..IommuDriver::default()
         };
-        domain.body.devices.iommu =
-            Some(Iommu { model: IommuModel::Intel, driver: Some(driver), ..Iommu::default() });
+        domain.body.devices.iommu = Some(Box::new(Iommu {
+            model: IommuModel::Intel,
+            driver: Some(driver),
+            ..Iommu::default()
+        }));
     }
     features(domain, caps, defaults);
     video(domain);

@@ -11,7 +11,7 @@ use virtus_xml::domain::disk::{CacheMode, Disk, DiskDriver, VirtioModel};
 use virtus_xml::domain::graphics::{Graphics, GraphicsType, Listen, ListenType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::input::{InputBus, InputType};
-use virtus_xml::domain::interface::{InterfaceBackend, InterfaceModel, InterfaceType};
+use virtus_xml::domain::interface::{InterfaceModel, InterfaceType};
 use virtus_xml::domain::memory::AccessShare;
 use virtus_xml::domain::memory_device::MemoryModel;
 use virtus_xml::domain::misc::{Cid, RngModel, ShmemModelType, ShmemMsi, ShmemSize};
@@ -51,7 +51,7 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
     for net in &mut devices.interfaces {
         let slirp = caps.has(Flag::NetdevUser) || !caps.has(Flag::NetdevStream);
         if net.kind == InterfaceType::User && !slirp {
-            let backend = net.backend.get_or_insert_with(InterfaceBackend::default);
+            let backend = net.backend.get_or_insert_default();
             backend.kind.get_or_insert_with(|| "passt".to_owned());
         }
         if net.model.is_some() || net.kind == InterfaceType::Hostdev {
@@ -201,7 +201,7 @@ fn settle_disk(disk: &mut Disk) {
     if let Some(mirror) = &mut disk.mirror {
         mirror.format.get_or_insert_with(|| Format { kind: ImageFormat::Raw, ..Format::default() });
     }
-    let engine = |encryption: &mut Option<Encryption>| {
+    let engine = |encryption: &mut Option<Box<Encryption>>| {
         if let Some(encryption) = encryption {
             encryption.engine.get_or_insert(EncryptionEngine::Qemu);
         }
@@ -210,7 +210,7 @@ fn settle_disk(disk: &mut Disk) {
     if let Some(source) = &mut disk.source {
         engine(&mut source.encryption);
     }
-    let mut below: Option<&mut BackingStore> = disk.backing_store.as_mut();
+    let mut below: Option<&mut BackingStore> = disk.backing_store.as_deref_mut();
     while let Some(store) = below {
         if let Some(source) = &mut store.source {
             engine(&mut source.encryption);

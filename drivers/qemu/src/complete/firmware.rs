@@ -6,7 +6,6 @@ use virtus_xml::Domain;
 use virtus_xml::domain::features::Smm;
 use virtus_xml::domain::os::{
     Firmware as Kind, FirmwareFeature, FirmwareFeatureName, FirmwareFeatures, Loader, LoaderType,
-    Nvram,
 };
 use virtus_xml::domain::security::LaunchSecurityType;
 use virtus_xml::domain::storage::StorageType;
@@ -94,7 +93,7 @@ fn classic(domain: &mut Domain, defaults: &Defaults) {
     if os.nvram.is_none() && known.is_none() {
         return;
     }
-    let nvram = os.nvram.get_or_insert_with(Nvram::default);
+    let nvram = os.nvram.get_or_insert_default();
     if let Some(known) = known {
         nvram.template.get_or_insert(known);
         nvram.template_format.get_or_insert_with(|| "raw".to_owned());
@@ -240,7 +239,7 @@ fn apply(domain: &mut Domain, firmware: &Firmware, defaults: &Defaults) {
                 loader.stateless = Some(YesNo::Yes);
             }
             if let (FlashMode::Split, Some(image)) = (mode, variables) {
-                let nvram = os.nvram.get_or_insert_with(Nvram::default);
+                let nvram = os.nvram.get_or_insert_default();
                 nvram.format = Some(image.format.clone());
                 // What lies in the network is there already; nobody knows what keys are in it.
                 elsewhere = nvram.kind == Some(StorageType::Network);

@@ -86,9 +86,9 @@ fn what_is_stated_is_kept() {
     let folder = Folder::new("stated");
     folder.qcow2("top", "gone", "raw");
     let mut disk = folder.disk("top");
-    disk.backing_store = Some(BackingStore::default());
+    disk.backing_store = Some(Box::default());
     found(&mut disk).unwrap();
-    assert_eq!(disk.backing_store, Some(BackingStore::default()));
+    assert_eq!(disk.backing_store, Some(Box::default()));
 }
 
 #[test]

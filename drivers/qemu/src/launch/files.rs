@@ -269,7 +269,7 @@ fn of_disk(disk: &Disk) -> Vec<Need> {
     if let Some(source) = &disk.source {
         of_image(&mut needs, disk.kind, source, "storage file", top);
     }
-    let mut below = disk.backing_store.as_ref();
+    let mut below = disk.backing_store.as_deref();
     while let Some((store, source)) = below.and_then(|store| Some((store, store.source.as_ref()?)))
     {
         let kind = store.kind.unwrap_or_default();

@@ -185,7 +185,7 @@ pub(crate) fn number_disk(disk: &mut Disk, last: u32) -> u32 {
         source.index = own;
         number_data(source, &mut number);
     }
-    let mut below = disk.backing_store.as_mut();
+    let mut below = disk.backing_store.as_deref_mut();
     while let Some(store) = below {
         let Some(source) = store.source.as_mut() else { break };
         store.index = number();
@@ -200,7 +200,7 @@ pub(crate) fn highest_number(domain: &Domain) -> u32 {
     let mut highest = 0;
     for disk in &domain.devices.disks {
         let mut of_disk = disk.source.as_ref().map_or(0, highest_of);
-        let mut below = disk.backing_store.as_ref();
+        let mut below = disk.backing_store.as_deref();
         while let Some((store, source)) =
             below.and_then(|store| Some((store, store.source.as_ref()?)))
         {

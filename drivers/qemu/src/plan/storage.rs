@@ -288,7 +288,7 @@ impl Image<'_> {
     }
 
     fn nvme(&self) -> Result<Props> {
-        let (Some(address), Some(namespace)) = (self.source.address, self.source.namespace) else {
+        let (Some(address), Some(namespace)) = (&self.source.address, self.source.namespace) else {
             return Err(unsupported(format!(
                 "NVMe disk '{}' without an address",
                 self.storage_name()

@@ -54,7 +54,7 @@ pub fn place(disk: &mut Disk, pool: &StoragePool, kind: VolumeType, path: &str) 
         };
         source.hosts = pool.source.hosts.iter().map(host).collect();
         source.settle_ports();
-        source.auth.clone_from(&pool.source.auth);
+        source.auth = pool.source.auth.clone().map(Box::new);
         return Ok(());
     }
     let path = Some(path.to_owned());

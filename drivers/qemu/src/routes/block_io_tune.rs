@@ -45,7 +45,9 @@ async fn get(
     let tune = match (&request.disk, live) {
         // Clients ask first how much room they need.
         (None, _) => Iotune::default(),
-        (Some(disk), None) => named::disk(def, disk)?.iotune.clone().unwrap_or_default(),
+        (Some(disk), None) => {
+            named::disk(def, disk)?.iotune.as_deref().cloned().unwrap_or_default()
+        }
         (Some(disk), Some(guest)) => {
             let alias = named::disk(def, disk)?.info.alias.clone().unwrap_or_default();
             device(&guest, &alias, disk).await?.tune
@@ -211,7 +213,7 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) ->
                     let mut all = def.devices.disks.iter_mut();
                     if let Some(disk) = all.find(|disk| disk.target.dev == target) {
                         let before = disk.iotune.clone().unwrap_or_default();
-                        disk.iotune = kept(wish.after(&before)?);
+                        disk.iotune = kept(wish.after(&before)?).map(Box::new);
                     }
                     Ok(())
                 })?;
@@ -232,7 +234,7 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) ->
                 context.change_live(|def| {
                     let mut all = def.devices.disks.iter_mut();
                     if let Some(disk) = all.find(|disk| disk.target.dev == target) {
-                        disk.iotune = kept(tune);
+                        disk.iotune = kept(tune).map(Box::new);
                     }
                 })?;
                 let params = wish.told(&target);

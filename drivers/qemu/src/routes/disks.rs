@@ -18,7 +18,7 @@ pub(super) struct Image<'def> {
 pub(super) fn chain(disk: &Disk) -> Vec<Image<'_>> {
     let Some(source) = &disk.source else { return Vec::new() };
     let mut images = vec![Image { path: source.local_path(), index: source.index }];
-    let mut next = disk.backing_store.as_ref();
+    let mut next = disk.backing_store.as_deref();
     while let Some(BackingStore { index, source: Some(source), backing_store, .. }) = next {
         let index = index.or(source.index);
         images.push(Image { path: source.local_path(), index });

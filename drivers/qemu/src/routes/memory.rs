@@ -104,7 +104,7 @@ fn virtio_balloon<'def>(def: &'def mut Domain, which: &str) -> Result<&'def mut 
                 | BalloonModel::VirtioNonTransitional
         )
     };
-    def.devices.memballoon.as_mut().filter(virtio).ok_or_else(|| {
+    def.devices.memballoon.as_deref_mut().filter(virtio).ok_or_else(|| {
         let text = "Memory balloon model must be virtio to set the collection period";
         Error::new(ErrorCode::OperationInvalid, text)
             .hint(format!("the {which} definition has no <memballoon model='virtio'/>"))

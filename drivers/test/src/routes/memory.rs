@@ -56,7 +56,7 @@ async fn stats(
 }
 
 fn balloon(def: &Domain) -> Option<&Memballoon> {
-    def.devices.memballoon.as_ref().filter(|balloon| balloon.model != BalloonModel::None)
+    def.devices.memballoon.as_deref().filter(|balloon| balloon.model != BalloonModel::None)
 }
 
 /// Every byte of the memory is its address.

@@ -44,7 +44,7 @@ fn disk(text: &str) -> Result<Disk, String> {
     if let Some(source) = &mut disk.source {
         give_secrets(source, outer);
     }
-    let mut next = disk.backing_store.as_mut();
+    let mut next = disk.backing_store.as_deref_mut();
     while let Some(store) = next {
         if let Some(source) = &mut store.source {
             give_secrets(source, (false, false));
@@ -88,7 +88,7 @@ fn context(disk: &Disk) -> Context {
         }
     };
     disk.source.iter().for_each(&mut take);
-    let mut next = disk.backing_store.as_ref();
+    let mut next = disk.backing_store.as_deref();
     while let Some(store) = next {
         store.source.iter().for_each(&mut take);
         next = store.backing_store.as_deref();

@@ -259,7 +259,8 @@ impl<'a> Node<'a> {
         found.source.hosts.push(host);
         found.source.identity = self
             .text("user")
-            .map(|user| Identity { username: Some(user.to_owned()), ..Identity::default() });
+            .map(|user| Identity { username: Some(user.to_owned()), ..Identity::default() })
+            .map(Box::new);
         Ok(found)
     }
 
@@ -305,7 +306,7 @@ impl<'a> Node<'a> {
             |key| self.text_or_number(key).map(|id| format!("+{}", id.trim_start_matches('+')));
         let (user, group) = (id("user"), id("group"));
         if user.is_some() || group.is_some() {
-            found.source.identity = Some(Identity { user, group, ..Identity::default() });
+            found.source.identity = Some(Box::new(Identity { user, group, ..Identity::default() }));
         }
         Ok(found)
     }
@@ -318,7 +319,7 @@ impl<'a> Node<'a> {
         let source = StorageSource {
             kind: Some(SourceKind::Pci),
             namespace: Some(namespace),
-            address: Some(NvmeAddress { typed: false, pci }),
+            address: Some(Box::new(NvmeAddress { typed: false, pci })),
             ..StorageSource::default()
         };
         Ok(Location { kind: StorageType::Nvme, source, credentials: false })

@@ -19,12 +19,12 @@ pub(crate) fn chain<'a>(disk: &'a Disk, cx: &'a Context) -> Vec<Image<'a>> {
     let mut images = vec![Image {
         format: disk.format().unwrap_or(ImageFormat::Raw),
         cache_size: driver.and_then(|driver| cache_size(driver.metadata_cache.as_ref())),
-        auth: source.auth.as_ref().or(disk.auth.as_ref()),
-        encryption: source.encryption.as_ref().or(disk.encryption.as_ref()),
+        auth: source.auth.as_deref().or(disk.auth.as_deref()),
+        encryption: source.encryption.as_deref().or(disk.encryption.as_deref()),
         read_only: disk.is_readonly(),
         ..plain(disk, cx, disk.kind, source, source.index)
     }];
-    let mut next = disk.backing_store.as_ref();
+    let mut next = disk.backing_store.as_deref();
     while let Some(BackingStore { kind, index, format, source, backing_store }) = next {
         let Some(source) = source.as_ref() else {
             set_below(&mut images, Below::Nothing);
@@ -84,8 +84,8 @@ impl<'a> Image<'a> {
             source,
             format: ImageFormat::Raw,
             cache_size: None,
-            auth: source.auth.as_ref(),
-            encryption: source.encryption.as_ref(),
+            auth: source.auth.as_deref(),
+            encryption: source.encryption.as_deref(),
             read_only: true,
             device: DiskDevice::Disk,
             below: Below::Unknown,

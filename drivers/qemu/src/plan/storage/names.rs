@@ -23,7 +23,7 @@ impl<'a> Names<'a> {
     /// The names of the image with a number, unless `source` states some.
     pub(super) fn numbered(number: u32, source: &'a StorageSource) -> Self {
         let head = format!("libvirt-{number}");
-        Self { head, private: source.private.as_ref(), backend: false }
+        Self { head, private: source.private.as_deref(), backend: false }
     }
 
     /// The names of an image that has none of the numbers.

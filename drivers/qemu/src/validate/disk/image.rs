@@ -27,15 +27,15 @@ pub(super) fn validate(disk: &Disk) -> Result<()> {
         })?;
     }
     if let Some(source) = &disk.source {
-        let encryption = source.encryption.as_ref().or(disk.encryption.as_ref());
+        let encryption = source.encryption.as_deref().or(disk.encryption.as_deref());
         image(disk.kind, format, source, encryption)?;
     }
-    let mut below = disk.backing_store.as_ref();
+    let mut below = disk.backing_store.as_deref();
     while let Some((store, source)) = below.and_then(|store| Some((store, store.source.as_ref()?)))
     {
         let format = store.format.as_ref().map_or(ImageFormat::Raw, |format| format.kind);
         let kind = store.kind.unwrap_or(StorageType::File);
-        image(kind, format, source, source.encryption.as_ref())?;
+        image(kind, format, source, source.encryption.as_deref())?;
         below = store.backing_store.as_deref();
     }
     Ok(())

@@ -174,7 +174,7 @@ pub(super) fn prepare(corpus: &Corpus, domain: &mut Domain, params: &Value) {
         }
     }
     for net in &mut domain.body.devices.interfaces {
-        net.actual = plugged(corpus, net);
+        net.actual = plugged(corpus, net).map(Box::new);
     }
     if let Some(vsock) = &mut domain.body.devices.vsock
         && let Some(cid) = vsock.cid.as_mut().filter(|cid| cid.auto == Some(YesNo::Yes))
