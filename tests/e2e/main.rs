@@ -14,6 +14,7 @@ mod daemon;
 mod errors;
 mod events;
 mod failed_start;
+mod flaws;
 mod hang;
 mod images;
 mod kvm;
@@ -44,6 +45,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("events", events::CASES),
     ("storage", storage::CASES),
     ("survival", survival::CASES),
+    ("flaws", flaws::CASES),
     ("hang", hang::CASES),
     ("failed_start", failed_start::CASES),
     ("errors", errors::CASES),

@@ -20,6 +20,7 @@ mod run;
 mod space;
 mod terminal;
 mod wait;
+mod wire;
 
 pub use backend::{Backend, daemon_program, target_folder};
 pub use bed::{Options, Testbed};
@@ -30,6 +31,7 @@ pub use run::Done;
 pub use space::{Process, Space, obstacle};
 pub use terminal::Terminal;
 pub use wait::{DEADLINE, wait_for};
+pub use wire::{Answer, Raw};
 
 /// What a test and its helpers answer; the text of the error is what the person who runs the tests sees.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

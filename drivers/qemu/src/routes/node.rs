@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use virtus_api::limits::NODE_MAX_CELLS;
 use virtus_api::{
     DomainGetSecurityLabel, DomainGetSecurityLabelReply, Error, ErrorCode, NodeCpuStat,
     NodeGetCellsFreeMemory, NodeGetCpuMap, NodeGetCpuMapReply, NodeGetCpuStats,
@@ -173,6 +174,14 @@ pub(super) async fn get_free_pages(
     check_flags(request.flags, 0, "virNodeGetFreePages")?;
     let node = &driver.qemu.node;
     let start = u32::try_from(request.start_cell).unwrap_or_default();
+    let cells = usize::try_from(request.cell_count).unwrap_or(usize::MAX);
+    // The client's number is not to be believed, least of all when it asks for no sizes.
+    if cells.saturating_mul(request.pages.len().max(1)) > NODE_MAX_CELLS {
+        let text =
+            format!("{cells} NUMA cells are too many: {NODE_MAX_CELLS} numbers are answered");
+        return Err(Error::new(ErrorCode::InvalidArg, text)
+            .hint("ask for fewer cells or fewer page sizes at a time"));
+    }
     let mut counts = Vec::new();
     for cell in start..start.saturating_add(request.cell_count) {
         for size in &request.pages {

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The classes of flaws that libvirt's daemons had to be mended for: each is looked for in ours.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::thread;
+
+use virtus_api::{
+    CallId, ConnectDomainXmlFromNative, ConnectListAllDomains, ConnectListDefinedDomains,
+    DomainDefineXml, DomainGetState, DomainLookupByName, DomainRef, DomainUndefine, Program,
+};
+use virtus_tests::{Backend, Guest, Options, Outcome, Raw, Testbed};
+use virtus_wire::codec::{decode_any_reply, request_shape};
+use virtus_wire::xdr::Shape;
+
+use crate::{Case, Skip, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("no_count_of_a_client_is_believed", counts),
+    ("lists_may_change_while_they_are_read", changing_lists),
+    ("a_refused_call_leaves_nothing_locked", refusals),
+    ("deep_and_huge_documents_cost_little_and_readers_nothing", documents),
+    ("no_file_of_the_daemon_is_for_everybody", files),
+];
+
+/// The stock daemon has flaws of these classes, or mends them in other ways.
+fn ours_only() -> Outcome {
+    if Backend::chosen()? == Backend::Ours {
+        Ok(())
+    } else {
+        Err(Skip("ours only".to_owned()).into())
+    }
+}
+
+fn read_only_socket(bed: &Testbed) -> PathBuf {
+    bed.socket().with_file_name("virtqemud-sock-ro")
+}
+
+/// A running guest, for calls that would end early without one.
+fn with_guest() -> Outcome<(Testbed, DomainRef)> {
+    let bed = Testbed::new()?;
+    bed.define(&Guest::firmware("vm"))?;
+    bed.virsh("start vm")?;
+    let dom = Raw::open(&bed.socket())?.ask(&DomainLookupByName { name: "vm".to_owned() })?;
+    Ok((bed, dom))
+}
+
+/// The most memory that the daemon has used so far, in KiB.
+fn peak(bed: &Testbed) -> Outcome<u64> {
+    let pid = bed.daemon_pid()?;
+    let daemon = bed.processes()?.into_iter().find(|process| process.pid == pid);
+    let pid = daemon.ok_or("there is no daemon any more")?.host_pid;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// The numbers that a count must not be taken for: the smallest, the greatest, one below nothing, and
+/// one above every limit.
+const HOSTILE: [u32; 4] = [0x8000_0000, 0x7fff_ffff, 0xffff_ffff, 0x0101_0101];
+
+/// A body of plain values about one domain, but for the number at one place.
+struct Body<'a> {
+    dom: &'a DomainRef,
+    /// Numbers and lengths so far.
+    numbers: usize,
+    hostile: (usize, u32),
+    bytes: Vec<u8>,
+}
+
+impl Body<'_> {
+    fn number(&mut self, wide: bool) {
+        let (place, value) = self.hostile;
+        let value = if self.numbers == place { value } else { 0 };
+        self.numbers += 1;
+        if wide {
+            self.bytes.extend(i64::from(value.cast_signed()).to_be_bytes());
+        } else {
+            self.bytes.extend(value.to_be_bytes());
+        }
+    }
+
+    fn put(&mut self, shape: &Shape) {
+        match shape {
+            Shape::Void => {}
+            Shape::Hyper | Shape::UHyper | Shape::Double => self.number(true),
+            Shape::Uuid => self.bytes.extend(self.dom.uuid.as_bytes()),
+            Shape::String(_) => {
+                let name = self.dom.name.as_bytes();
+                self.bytes.extend(u32::try_from(name.len()).unwrap_or(0).to_be_bytes());
+                self.bytes.extend(name);
+                self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+            }
+            Shape::Optional(_) => self.bytes.extend([0; 4]),
+            Shape::Fixed(of, length) => (0..*length).for_each(|_| self.put(of)),
+            Shape::Struct(_, fields) => fields.iter().for_each(|field| self.put(&field.shape)),
+            // Every other value is one word; of a list it is the length.
+            _ => self.number(false),
+        }
+    }
+}
+
+/// CVE-2024-2494: counts from a client's call, negative or huge, were taken for sizes of memory, also of
+/// clients that may only read.
+fn counts() -> Outcome {
+    ours_only()?;
+    let (bed, dom) = with_guest()?;
+    let mut raw = Raw::open(&read_only_socket(&bed))?;
+    let before = peak(&bed)?;
+    let mut made = 0;
+    for call in CallId::ALL.iter().copied() {
+        let meta = call.meta();
+        // Those before the open end a connection that is open.
+        let ends = call == CallId::ConnectClose || !meta.needs_auth;
+        if ends || !matches!(meta.program, Program::Remote | Program::Qemu | Program::Lxc) {
+            continue;
+        }
+        let mut place = 0;
+        loop {
+            let mut numbers = 0;
+            for value in HOSTILE {
+                let mut body =
+                    Body { dom: &dom, numbers: 0, hostile: (place, value), bytes: Vec::new() };
+                body.put(&request_shape(call));
+                numbers = body.numbers;
+                raw.send_body(call, &body.bytes)?;
+                let answer = raw.answer().map_err(|error| {
+                    format!("{} with {value:#x} as number {place}: {error}", meta.name)
+                })?;
+                if answer.ok {
+                    decode_any_reply(call, &answer.body)?;
+                }
+                made += 1;
+            }
+            place += 1;
+            if place >= numbers {
+                break;
+            }
+        }
+    }
+    equal(&format!("{made} calls, more than two thousand"), made > 2000, true)?;
+    let grown = peak(&bed)?.saturating_sub(before);
+    equal(&format!("grown by {grown} KiB, less than 32 MiB"), grown < 32 * 1024, true)?;
+    equal("state", bed.virsh("domstate vm")?, "running".to_owned())
+}
+
+fn definition(number: usize) -> DomainDefineXml {
+    let xml = format!(
+        "<domain type='qemu'><name>many{number}</name>\
+         <uuid>00000000-0000-4000-8000-00000000000{number}</uuid><memory>8192</memory><os><type arch='x86_64'>hvm</type></os>\
+         </domain>"
+    );
+    DomainDefineXml { xml }
+}
+
+/// CVE-2024-1441, CVE-2024-8235: a list that grew while it was read was written past its end.
+/// CVE-2022-0897: a list and the end of an object on it at the same time.
+fn changing_lists() -> Outcome {
+    const ROUNDS: usize = 150;
+    ours_only()?;
+    let bed = Testbed::new()?;
+    let socket = bed.socket();
+    let change = |offset: usize| -> Outcome {
+        let mut raw = Raw::open(&socket)?;
+        for round in 0..ROUNDS {
+            // Two change the same ten objects.
+            let dom = raw.ask(&definition((round + offset) % 10))?;
+            // The other one may have been faster.
+            raw.try_ask(&DomainUndefine { dom })?;
+        }
+        Ok(())
+    };
+    let read = || -> Outcome {
+        let mut raw = Raw::open(&socket)?;
+        for round in 0..ROUNDS {
+            let maxnames = i32::try_from(round % 4)?;
+            let names = raw.ask(&ConnectListDefinedDomains { maxnames })?;
+            equal("at most as many as asked for", names.len() <= round % 4, true)?;
+            let all = raw.ask(&ConnectListAllDomains { need_results: 1, flags: 0 })?;
+            equal("the count", usize::try_from(all.ret)?, all.domains.len())?;
+            for dom in all.domains {
+                let answer = raw.try_ask(&DomainGetState { dom, flags: 0 })?;
+                if !answer.ok {
+                    contains(&answer.error(), "Domain not found")?;
+                }
+            }
+        }
+        Ok(())
+    };
+    let text = |outcome: Outcome| outcome.map_err(|error| error.to_string());
+    thread::scope(|scope| {
+        let parts = [
+            scope.spawn(|| text(change(0))),
+            scope.spawn(|| text(change(5))),
+            scope.spawn(|| text(read())),
+            scope.spawn(|| text(read())),
+        ];
+        parts
+            .into_iter()
+            .try_for_each(|part| part.join().map_err(|_| "a part panicked".to_owned())?)
+    })?;
+    bed.virsh("list --all").map(drop)
+}
+
+/// CVE-2021-3667, CVE-2023-3750: a lookup that access control refused kept its object locked for ever.
+fn refusals() -> Outcome {
+    ours_only()?;
+    let (bed, dom) = with_guest()?;
+    let mut reader = Raw::open(&read_only_socket(&bed))?;
+    let mut refused = 0;
+    for call in CallId::ALL.iter().copied() {
+        let meta = call.meta();
+        if meta.program != Program::Remote || meta.read_only || !meta.needs_auth {
+            continue;
+        }
+        let mut body = Body { dom: &dom, numbers: 0, hostile: (usize::MAX, 0), bytes: Vec::new() };
+        body.put(&request_shape(call));
+        reader.send_body(call, &body.bytes)?;
+        refused += usize::from(!reader.answer()?.ok);
+    }
+    equal("more than a hundred refusals", refused > 100, true)?;
+    for name in ["none", "vm"] {
+        reader.try_ask(&DomainLookupByName { name: name.to_owned() })?;
+    }
+    // Everything can still be done, by the one who may.
+    for line in ["suspend vm", "resume vm", "dominfo vm", "destroy vm", "undefine vm"] {
+        bed.virsh(line)?;
+    }
+    bed.define(&Guest::firmware("vm")).map(drop)
+}
+
+/// CVE-2025-12748: a document was read in full, and grew, before it was asked who sends it.
+fn documents() -> Outcome {
+    ours_only()?;
+    let bed = Testbed::new()?;
+    let before = peak(&bed)?;
+    const SIZE: usize = 4_000_000;
+    let deep = "<domain>".repeat(SIZE / 8);
+    let wide = format!("<domain type='qemu'><name>w</name>{}</domain>", "<x/>".repeat(SIZE / 4));
+    let entities = format!(
+        "<!DOCTYPE d [<!ENTITY a '{}'>]><domain type='qemu'><name>{}</name></domain>",
+        "a".repeat(1000),
+        "&a;".repeat(SIZE / 8)
+    );
+    let socket = bed.socket();
+    for xml in [&deep, &wide, &entities] {
+        let define = DomainDefineXml { xml: xml.clone() };
+        let answer = Raw::open(&read_only_socket(&bed))?.try_ask(&define)?;
+        equal("success of a reader", answer.ok, false)?;
+        contains(&answer.error(), "read only access prevents")?;
+    }
+    // A frame, the request in it, and nothing else.
+    let grown = peak(&bed)?.saturating_sub(before);
+    equal(&format!("grown by {grown} KiB, less than 32 MiB"), grown < 32 * 1024, true)?;
+    for xml in [deep, wide, entities] {
+        let native = ConnectDomainXmlFromNative {
+            native_format: "qemu-argv".to_owned(),
+            native_config: xml.clone(),
+            flags: 0,
+        };
+        for answer in [
+            Raw::open(&socket)?.try_ask(&DomainDefineXml { xml })?,
+            Raw::open(&socket)?.try_ask(&native)?,
+        ] {
+            equal("success", answer.ok, false)?;
+        }
+    }
+    let grown = peak(&bed)?.saturating_sub(before);
+    equal(&format!("grown by {grown} KiB, less than 256 MiB"), grown < 256 * 1024, true)?;
+    bed.virsh("list").map(drop)
+}
+
+/// Regular files at the daemon's places, and their modes.
+fn regular_files(bed: &Testbed) -> Outcome<Vec<(PathBuf, u32)>> {
+    let mut found = Vec::new();
+    let mut folders = ["etc/libvirt", "run", "var"].map(|place| bed.path(place)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                found.push((entry.path(), entry.metadata()?.permissions().mode()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// CVE-2025-13193: images and state that a daemon wrote could be read by every user of the host.
+fn files() -> Outcome {
+    ours_only()?;
+    let mut bed = Testbed::without_daemon(&Options::default())?;
+    let before = regular_files(&bed)?;
+    bed.start()?;
+    bed.define(&Guest::firmware("vm"))?;
+    bed.virsh("start vm")?;
+    bed.virsh("autostart vm")?;
+    bed.virsh("dominfo vm")?;
+    let mut found = regular_files(&bed)?;
+    found.retain(|file| !before.contains(file));
+    equal("several files", found.len() > 4, true)?;
+    let open: Vec<_> = found
+        .iter()
+        // What process a daemon is, everybody sees in /proc.
+        .filter(|(path, mode)| mode & 0o007 != 0 && path.extension().is_none_or(|end| end != "pid"))
+        .collect();
+    equal("files for everybody", format!("{open:?}"), "[]".to_owned())
+}
