@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
@@ -13,14 +13,17 @@ use virtus_core::{Connection, Driver, Environment, Identity, Paths, Role, Sessio
 use virtus_rpc::engine::Authentication;
 use virtus_rpc::{Hello, Remote, local_calls};
 
+use crate::credentials::{self, Credentials, Passwords};
 use crate::dial::dial;
 use crate::options::Options;
-use crate::resolve::{self, Surroundings};
+use crate::resolve::{self, Surroundings, Target};
 
 /// An answered connection; its daemon, if it has one.
 pub(crate) struct Attached {
     pub(crate) connection: Connection,
     pub(crate) remote: Option<Arc<Remote>>,
+    /// The program through which we reach the daemon; it ends when this is dropped.
+    _tunnel: Option<tokio::process::Child>,
 }
 
 /// Opens what the options say; events go to `events`.
@@ -41,18 +44,36 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
         return Ok(attached);
     }
     let target = resolve::target(uri.as_ref(), options.read_only, &around)?;
-    let transport = dial(&target.way).await?;
+    let line = dial(&target.way, &around).await?;
+    let passwords = Passwords::new(target.way.is_secure(), credentials(options, &target, &around));
     let hello = Hello {
-        name: target.name.clone(),
+        name: target.name,
         read_only: options.read_only,
-        authentication: Authentication { only: target.auth, sasl: None },
+        authentication: Authentication { only: target.auth, sasl: Some(Box::new(passwords)) },
         keepalive: options.keepalive,
     };
-    let remote = Remote::open(transport, hello, events.clone()).await?;
+    let remote = Remote::open(line.transport, hello, events.clone()).await?;
     let uri = uri.unwrap_or_default();
     let session = Session::new(Identity::default(), options.read_only, uri, events);
     let connection = Connection::new(session, vec![remote.clone()]);
-    Ok(Attached { connection, remote: Some(remote) })
+    Ok(Attached { connection, remote: Some(remote), _tunnel: line.tunnel })
+}
+
+/// Who knows the credentials for the target's host: the application, or else a file.
+fn credentials(
+    options: &Options,
+    target: &Target,
+    around: &Surroundings<'_>,
+) -> impl FnMut() -> Result<Option<Credentials>> + Send + 'static {
+    let (callback, host) = (options.credentials.clone(), target.host.clone());
+    let variable = env::var_os("LIBVIRT_AUTH_FILE").map(PathBuf::from);
+    let (own, system) = (&around.session.config, &around.system.config);
+    let file = credentials::file(target.auth_file.as_deref(), variable, own, system);
+    move || match (callback.as_ref().and_then(|callback| callback(&host)), &file) {
+        (Some(known), _) => Ok(Some(known)),
+        (None, Some(file)) => credentials::of_host(file, &host),
+        (None, None) => Ok(None),
+    }
 }
 
 /// A connection to the linked driver that serves `uri`, with those that serve beside it.
@@ -90,7 +111,8 @@ async fn in_process(
         }
     }
     responders.push(local_calls(true));
-    Ok(Some(Attached { connection: Connection::new(session, responders), remote: None }))
+    let connection = Connection::new(session, responders);
+    Ok(Some(Attached { connection, remote: None, _tunnel: None }))
 }
 
 /// The driver of this process: started when it is first wanted, shared by all connections.

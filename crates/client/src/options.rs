@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How a connection is opened and how it behaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use virtus_api::Result;
@@ -8,6 +9,7 @@ use virtus_core::DriverEntry;
 use virtus_rpc::KeepalivePolicy;
 
 use crate::Connection;
+use crate::credentials::{Callback, Credentials};
 use crate::deadline;
 use crate::link::Link;
 
@@ -30,6 +32,7 @@ pub struct Options {
     pub(crate) reconnect: Option<Reconnect>,
     pub(crate) capacity: usize,
     pub(crate) drivers: Vec<DriverEntry>,
+    pub(crate) credentials: Option<Callback>,
 }
 
 /// How a lost connection is opened again.
@@ -64,6 +67,7 @@ impl Default for Options {
             reconnect: None,
             capacity: CAPACITY,
             drivers: LINKED.to_vec(),
+            credentials: None,
         }
     }
 }
@@ -114,6 +118,18 @@ impl Options {
     #[must_use]
     pub fn drivers(mut self, drivers: &[DriverEntry]) -> Self {
         self.drivers = drivers.to_vec();
+        self
+    }
+
+    /// Who knows the name and password when the daemon on a host asks for them; where this answers
+    /// `None`, libvirt's auth.conf is looked into. It is called while the connection is opened and
+    /// should answer at once: ask people before.
+    #[must_use]
+    pub fn credentials(
+        mut self,
+        of_host: impl Fn(&str) -> Option<Credentials> + Send + Sync + 'static,
+    ) -> Self {
+        self.credentials = Some(Arc::new(of_host));
         self
     }
 

@@ -32,5 +32,5 @@ pub use remote::{Hello, Remote};
 pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
 };
-pub use tls::{Tls, TlsSettings};
+pub use tls::{ClientFiles, Tls, TlsClient, TlsSettings};
 pub use transport::{TlsStream, Transport};

@@ -85,10 +85,6 @@ impl Remote {
                 Step::Ask(request) => {
                     let asked = remote.ask(request, Vec::new(), ReplyFds::default(), None);
                     reply = Some(asked.await);
-                    // Who is refused is told why; who is cut off learns that.
-                    if let Some(lost) = remote.lost() {
-                        return Err(lost);
-                    }
                 }
                 Step::Done(abilities) => {
                     remote.abilities = abilities;

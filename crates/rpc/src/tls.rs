@@ -4,6 +4,7 @@
 //! Everything is read at once and replaced at once; a client keeps what it began with.
 
 mod certificate;
+mod client;
 mod name;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::pattern;
 use certificate::{Role, broken};
+pub use client::{ClientFiles, TlsClient};
 
 /// Where the certificates are, and who is let in with one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Tls {
         let (authority, own) = (&settings.authority, &settings.certificate);
         let authorities = certificate::certificates(authority, Role::Authority)?;
         let chain = certificate::certificates(own, Role::Server)?;
-        let key = certificate::key(&settings.key)?;
+        let key = certificate::key(&settings.key, "server key")?;
         if settings.check_own {
             certificate::check(authority, Role::Authority, &authorities)?;
             certificate::check(own, Role::Server, &chain)?;

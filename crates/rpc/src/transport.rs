@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use virtus_api::ClientTransport;
 
 pub use tls::TlsStream;
-pub(crate) use tls::{Admitted, Refused, accept};
+pub(crate) use tls::{Admitted, Refused, accept, welcomed};
 pub(crate) use unix::MAX_FDS;
 
 /// Bytes asked for in one read.
@@ -59,6 +59,12 @@ impl From<UnixStream> for Transport {
 impl From<TcpStream> for Transport {
     fn from(socket: TcpStream) -> Self {
         Self::Tcp(socket)
+    }
+}
+
+impl From<TlsStream> for Transport {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
     }
 }
 

@@ -72,7 +72,7 @@ fn far_side(uri: &Uri, name: &str, read_only: bool) -> Result<String> {
     let netcat = || -> Result<String> {
         let program = quoted(uri.parameter("netcat").unwrap_or("nc"));
         // Some variants end only when told to, and others do not know the option.
-        let probe = format!("{program} -q 2>&1 | grep -q 'requires an argument'");
+        let probe = format!("{program} -q </dev/null 2>&1 | grep -q 'requires an argument'");
         let socket = quoted(&socket(uri, read_only)?);
         Ok(format!(
             "if {probe}; then exec {program} -q0 -U {socket}; else exec {program} -U {socket}; fi"

@@ -75,6 +75,7 @@ pub(super) async fn run(
         Err(reason) => reason,
     };
     debug!("a connection ended: {reason}");
+    task.transport.farewell();
     task.streams.fail_all(&reason);
     // Set before the answers are dropped, so that whoever hears of the end finds the reason.
     losing.send_replace(Some(reason));
@@ -153,6 +154,7 @@ impl Task {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.transport.push()?;
         self.transport.push()?;
         while let Some((bytes, fd)) = self.engine.output() {
             let written = match fd {

@@ -18,6 +18,8 @@ pub(super) enum Role {
     Authority,
     /// Is shown to clients.
     Server,
+    /// Is shown to daemons.
+    Client,
 }
 
 impl Display for Role {
@@ -25,6 +27,7 @@ impl Display for Role {
         f.write_str(match self {
             Self::Authority => "CA certificate",
             Self::Server => "server certificate",
+            Self::Client => "client certificate",
         })
     }
 }
@@ -41,10 +44,9 @@ pub(super) fn certificates(file: &Path, role: Role) -> Result<Vec<CertificateDer
 }
 
 /// The private key in `file`.
-pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>> {
-    const ROLE: &str = "server key";
-    PrivateKeyDer::from_pem_slice(&contents(file, ROLE)?)
-        .map_err(|cause| broken(file, ROLE, reason(&cause)))
+pub(super) fn key(file: &Path, what: &str) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(&contents(file, what)?)
+        .map_err(|cause| broken(file, what, reason(&cause)))
 }
 
 /// The revocation lists in `file`.

@@ -3,8 +3,10 @@
 //! decrypted at once, and [`HELD`] bounds what waits to go.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
 
-use rustls::{Connection, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConnection};
 use tokio::net::TcpStream;
 
 use crate::tls::Tls;
@@ -12,7 +14,7 @@ use crate::tls::Tls;
 /// Bytes that may be encrypted and not yet with the kernel.
 const HELD: usize = 256 * 1024;
 
-/// What the daemon sends to a client whose certificate it accepts.
+/// What a daemon sends to a client whose certificate it accepts.
 const WELCOME: &[u8] = &[1];
 
 /// One end of TLS over TCP, ours as a server or as a client.
@@ -55,6 +57,23 @@ pub(crate) async fn accept(socket: TcpStream, tls: &Tls) -> Result<Admitted, Ref
         stream.exchange(&mut input).await?;
     }
     Ok(Admitted { stream, name, input })
+}
+
+/// Shakes hands with a daemon, and waits until it says that we are welcome.
+pub(crate) async fn welcomed(
+    socket: TcpStream,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> io::Result<TlsStream> {
+    let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    session.set_buffer_limit(Some(HELD));
+    let mut stream = TlsStream { socket, session: session.into() };
+    let mut input = Vec::new();
+    // A daemon that does not let us in says so only after the handshake.
+    while stream.session.is_handshaking() || stream.holds_bytes() || input.is_empty() {
+        stream.exchange(&mut input).await?;
+    }
+    if input == WELCOME { Ok(stream) } else { Err(io::Error::other("it does not bid us welcome")) }
 }
 
 impl TlsStream {
