@@ -2,9 +2,12 @@
 //! Clients of other hosts, and who they are: TCP, TLS, SASL.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use virtus_tests::{Authority, DEADLINE, Done, Options, Outcome, Testbed, wait_for, write_client};
+use virtus_tests::{
+    Authority, DEADLINE, Done, Options, Outcome, Testbed, built_program, wait_for, write_client,
+};
 
 use crate::{Case, Skip, contains, equal};
 
@@ -16,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ("certificates_change_at_the_administrators_word", administration),
     ("half_open_handshakes_keep_nobody_out", half_open),
     ("a_missing_certificate_stops_the_start_by_name", missing_certificates),
+    ("ssh_reaches_the_daemon_by_the_helper", ssh),
     ("sasl_lets_in_who_knows_the_password", passwords),
 ];
 
@@ -248,4 +252,33 @@ fn passwords() -> Outcome {
     let uri = format!("{}authfile={}", uris[1], bed.path("right").display());
     let done = bed.run("virsh", &["--connect", &uri, "list"])?;
     equal("success of a user who was deleted", done.ok(), false)
+}
+
+/// What stands in for ssh runs the command here. Everything else is as on a far host.
+fn ssh() -> Outcome {
+    let bed = Testbed::new()?;
+    let helper = built_program("virt-ssh-helper")?;
+    let programs = helper.parent().ok_or("the helper lies in no folder")?;
+    let root = if bed.is_ours() {
+        format!("export VIRTUS_ROOT={}\n", bed.path("").display())
+    } else {
+        String::new()
+    };
+    let script = format!(
+        "#!/bin/bash\necho \"$@\" >>{}\n{root}export PATH={}:$PATH\nexec sh -c \"${{!#}}\"\n",
+        bed.path("ssh.log").display(),
+        programs.display(),
+    );
+    let ssh = bed.write("ssh", &script)?;
+    fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755))?;
+    let uri = format!("qemu+ssh://elsewhere/system?proxy=native&command={ssh}");
+    let done = bed.run("virsh", &["--connect", &uri, "list", "--all"])?;
+    equal(&done.err, done.ok(), true)?;
+    contains(&fs::read_to_string(bed.path("ssh.log"))?, "virt-ssh-helper")?;
+    let done = bed.run("virsh", &["--connect", &uri, "capabilities"])?;
+    equal(&done.err, done.out.contains("</capabilities>"), true)?;
+    let done = bed.run("virsh", &["--connect", &uri, "--readonly", "net-destroy", "x"])?;
+    equal("success of a change through a read-only connection", done.ok(), false)?;
+    let done = bed.run("virsh", &["--connect", &uri.replace("/system", "/nowhere"), "list"])?;
+    equal("success with a wrong URI", done.ok(), false)
 }

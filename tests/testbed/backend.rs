@@ -67,7 +67,12 @@ pub fn daemon_program() -> Outcome<String> {
 
 /// The path of the program that holds all daemons and tools.
 pub(crate) fn multi_call_program() -> Outcome<PathBuf> {
-    let program = profile_folder()?.join("virtus");
+    built_program("virtus")
+}
+
+/// The path of one of our programs.
+pub fn built_program(name: &str) -> Outcome<PathBuf> {
+    let program = profile_folder()?.join(name);
     if program.exists() {
         return Ok(program);
     }

@@ -22,7 +22,7 @@ mod terminal;
 mod wait;
 mod wire;
 
-pub use backend::{Backend, daemon_program, target_folder};
+pub use backend::{Backend, built_program, daemon_program, target_folder};
 pub use bed::{Options, Testbed};
 pub use guest::{Guest, guest_folder};
 pub use lines::Lines;
