@@ -13,6 +13,7 @@ mod kind;
 mod list;
 pub mod network;
 pub mod node_device;
+pub mod nwfilter;
 mod object;
 pub mod secret;
 mod shelf;

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 use uuid::Uuid;
 use virtus_api::{Error, ErrorCode, Result};
@@ -90,15 +90,32 @@ pub(crate) fn not_found<K: Kind>(text: String) -> Error {
     Error::new(K::MISSING, text).in_domain(K::DOMAIN).hint(hint)
 }
 
+/// A queue of changes that must not overlap.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<()>);
+
+impl Turns {
+    /// Waits for the changes before this one.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_TIMEOUT` if they take too long.
+    pub(crate) async fn turn(&self) -> Result<MutexGuard<'_, ()>> {
+        timeout(PATIENCE, self.0.lock()).await.map_err(|_| {
+            let text = format!("the change before has not finished in {} s", PATIENCE.as_secs());
+            Error::new(ErrorCode::OperationTimeout, text)
+        })
+    }
+}
+
 /// One object of a [`Collection`].
 pub struct Object<K: Kind> {
     published: RwLock<Arc<Snapshot<K>>>,
-    turns: Mutex<()>,
+    turns: Turns,
 }
 
 impl<K: Kind> Object<K> {
     pub(crate) fn new(snapshot: Snapshot<K>) -> Arc<Self> {
-        Arc::new(Self { published: RwLock::new(Arc::new(snapshot)), turns: Mutex::default() })
+        Arc::new(Self { published: RwLock::new(Arc::new(snapshot)), turns: Turns::default() })
     }
 
     /// What is known of it now.
@@ -246,8 +263,9 @@ impl<K: Kind> Collection<K> {
         let (collection, object) = (self.clone(), object.clone());
         let shown = object.clone();
         let task = tokio::spawn(async move {
-            let waiting = timeout(PATIENCE, object.turns.lock());
-            let _turn = waiting.await.map_err(|_| busy(&object, name))?;
+            let waiting = object.turns.turn().await;
+            let _turn =
+                waiting.map_err(|error| error.context(format_args!("{name} on {object:?}")))?;
             let turn = Turn { collection: collection.clone(), object: object.clone() };
             let outcome = AssertUnwindSafe(async { work(turn).await }).catch_unwind().await;
             collection.remove_if_gone(&object);
@@ -261,9 +279,4 @@ impl<K: Kind> Collection<K> {
         });
         outcome.map_err(|error| error.or_domain(K::DOMAIN))
     }
-}
-
-fn busy<K: Kind>(object: &Object<K>, name: &str) -> Error {
-    let (seconds, text) = (PATIENCE.as_secs(), "another change of it has not finished");
-    Error::new(ErrorCode::OperationTimeout, format!("{name} on {object:?}: {text} in {seconds} s"))
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Collections, shown with networks.
 
+mod nwfilter;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
