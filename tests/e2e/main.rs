@@ -29,6 +29,7 @@ mod scale;
 mod secrets;
 mod storage;
 mod survival;
+mod testdriver;
 mod transcripts;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("objects", objects::CASES),
     ("scale", scale::CASES),
     ("secrets", secrets::CASES),
+    ("testdriver", testdriver::CASES),
     ("kvm", kvm::CASES),
     ("leftovers", leftovers::CASES),
 ];

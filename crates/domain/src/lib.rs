@@ -32,6 +32,7 @@ mod snapshot;
 mod start;
 pub mod state;
 mod status;
+mod tuner;
 mod undo;
 
 pub use context::Context;
@@ -51,6 +52,7 @@ pub use snapshot::{Snapshot, no_domain_uuid, not_running};
 pub use start::Wishes;
 pub use state::{Begin, Change, State};
 pub use status::{Private, Status};
+pub use tuner::{BlkioChange, MemoryLimits, Threads, Tuner, UNLIMITED};
 pub use undo::Undo;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod metadata;
 mod moments;
 mod snapshot_changes;
 mod snapshots;
+mod tuning;
 mod vcpu;
 
 use std::future::Future;
@@ -32,6 +33,10 @@ use crate::keeper::Keeper;
 use crate::machine::Machine;
 use crate::machines::Machines;
 use crate::snapshot::{Snapshot, not_running};
+
+pub use list::meant;
+pub use tuning::pinning::{cpus_of_all, tell_bound, wanted_cpus};
+pub use tuning::{no_more_than, tuning_routes};
 
 /// A driver of local machines.
 pub trait HasMachines: Send + Sync + 'static {

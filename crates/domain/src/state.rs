@@ -78,6 +78,8 @@ pub enum Begin {
     /// It boots.
     #[default]
     Boot,
+    /// It was there before anybody asked.
+    Unknown,
     /// Memory that was saved.
     Restored,
     /// A snapshot.
@@ -187,6 +189,8 @@ impl State {
             return None;
         }
         Some(match (from, paused) {
+            (Begin::Unknown, true) => (Self::Paused(Paused::Unknown), &[STARTED, PAUSED]),
+            (Begin::Unknown, false) => (Self::Running(Running::Unknown), &[STARTED]),
             (Begin::Boot, true) => (Self::Paused(Paused::User), &[STARTED, PAUSED]),
             (Begin::Boot, false) if first_resume => {
                 (Self::Running(Running::Booted), &[RESUMED, STARTED])

@@ -41,6 +41,7 @@ mod reattach;
 mod rehearsal;
 mod routes;
 mod stop;
+mod tuning;
 pub mod validate;
 mod vcpus;
 pub mod vhost_user;

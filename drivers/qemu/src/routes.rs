@@ -4,7 +4,6 @@
 
 mod agent;
 mod agent_timeout;
-mod blkio;
 mod block_info;
 mod block_io_tune;
 mod block_stats;
@@ -19,16 +18,13 @@ pub(crate) mod domain_capabilities;
 mod guest_info;
 mod guest_vcpus;
 mod interface_stats;
-mod iothreads;
+pub(crate) mod iothreads;
 mod keys;
 mod memory;
-mod memory_limits;
 mod messages;
 mod monitor;
 mod native;
 mod node;
-mod numa;
-mod pinning;
 mod scheduler;
 mod screenshot;
 mod security;
@@ -40,9 +36,9 @@ mod vcpus;
 
 use std::sync::Arc;
 
-use virtus_api::{DomainRef, Result, TypedParam};
+use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{by, find};
+use virtus_domain::routes::{by, find, no_more_than, tuning_routes};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::driver::QemuDriver;
@@ -91,17 +87,13 @@ fn connection() -> Routes<QemuDriver> {
 
 /// What a guest uses and may use.
 fn resources() -> Routes<QemuDriver> {
-    Routes::new()
+    tuning_routes()
         .include(stats::routes())
         .include(vcpus::routes())
-        .include(pinning::routes())
         .include(iothreads::routes())
         .include(scheduler::routes())
         .include(dirty_rate::routes())
         .include(memory::routes())
-        .include(memory_limits::routes())
-        .include(numa::routes())
-        .include(blkio::routes())
         .include(block_stats::routes())
         .include(block_info::routes())
         .include(block_io_tune::routes())
@@ -138,13 +130,4 @@ fn running(driver: &QemuDriver, dom: &DomainRef) -> Result<(Arc<Guest>, Arc<Snap
 /// A length or count as the wire has it; what does not fit is cut off at the type's end.
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// The parameters for which a client has room, and how many there are: with no room it only asks that.
-fn no_more_than(room: i32, mut params: Vec<TypedParam>) -> (Vec<TypedParam>, i32) {
-    let room = usize::try_from(room).unwrap_or_default();
-    let all = params.len();
-    params.truncate(room);
-    let told = if room == 0 { all } else { params.len() };
-    (params, count(told))
 }

@@ -28,7 +28,10 @@ pub(crate) const FIRST_TIME: i64 = 627_319_920;
 pub(crate) const MOUNTS: [&str; 2] = ["/", "/boot"];
 
 /// The hypervisor.
-pub(crate) struct Test;
+pub(crate) struct Test {
+    /// How many CPUs its host has room for.
+    pub(crate) cpus: usize,
+}
 
 /// A guest that runs.
 pub(crate) struct Guest {

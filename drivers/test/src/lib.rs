@@ -12,6 +12,7 @@ mod node;
 mod null;
 mod routes;
 mod storage;
+mod tuning;
 mod world;
 mod worlds;
 

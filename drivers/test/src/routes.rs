@@ -3,10 +3,17 @@
 
 mod capabilities;
 mod connect;
+mod devices;
+mod domain_capabilities;
+mod domain_stats;
 mod guest;
+mod interfaces;
+mod iothreads;
 mod memory;
 mod node;
+mod perf;
 mod saved;
+mod scheduler;
 mod screenshot;
 mod security;
 mod stats;
@@ -14,10 +21,11 @@ mod vcpus;
 
 use std::sync::Arc;
 
-use virtus_api::{DomainRef, Result};
+use virtus_api::{DomainModificationImpact as Impact, DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::find;
-use virtus_domain::{Snapshot, not_running};
+use virtus_domain::routes::{check_flags, find, targets};
+use virtus_domain::{Job, Snapshot, not_running};
+use virtus_xml::Domain;
 
 use crate::guest::Guest;
 use crate::world::World;
@@ -26,6 +34,7 @@ use crate::world::World;
 pub(crate) fn routes() -> Routes<World> {
     virtus_domain::routes::routes::<World>()
         .include(virtus_domain::routes::moment_routes())
+        .include(virtus_domain::routes::tuning_routes())
         .include(virtus_objects::network::routes())
         .include(virtus_objects::interface::routes())
         .include(virtus_objects::node_device::routes())
@@ -37,6 +46,13 @@ pub(crate) fn routes() -> Routes<World> {
         .include(saved::routes())
         .include(screenshot::routes())
         .include(security::routes())
+        .include(devices::routes())
+        .include(domain_capabilities::routes())
+        .include(domain_stats::routes())
+        .include(interfaces::routes())
+        .include(iothreads::routes())
+        .include(perf::routes())
+        .include(scheduler::routes())
         .include(stats::routes())
         .include(vcpus::routes())
         .include(virtus_objects::storage::routes())
@@ -49,6 +65,31 @@ fn running(world: &World, dom: &DomainRef) -> Result<(Arc<Guest>, Arc<Snapshot>)
         Some(guest) => Ok((guest, snapshot)),
         None => Err(not_running(&snapshot.name)),
     }
+}
+
+/// Changes the definitions that a call is for; what a guest's definition says is all there is of it.
+async fn change(
+    world: &World,
+    dom: &DomainRef,
+    flags: u32,
+    name: &'static str,
+    change: impl Fn(&mut Domain) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    check_flags(flags, Impact::all().bits(), name)?;
+    let (handle, _) = find(world, dom)?;
+    let changed = handle.job(Job::modify(name), move |context| async move {
+        let wanted = targets(flags, &context.snapshot())?;
+        if wanted.config {
+            context.change_persistent(&change)?;
+        }
+        if wanted.live {
+            let mut live = (*context.live()?).clone();
+            change(&mut live)?;
+            context.change_live(|def| *def = live)?;
+        }
+        Ok(())
+    });
+    changed.await
 }
 
 /// A length or count as the wire has it; what does not fit is cut off at the type's end.

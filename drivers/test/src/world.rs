@@ -7,7 +7,7 @@ use virtus_api::{DomainState, Error, ErrorCode, Result, StorageVolCreateFlags};
 use virtus_core::Session;
 use virtus_core::events::Hub;
 use virtus_domain::moments::{Moment, Moments};
-use virtus_domain::{Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
+use virtus_domain::{Begin, Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
 use virtus_objects::Shelf;
 use virtus_objects::interface::{HasInterfaces, Interfaces};
 use virtus_objects::network::{HasNetworks, Networks};
@@ -41,9 +41,10 @@ impl World {
     /// The world that `document` describes, with everything in it that it says is active.
     pub(crate) async fn build(document: Document, shared_by: Option<Arc<Worlds>>) -> Result<Self> {
         let hub = Arc::new(Hub::new());
+        let machine = Arc::new(Test { cpus: document.node.most_cpus() });
         let world = Self {
             node: document.node,
-            machines: Machines::in_memory(Arc::new(Test), hub.clone()),
+            machines: Machines::in_memory(machine, hub.clone()),
             networks: Networks::open(Shelf::Memory, Null, hub.clone()).await?,
             interfaces: Interfaces::open(Shelf::Memory, Null).await?,
             devices: Devices::open(Shelf::Memory, Vports::default(), hub.clone()).await?,
@@ -83,7 +84,8 @@ impl World {
     async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
         let DomainEntry { mut def, state, transient, managed_save, snapshots } = entry;
         self.machines.machine().complete(&mut def, Origin::User)?;
-        let wishes = Wishes { paused: state == DomainState::Paused, ..Wishes::default() };
+        let paused = state == DomainState::Paused;
+        let wishes = Wishes { paused, from: Begin::Unknown, ..Wishes::default() };
         let dom = if transient {
             self.machines.create(OPEN, def, wishes).await?
         } else {

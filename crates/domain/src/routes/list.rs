@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which machines there are. Read from snapshots; never waits.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use virtus_api::{
@@ -11,7 +12,7 @@ use virtus_api::{
 use virtus_core::Call;
 use virtus_core::flags::passes;
 
-use super::{HasMachines, check_flags};
+use super::{Found, HasMachines, check_flags};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -68,6 +69,24 @@ pub(super) async fn list_all<D: HasMachines>(
     let ret = u32::try_from(domains.len()).unwrap_or(u32::MAX);
     let domains = if request.need_results == 0 { Vec::new() } else { domains };
     Ok(ConnectListAllDomainsReply { domains, ret })
+}
+
+/// The machines that a call is about: those that are named, or all, as far as the filters of lists let them through.
+/// Those that are named but gone are passed over.
+#[must_use]
+pub fn meant<D: HasMachines>(driver: &D, doms: &[DomainRef], filters: u32) -> Vec<Found<D>> {
+    let machines = driver.machines();
+    let mut once = HashSet::new();
+    let mut found = if doms.is_empty() {
+        machines.all()
+    } else {
+        let listed = doms.iter().filter(|dom| once.insert(dom.uuid));
+        let known = listed.filter_map(|dom| machines.by_uuid(dom.uuid));
+        known.map(|handle| (handle.clone(), handle.snapshot())).collect()
+    };
+    let filters = Filter::from_bits_truncate(filters);
+    found.retain(|(_, snapshot)| matches(filters, snapshot));
+    found
 }
 
 /// Whether a machine passes: within each group of flags, none or one that fits must be given.

@@ -9,23 +9,24 @@ use virtus_api::{
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::Job;
-use virtus_domain::routes::{check_flags, find, targets};
+use virtus_domain::routes::{check_flags, cpus_of_all, find, targets, tell_bound, wanted_cpus};
 use virtus_xml::Domain;
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::tuning::IothreadPin;
 
-use super::{by, pinning};
+use super::by;
 use crate::cpu_map;
 use crate::driver::QemuDriver;
 use crate::guest::{Guest, QUERY};
 use crate::readings::iothread::{self, Iothread};
+use crate::tuning::bind;
 
 pub(super) fn routes() -> Routes<QemuDriver> {
     Routes::new().on(by(info)).on(by(pin))
 }
 
 /// The threads of a guest that runs.
-pub(super) async fn of_guest(guest: &Guest) -> Result<Vec<Iothread>> {
+pub(crate) async fn of_guest(guest: &Guest) -> Result<Vec<Iothread>> {
     Ok(iothread::read(&guest.execute("query-iothreads", None, QUERY).await?))
 }
 
@@ -53,7 +54,7 @@ fn numbers(def: &Domain) -> Vec<u32> {
 
 fn pinned(def: &Domain, id: u32, cpus: usize) -> CpuSet {
     let own = def.cputune.iothreadpins.iter().find(|pin| pin.iothread == id);
-    own.map(|pin| pin.cpuset.clone()).unwrap_or_else(|| pinning::of_all(def, cpus))
+    own.map(|pin| pin.cpuset.clone()).unwrap_or_else(|| cpus_of_all(def, cpus))
 }
 
 async fn info(
@@ -90,7 +91,7 @@ async fn info(
 async fn pin(driver: Arc<QemuDriver>, _: Call, request: DomainPinIothread) -> Result<()> {
     const NAME: &str = "virDomainPinIOThread";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
-    let set = pinning::wanted_set(&request.cpumap)?;
+    let set = wanted_cpus(&request.cpumap)?;
     let (handle, _) = find(&*driver, &request.dom)?;
     let id = request.iothreads_id;
     handle
@@ -110,9 +111,10 @@ async fn pin(driver: Arc<QemuDriver>, _: Call, request: DomainPinIothread) -> Re
                 let threads = of_guest(&guest).await?;
                 let thread =
                     threads.iter().find(|thread| thread.id == id).ok_or_else(|| no_thread(id))?;
-                pinning::bind(&context, &guest, &format!("iothread{id}"), &[thread.tid], &set)?;
+                let part = format!("iothread{id}");
+                bind(context.machine(), &guest, &part, &[thread.tid], &set)?;
                 context.change_live(|def| note(def, id, &set))?;
-                pinning::tell(&context, format!("cputune.iothreadpin{id}"), &set);
+                tell_bound(&context, format!("cputune.iothreadpin{id}"), &set);
             }
             Ok(())
         })

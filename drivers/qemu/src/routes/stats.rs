@@ -8,7 +8,6 @@
 mod collect;
 mod record;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use virtus_api::{
     DomainStatsTypes as Groups, Error, ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::routes::{HasMachines, check_flags};
-use virtus_domain::{Snapshot, State};
+use virtus_domain::Snapshot;
+use virtus_domain::routes::{check_flags, meant};
 
 use self::collect::{Answers, Host, Links};
 pub(super) use self::collect::{balloon_alias, cpu_usage, guest_stats, links, nanos};
@@ -92,23 +91,10 @@ fn groups(stats: u32, flags: Flags) -> Result<Groups> {
 
 /// The guests that are meant. Those that are listed but gone are passed over.
 fn subjects(driver: &QemuDriver, request: &ConnectGetAllDomainStats, flags: Flags) -> Vec<Subject> {
-    let machines = driver.machines();
-    let found: Vec<_> = if request.doms.is_empty() {
-        machines.all()
-    } else {
-        let mut once = HashSet::new();
-        let listed = request.doms.iter().filter(|dom| once.insert(dom.uuid));
-        listed
-            .filter_map(|dom| machines.by_uuid(dom.uuid))
-            .map(|handle| {
-                let snapshot = handle.snapshot();
-                (handle, snapshot)
-            })
-            .collect()
-    };
-    found
+    // The filters have the numbers of those of lists.
+    let filters = flags & !(Flags::NOWAIT | Flags::BACKING | Flags::ENFORCE_STATS);
+    meant(driver, &request.doms, filters.bits())
         .into_iter()
-        .filter(|(_, snapshot)| passes(snapshot, flags))
         .map(|(handle, snapshot)| Subject {
             guest: handle.running().filter(|_| snapshot.is_active()),
             snapshot,
@@ -117,29 +103,6 @@ fn subjects(driver: &QemuDriver, request: &ConnectGetAllDomainStats, flags: Flag
             images: Vec::new(),
         })
         .collect()
-}
-
-/// Filters of one kind add up, kinds narrow each other.
-fn passes(snapshot: &Snapshot, flags: Flags) -> bool {
-    let kind = |rows: &[(Flags, bool)]| {
-        let mut asked = rows.iter().filter(|(flag, _)| flags.contains(*flag)).peekable();
-        asked.peek().is_none() || asked.any(|(_, holds)| *holds)
-    };
-    let active = snapshot.is_active();
-    let persistent = snapshot.persistent.is_some();
-    let (running, paused, off) = (
-        matches!(snapshot.state, State::Running(_)),
-        matches!(snapshot.state, State::Paused(_)),
-        matches!(snapshot.state, State::Shutoff(_)),
-    );
-    kind(&[(Flags::ACTIVE, active), (Flags::INACTIVE, !active)])
-        && kind(&[(Flags::PERSISTENT, persistent), (Flags::TRANSIENT, !persistent)])
-        && kind(&[
-            (Flags::RUNNING, running),
-            (Flags::PAUSED, paused),
-            (Flags::SHUTOFF, off),
-            (Flags::OTHER, !running && !paused && !off),
-        ])
 }
 
 /// Asks guests, kernel and storage side by side.

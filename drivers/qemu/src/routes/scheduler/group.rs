@@ -13,7 +13,8 @@ use super::{Change, ROWS, Scope, no_controller};
 use crate::driver::{Qemu, QemuDriver};
 use crate::guest::Guest;
 use crate::launch::cgroup;
-use crate::routes::{iothreads, pinning};
+use crate::routes::iothreads;
+use crate::tuning::emulator_threads;
 
 /// What a group has that nobody limited.
 const UNLIMITED: CpuQuota = CpuQuota { period: 100_000, quota: None };
@@ -68,7 +69,7 @@ pub(super) async fn apply(
             }
         }
         Scope::Emulator => {
-            let threads = pinning::emulator_threads(guest).await?;
+            let threads = emulator_threads(guest).await?;
             of_threads(&group, "emulator", &threads, limit)?;
         }
         Scope::Iothread => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How much of the host's memory a guest's QEMU may take.
+//! How much of the host's memory a guest may take.
 
 use std::sync::Arc;
 
@@ -9,32 +9,19 @@ use virtus_api::{
     DomainSetMemoryParameters, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
-use virtus_domain::routes::{check_flags, find, targets};
-use virtus_host::cgroup::{Group, UNLIMITED as NO_LIMIT};
 use virtus_xml::domain::memory::Memtune;
 use virtus_xml::units::Kib;
 
-use super::{by, no_more_than};
-use crate::driver::{Qemu, QemuDriver};
-use crate::guest::Guest;
-use crate::launch::cgroup;
+use super::super::{HasMachines, by, check_flags, find, targets};
+use super::{TYPED_STRINGS, no_more_than};
+use crate::jobs::Job;
+use crate::tuner::{MemoryLimits as Limits, Tuner, UNLIMITED};
 
-/// How clients say "no limit", in KiB.
-const UNLIMITED: u64 = 9_007_199_254_740_991;
-/// Clients that can read texts say so; nothing here is one.
-const TYPED_STRINGS: u32 = 4;
-
-pub(super) fn routes() -> Routes<QemuDriver> {
-    Routes::new().on(by(get)).on(by(set))
-}
-
-/// The limits of one call, in KiB.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Limits {
-    hard: Option<u64>,
-    soft: Option<u64>,
-    swap_hard: Option<u64>,
+pub(super) fn routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Tuner,
+{
+    Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
 
 impl Limits {
@@ -58,6 +45,15 @@ impl Limits {
             *place = Some(value.min(UNLIMITED));
         }
         Ok(limits)
+    }
+
+    fn noted(memtune: Option<&Memtune>) -> Self {
+        let kib = |limit: Option<Kib>| limit.map(|limit| limit.0);
+        memtune.map_or_else(Self::default, |tune| Self {
+            hard: kib(tune.hard_limit),
+            soft: kib(tune.soft_limit),
+            swap_hard: kib(tune.swap_hard_limit),
+        })
     }
 
     fn note(self, memtune: &mut Option<Memtune>) -> Result<()> {
@@ -86,43 +82,42 @@ fn kib(limit: Option<Kib>) -> u64 {
     limit.map_or(UNLIMITED, |limit| limit.0)
 }
 
-async fn get(
-    driver: Arc<QemuDriver>,
+async fn get<D: HasMachines>(
+    driver: Arc<D>,
     _: Call,
     request: DomainGetMemoryParameters,
-) -> Result<DomainGetMemoryParametersReply> {
+) -> Result<DomainGetMemoryParametersReply>
+where
+    D::Machine: Tuner,
+{
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetMemoryParameters")?;
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let wanted = targets(request.flags & !TYPED_STRINGS, &snapshot)?;
     let live = handle.running().filter(|_| wanted.live);
     let def = if live.is_some() { snapshot.live()? } else { snapshot.persistent()? };
-    let tune = def.memtune.clone().unwrap_or_default();
-    let (hard, soft) = match live {
-        Some(guest) => {
-            let group = existing(&driver.qemu, &guest)?;
-            (in_kib(group.memory_limit()?), in_kib(group.memory_soft_limit()?))
-        }
-        None => (kib(tune.hard_limit), kib(tune.soft_limit)),
-    };
-    let params = vec![
-        TypedParam::new(name::HARD_LIMIT, hard),
-        TypedParam::new(name::SOFT_LIMIT, soft),
-        TypedParam::new(name::SWAP_HARD_LIMIT, kib(tune.swap_hard_limit)),
+    let mut limits = Limits::noted(def.memtune.as_ref());
+    if let Some(running) = live {
+        limits = driver.machines().machine().memory_limits(&running, limits)?;
+    }
+    let params = [
+        (name::HARD_LIMIT, limits.hard),
+        (name::SOFT_LIMIT, limits.soft),
+        (name::SWAP_HARD_LIMIT, limits.swap_hard),
     ];
-    let (params, nparams) = no_more_than(request.nparams, params);
+    let params = params.map(|(field, kib)| TypedParam::new(field, kib.unwrap_or(UNLIMITED)));
+    let (params, nparams) = no_more_than(request.nparams, params.into());
     Ok(DomainGetMemoryParametersReply { params, nparams })
 }
 
-fn in_kib(bytes: u64) -> u64 {
-    if bytes == NO_LIMIT { UNLIMITED } else { bytes / 1024 }
-}
-
-fn in_bytes(kib: u64) -> u64 {
-    if kib >= UNLIMITED { NO_LIMIT } else { kib.saturating_mul(1024) }
-}
-
-async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetMemoryParameters) -> Result<()> {
+async fn set<D: HasMachines>(
+    driver: Arc<D>,
+    _: Call,
+    request: DomainSetMemoryParameters,
+) -> Result<()>
+where
+    D::Machine: Tuner,
+{
     const NAME: &str = "virDomainSetMemoryParameters";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let limits = Limits::of(&request.params)?;
@@ -136,34 +131,12 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetMemoryParameter
             if wanted.live {
                 let mut noted = context.live()?.memtune.clone();
                 limits.note(&mut noted)?;
-                if limits.swap_hard.is_some() {
-                    return Err(Error::new(
-                        ErrorCode::OperationUnsupported,
-                        "the swap limit of a running domain cannot be changed on this host",
-                    )
-                    .hint("set it for the next start with '--config'"));
-                }
-                let group = existing(context.machine(), &*context.running()?)?;
-                if let Some(hard) = limits.hard {
-                    group.set_memory_limit(in_bytes(hard))?;
-                }
-                if let Some(soft) = limits.soft {
-                    group.set_memory_soft_limit(in_bytes(soft))?;
-                }
+                context.machine().limit_memory(&*context.running()?, limits)?;
                 context.change_live(|def| def.memtune = noted)?;
             }
             Ok(())
         })
         .await
-}
-
-fn existing(qemu: &Qemu, guest: &Guest) -> Result<Group> {
-    let group = cgroup::of(&qemu.cgroups, guest.facts.id, &guest.facts.name);
-    if group.exists() {
-        return Ok(group);
-    }
-    Err(Error::new(ErrorCode::OperationInvalid, "cgroup memory controller is not mounted")
-        .hint("see which controllers this host has: cat /proc/self/cgroup /sys/fs/cgroup/cgroup.controllers"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! How a guest shares the disks of the host with others: its weight, and what it may do with single devices.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 
 use virtus_api::params::domain_blkio as name;
@@ -11,21 +10,18 @@ use virtus_api::{
     DomainSetBlkioParameters, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
-use virtus_domain::routes::{check_flags, find, targets};
-use virtus_host::cgroup::{BlkioDevice as Limit, Controller, Group};
 use virtus_xml::domain::tuning::{BlkioDevice, Blkiotune};
 
-use super::{by, no_more_than};
-use crate::driver::{Qemu, QemuDriver};
-use crate::guest::Guest;
-use crate::launch::cgroup;
+use super::super::{HasMachines, by, check_flags, find, targets};
+use super::{TYPED_STRINGS, no_more_than};
+use crate::jobs::Job;
+use crate::tuner::{BlkioChange, Tuner};
 
-/// Clients that can read texts say so.
-const TYPED_STRINGS: u32 = 4;
-
-pub(super) fn routes() -> Routes<QemuDriver> {
-    Routes::new().on(by(get)).on(by(set))
+pub(super) fn routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Tuner,
+{
+    Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
 
 /// What may be limited of one device; zero is "no limit".
@@ -110,6 +106,21 @@ impl Changes {
         Ok(changes)
     }
 
+    /// The same for a guest that runs; `noted` are the limits as they will be.
+    fn live(&self, noted: Option<&Blkiotune>) -> BlkioChange {
+        let known = noted.map(|tune| tune.devices.as_slice()).unwrap_or_default();
+        let devices = self.devices.iter().map(|(_, path, _)| {
+            let device = known.iter().find(|device| device.path == *path).cloned();
+            device.unwrap_or_else(|| BlkioDevice { path: path.clone(), ..BlkioDevice::default() })
+        });
+        let weights = |(row, ..): &(usize, String, u64)| ROWS[*row].name == name::DEVICE_WEIGHT;
+        BlkioChange {
+            weight: self.weight,
+            devices: devices.collect(),
+            device_weights: self.devices.iter().any(weights),
+        }
+    }
+
     fn note(&self, blkiotune: &mut Option<Blkiotune>) {
         let mut tune = blkiotune.clone().unwrap_or_default();
         if let Some(weight) = self.weight {
@@ -159,11 +170,14 @@ fn written(tune: &Blkiotune) -> Vec<TypedParam> {
     params
 }
 
-async fn get(
-    driver: Arc<QemuDriver>,
+async fn get<D: HasMachines>(
+    driver: Arc<D>,
     _: Call,
     request: DomainGetBlkioParameters,
-) -> Result<DomainGetBlkioParametersReply> {
+) -> Result<DomainGetBlkioParametersReply>
+where
+    D::Machine: Tuner,
+{
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetBlkioParameters")?;
     let (handle, snapshot) = find(&*driver, &request.dom)?;
@@ -171,18 +185,21 @@ async fn get(
     let live = handle.running().filter(|_| wanted.live);
     let def = if live.is_some() { snapshot.live()? } else { snapshot.persistent()? };
     let mut tune = def.blkiotune.clone().unwrap_or_default();
-    if let Some(guest) = live {
-        let group = existing(&driver.qemu, &guest)?;
-        // Where no I/O scheduler has weights there is none to tell.
-        if let Ok(weight) = group.blkio_weight() {
-            tune.weight = u32::try_from(weight).ok();
-        }
+    if let Some(running) = live {
+        tune.weight = driver.machines().machine().blkio_weight(&running, tune.weight)?;
     }
     let (params, nparams) = no_more_than(request.nparams, written(&tune));
     Ok(DomainGetBlkioParametersReply { params, nparams })
 }
 
-async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlkioParameters) -> Result<()> {
+async fn set<D: HasMachines>(
+    driver: Arc<D>,
+    _: Call,
+    request: DomainSetBlkioParameters,
+) -> Result<()>
+where
+    D::Machine: Tuner,
+{
     const NAME: &str = "virDomainSetBlkioParameters";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let changes = Changes::of(&request.params)?;
@@ -199,61 +216,13 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlkioParameters
             if wanted.live {
                 let mut noted = context.live()?.blkiotune.clone();
                 changes.note(&mut noted);
-                let group = existing(context.machine(), &*context.running()?)?;
-                apply(&group, &changes, noted.as_ref())?;
+                let change = changes.live(noted.as_ref());
+                context.machine().share_disks(&*context.running()?, &change)?;
                 context.change_live(|def| def.blkiotune = noted)?;
             }
             Ok(())
         })
         .await
-}
-
-fn apply(group: &Group, changes: &Changes, noted: Option<&Blkiotune>) -> Result<()> {
-    if changes.devices.iter().any(|(row, ..)| ROWS[*row].name == name::DEVICE_WEIGHT) {
-        return Err(Error::new(
-            ErrorCode::OperationUnsupported,
-            "the weight of single devices cannot be changed while the domain runs",
-        )
-        .hint("set it for the next start with '--config'"));
-    }
-    for (_, path, _) in &changes.devices {
-        let devices = noted.map(|tune| tune.devices.as_slice()).unwrap_or_default();
-        let device = devices.iter().find(|device| device.path == *path);
-        group.set_blkio_device(&limit(path, device)?)?;
-    }
-    match changes.weight {
-        Some(weight) => group.set_blkio_weight(u64::from(weight)),
-        None => Ok(()),
-    }
-}
-
-/// A device's limits by its numbers.
-fn limit(path: &str, device: Option<&BlkioDevice>) -> Result<Limit> {
-    let meta = std::fs::metadata(path)
-        .map_err(|cause| Error::system(format!("cannot find the device '{path}'"), &cause))?;
-    if !meta.file_type().is_block_device() {
-        let text = format!("'{path}' is not a block device");
-        return Err(Error::new(ErrorCode::InvalidArg, text)
-            .hint("limits are for whole devices, such as /dev/sda"));
-    }
-    let number = meta.rdev();
-    Ok(Limit {
-        major: rustix::fs::major(number),
-        minor: rustix::fs::minor(number),
-        read_bytes: device.and_then(|device| device.read_bytes_sec),
-        write_bytes: device.and_then(|device| device.write_bytes_sec),
-        read_operations: device.and_then(|device| device.read_iops_sec).map(u64::from),
-        write_operations: device.and_then(|device| device.write_iops_sec).map(u64::from),
-    })
-}
-
-fn existing(qemu: &Qemu, guest: &Guest) -> Result<Group> {
-    let group = cgroup::of(&qemu.cgroups, guest.facts.id, &guest.facts.name);
-    if group.exists() && group.has(Controller::Blkio) {
-        return Ok(group);
-    }
-    Err(Error::new(ErrorCode::OperationInvalid, "cgroup blkio controller is not mounted")
-        .hint("see which controllers this host has: cat /proc/self/cgroup /sys/fs/cgroup/cgroup.controllers"))
 }
 
 #[cfg(test)]

@@ -9,23 +9,21 @@ use virtus_api::{
     DomainNumatuneMemMode as Mode, DomainSetNumaParameters, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
-use virtus_domain::routes::{check_flags, definition_of, find, targets};
-use virtus_host::cgroup::Controller;
 use virtus_xml::Domain;
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::memory::{NumaMemory, NumaMode, Numatune, Placement};
 use virtus_xml::value::Value;
 
-use super::{by, no_more_than};
-use crate::driver::QemuDriver;
-use crate::launch::cgroup;
+use super::super::{HasMachines, by, check_flags, definition_of, find, targets};
+use super::{TYPED_STRINGS, no_more_than};
+use crate::jobs::Job;
+use crate::tuner::Tuner;
 
-/// Clients that can read texts say so.
-const TYPED_STRINGS: u32 = 4;
-
-pub(super) fn routes() -> Routes<QemuDriver> {
-    Routes::new().on(by(get)).on(by(set))
+pub(super) fn routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Tuner,
+{
+    Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
 
 fn mode_number(mode: NumaMode) -> Mode {
@@ -50,11 +48,14 @@ fn memory_of(def: &Domain) -> NumaMemory {
     def.numatune.as_ref().and_then(|tune| tune.memory.clone()).unwrap_or_default()
 }
 
-async fn get(
-    driver: Arc<QemuDriver>,
+async fn get<D: HasMachines>(
+    driver: Arc<D>,
     _: Call,
     request: DomainGetNumaParameters,
-) -> Result<DomainGetNumaParametersReply> {
+) -> Result<DomainGetNumaParametersReply>
+where
+    D::Machine: Tuner,
+{
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetNumaParameters")?;
     let (_, snapshot) = find(&*driver, &request.dom)?;
@@ -121,7 +122,14 @@ impl Change {
     }
 }
 
-async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetNumaParameters) -> Result<()> {
+async fn set<D: HasMachines>(
+    driver: Arc<D>,
+    _: Call,
+    request: DomainSetNumaParameters,
+) -> Result<()>
+where
+    D::Machine: Tuner,
+{
     const NAME: &str = "virDomainSetNumaParameters";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let change = Change::of(&request.params)?;
@@ -141,20 +149,9 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetNumaParameters)
                     let text = "can't change numatune mode for running domain";
                     return Err(Error::new(ErrorCode::OperationInvalid, text));
                 }
-                if !matches!(before, NumaMode::Strict | NumaMode::Restrictive) {
-                    let text = "change of nodeset for running domain requires strict numa mode";
-                    return Err(Error::new(ErrorCode::OperationInvalid, text));
-                }
                 if let Some(nodes) = &change.nodes {
-                    let guest = context.running()?;
-                    let cgroups = &context.machine().cgroups;
-                    let group = cgroup::of(cgroups, guest.facts.id, &guest.facts.name);
-                    if !group.exists() || !group.has(Controller::Cpuset) {
-                        let text = "cgroup cpuset controller is not mounted";
-                        return Err(Error::new(ErrorCode::OperationInvalid, text)
-                            .hint("set it for the next start with '--config'"));
-                    }
-                    group.set_memory_nodes(&nodes.to_string())?;
+                    let running = context.running()?;
+                    context.machine().set_memory_nodes(&running, before, nodes)?;
                 }
                 context.change_live(|def| change.note(def))?;
             }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a machine is held to a share of the host: on paper, and while it runs. One topic a file.
+
+mod blkio;
+mod memory;
+mod numa;
+pub(super) mod pinning;
+
+use virtus_api::TypedParam;
+use virtus_core::Routes;
+
+use super::HasMachines;
+use crate::tuner::Tuner;
+
+/// Clients that can read texts say so.
+const TYPED_STRINGS: u32 = 4;
+
+/// What every driver answers whose machines can be tuned.
+#[must_use]
+pub fn tuning_routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Tuner,
+{
+    pinning::routes().include(memory::routes()).include(blkio::routes()).include(numa::routes())
+}
+
+/// The parameters for which a client has room, and how many there are: with no room it only asks that.
+#[must_use]
+pub fn no_more_than(room: i32, mut params: Vec<TypedParam>) -> (Vec<TypedParam>, i32) {
+    let room = usize::try_from(room).unwrap_or_default();
+    let all = params.len();
+    params.truncate(room);
+    let told = if room == 0 { all } else { params.len() };
+    (params, i32::try_from(told).unwrap_or(i32::MAX))
+}
