@@ -68,6 +68,9 @@ const IDLE: Duration = Duration::from_secs(24 * 3600);
 /// cannot fill the memory with large messages that never become whole.
 const GREETING: usize = 64 * 1024;
 
+/// How long a client's calls may be answered in one go.
+const SLICE: Duration = Duration::from_micros(500);
+
 /// How often a client that is not read is looked after: whether it is still there.
 const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
@@ -236,6 +239,8 @@ impl Client {
             if !(more && self.may_take()) {
                 return Ok(());
             }
+            // Whoever has sent so much can wait a little: others have a turn now.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -290,7 +295,8 @@ impl Client {
         Ok(())
     }
 
-    /// Handles whole frames while that is allowed. Whether a whole one is left.
+    /// Handles whole frames while that is allowed, but not longer than [`SLICE`]. Whether a whole
+    /// one is left.
     async fn take_frames(&mut self) -> Result<bool, End> {
         if self.holds_large() {
             return self.take_large();
@@ -298,9 +304,11 @@ impl Client {
         let input = std::mem::take(&mut self.input);
         let mut taken = 0;
         let mut more = false;
+        // The machine's time, not the runtime's: what counts is how long others wait for this thread.
+        let start = std::time::Instant::now();
         while let Some(length) = self.whole(&input[taken..])? {
             more = true;
-            if !self.may_take() {
+            if !self.may_take() || (taken > 0 && start.elapsed() >= SLICE) {
                 break;
             }
             let frame = Frame::decode(&input[taken..taken + length])?;

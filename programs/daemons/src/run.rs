@@ -130,6 +130,9 @@ impl Life {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(self.daemon.name)
+            // Busy threads look for what has come in more often than usual (61): clients that flood
+            // take up to half a millisecond each time, and the others wait no longer than need be.
+            .event_interval(16)
             .enable_all()
             .build()
             .map_err(|cause| Error::system("cannot start the runtime", &cause))?;

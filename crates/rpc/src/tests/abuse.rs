@@ -2,10 +2,12 @@
 //! Clients that are broken or hostile, and what the others notice of them: nothing.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
-use virtus_api::{ConnectGetType, DomainOpenConsole};
+use virtus_api::{ConnectGetType, DomainLookupByName, DomainOpenConsole, Request};
+use virtus_wire::codec::{address, encode_request};
 use virtus_wire::frame::{Header, MessageKind, Status, encode_frame};
 
 use super::driver::domain;
@@ -37,7 +39,7 @@ async fn a_stranger_may_not_announce_a_large_message() {
 #[tokio::test(start_paused = true)]
 async fn nonsense_ends_the_connection() {
     let house = House::new(Limits::default());
-    let call = Header::call(virtus_wire::codec::address(virtus_api::CallId::ConnectGetType), 9);
+    let call = Header::call(address(virtus_api::CallId::ConnectGetType), 9);
     let mut frame = Vec::new();
     encode_frame(&call, 0, &mut frame, |_| Ok(())).unwrap();
     for (at, value) in [(16, 7), (16, u32::MAX), (24, 3)] {
@@ -53,7 +55,7 @@ async fn nonsense_ends_the_connection() {
 async fn a_frame_may_come_in_pieces_and_many_at_once() {
     let house = House::new(Limits::default());
     let mut peer = house.open().await;
-    let call = Header::call(virtus_wire::codec::address(virtus_api::CallId::ConnectGetType), 9);
+    let call = Header::call(address(virtus_api::CallId::ConnectGetType), 9);
     let mut frames = Vec::new();
     for _ in 0..1000 {
         encode_frame(&call, 0, &mut frames, |_| Ok(())).unwrap();
@@ -72,7 +74,7 @@ async fn a_frame_may_come_in_pieces_and_many_at_once() {
 async fn messages_that_only_a_server_sends_are_ignored() {
     let house = House::new(Limits::default());
     let mut peer = house.open().await;
-    let call = Header::call(virtus_wire::codec::address(virtus_api::CallId::ConnectGetType), 9);
+    let call = Header::call(address(virtus_api::CallId::ConnectGetType), 9);
     for kind in [MessageKind::Reply, MessageKind::Message, MessageKind::ReplyWithFds] {
         let mut frame = Vec::new();
         encode_frame(&call.answer(kind, Status::Ok), 0, &mut frame, |_| Ok(())).unwrap();
@@ -94,7 +96,7 @@ async fn descriptors_without_a_message_for_them_end_the_connection() {
     assert!(peer.next().await.is_none());
     // A message that promises two descriptors and brings bytes without them.
     let mut peer = house.open().await;
-    let call = Header::call(virtus_wire::codec::address(virtus_api::CallId::ConnectGetType), 9);
+    let call = Header::call(address(virtus_api::CallId::ConnectGetType), 9);
     let call = Header { kind: MessageKind::CallWithFds, ..call };
     let mut frame = Vec::new();
     encode_frame(&call, 2, &mut frame, |_| Ok(())).unwrap();
@@ -154,4 +156,24 @@ async fn a_stuck_console_holds_up_its_own_client_only() {
     assert_eq!(other.ask(&ConnectGetType).await.unwrap(), "dummy");
     drop(peer);
     house.dummy.ended.notified().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_slow_calls_leaves_the_others_their_turn() {
+    const CALLS: usize = 1000;
+    let house = House::new(Limits::default());
+    let (mut flood, mut other) = (house.open().await, house.open().await);
+    let mut calls = Vec::new();
+    for serial in 100..100 + CALLS {
+        let header = Header::call(address(DomainLookupByName::CALL), serial as u32);
+        let busy = DomainLookupByName { name: "busy".to_owned() };
+        encode_frame(&header, 0, &mut calls, |out| encode_request(&busy, out)).unwrap();
+    }
+    flood.bytes(&calls).await;
+    assert_eq!(other.ask(&ConnectGetType).await.unwrap(), "dummy");
+    let made = house.dummy.busy.load(Ordering::Relaxed);
+    assert!(made < CALLS / 2, "{made} calls came first");
+    for _ in 0..CALLS {
+        assert_eq!(flood.reply::<DomainLookupByName>().await.unwrap().name, "busy");
+    }
 }

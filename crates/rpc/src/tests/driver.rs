@@ -2,7 +2,9 @@
 //! The driver of these tests: answers `dummy:///x` at once, late, never, with a panic, by streams.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -23,6 +25,8 @@ pub(super) struct Dummy {
     pub(super) gate: Notify,
     /// Sessions that have ended.
     pub(super) ended: Notify,
+    /// Lookups of "busy" so far; each takes 300 µs of the processor.
+    pub(super) busy: AtomicUsize,
     pub(super) hub: Hub,
     /// In the order in which they were opened.
     pub(super) sessions: Mutex<Vec<Arc<Session>>>,
@@ -104,6 +108,11 @@ async fn lookup(dummy: Arc<Dummy>, _: Call, request: DomainLookupByName) -> Resu
     match request.name.as_str() {
         "late" => dummy.gate.notified().await,
         "never" => std::future::pending().await,
+        "busy" => {
+            dummy.busy.fetch_add(1, Ordering::Relaxed);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_micros(300) {}
+        }
         "panic" => panic!("the handler's own mistake"),
         "late panic" => {
             tokio::task::yield_now().await;
