@@ -48,12 +48,7 @@ fn with_guest() -> Outcome<(Testbed, DomainRef)> {
 
 /// The most memory that the daemon has used so far, in KiB.
 fn peak(bed: &Testbed) -> Outcome<u64> {
-    let pid = bed.daemon_pid()?;
-    let daemon = bed.processes()?.into_iter().find(|process| process.pid == pid);
-    let pid = daemon.ok_or("there is no daemon any more")?.host_pid;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    bed.daemon_memory("VmHWM")
 }
 
 /// The numbers that a count must not be taken for: the smallest, the greatest, one below nothing, and

@@ -27,6 +27,7 @@ mod queries;
 mod remote;
 mod scale;
 mod secrets;
+mod soak;
 mod storage;
 mod survival;
 mod testdriver;
@@ -45,6 +46,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("native", native::CASES),
     ("events", events::CASES),
     ("storage", storage::CASES),
+    ("soak", soak::CASES),
     ("survival", survival::CASES),
     ("flaws", flaws::CASES),
     ("hang", hang::CASES),

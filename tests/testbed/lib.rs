@@ -20,6 +20,7 @@ mod run;
 mod space;
 mod terminal;
 mod wait;
+mod watch;
 mod wire;
 
 pub use backend::{Backend, built_program, daemon_program, target_folder};

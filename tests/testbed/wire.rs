@@ -39,10 +39,15 @@ impl Raw {
     /// A client with an open connection to QEMU.
     pub fn open(socket: &Path) -> Outcome<Self> {
         let mut raw = Self::connect(socket)?;
-        raw.send_body(CallId::AuthList, &[])?;
-        raw.answer()?;
-        raw.ask(&ConnectOpen { name: Some("qemu:///system".to_owned()), flags: 0 })?;
+        raw.greet("qemu:///system")?;
         Ok(raw)
+    }
+
+    /// Opens a connection to this URI.
+    pub fn greet(&mut self, uri: &str) -> Outcome {
+        self.send_body(CallId::AuthList, &[])?;
+        self.answer()?;
+        self.ask(&ConnectOpen { name: Some(uri.to_owned()), flags: 0 })
     }
 
     /// The socket, to send what is no message, or to leave it alone.
