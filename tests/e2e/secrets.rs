@@ -10,6 +10,7 @@ use crate::{Case, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("a_secret_and_its_value_survive_a_kill", survives),
+    ("killed_while_it_defines_the_daemon_keeps_what_it_has_told", killed_while_defining),
     ("private_and_ephemeral_secrets_keep_to_themselves", keep_to_themselves),
     ("secrets_serve_beside_a_hypervisor", beside_a_hypervisor),
     ("what_happens_to_secrets_is_told", told),
@@ -58,6 +59,34 @@ fn survives() -> Outcome {
     bed.restart()?;
     let error = bed.virsh_fails(&format!("{secret} secret-get-value {KEPT}"))?;
     contains(&error, &format!("Secret not found: no secret with matching uuid '{KEPT}'"))
+}
+
+fn killed_while_defining() -> Outcome {
+    const ALL: usize = 200;
+    const TOLD: usize = 20;
+    let (mut bed, secret) = secret_daemon()?;
+    let uuid = |number: usize| format!("7e57ab1e-0000-4000-8000-0000000{number:05}");
+    let mut commands = Vec::new();
+    for number in 0..ALL {
+        let text = xml(&uuid(number), "", &format!("client{number}"));
+        let file = bed.write(&format!("{number}.xml"), &text)?;
+        commands.push(format!("secret-define {file}"));
+    }
+    let mut lines = bed.virsh_lines(&format!("{secret} '{}'", commands.join("; ")))?;
+    for number in 0..TOLD {
+        lines.expect(&format!("Secret {} created", uuid(number)), DEADLINE)?;
+    }
+    bed.kill9()?;
+    drop(lines);
+    bed.start()?;
+    let listed = bed.virsh(&format!("{secret} secret-list"))?;
+    for number in 0..TOLD {
+        contains(&listed, &uuid(number))?;
+    }
+    // Nothing half written stands where definitions are looked for.
+    let files = std::fs::read_dir(bed.path("etc/libvirt/secrets"))?.flatten();
+    let whole = files.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).count();
+    equal("secrets and their files", listed.matches("ceph client").count(), whole)
 }
 
 fn keep_to_themselves() -> Outcome {
