@@ -15,8 +15,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use virtus_api::Error;
 
-/// Packets a queue holds before its sender waits.
-const QUEUE: usize = 8;
+/// Packets a queue holds before its sender waits: few enough that large ones are still in the processor's cache.
+const QUEUE: usize = 4;
 
 /// What travels on a stream, in either direction.
 #[derive(Debug)]

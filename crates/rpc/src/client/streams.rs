@@ -33,7 +33,7 @@ use crate::errors;
 pub(super) const MAX_STREAMS: usize = 64;
 
 /// Stream data of one client that drivers have not taken yet, in KiB.
-const WINDOW: u32 = 4096;
+const WINDOW: u32 = 1024;
 
 pub(super) struct Streams {
     open: HashMap<u32, Entry>,
@@ -111,7 +111,7 @@ impl Streams {
 
     /// Memory for a frame of `size` bytes.
     pub(super) fn memory(&self, size: usize) -> Vec<u8> {
-        let mut memory = lock(&self.spare).take(size);
+        let Some(mut memory) = lock(&self.spare).take() else { return Vec::with_capacity(size) };
         memory.clear();
         memory.into()
     }

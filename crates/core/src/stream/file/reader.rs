@@ -79,7 +79,8 @@ impl Reader {
     fn data(&mut self) -> io::Result<Option<Packet>> {
         let until = if self.sparse { self.end.min(self.data_until) } else { self.end };
         let wanted = usize::try_from(until - self.position).map_or(CHUNK, |rest| rest.min(CHUNK));
-        let mut buffer = self.buffers.take(wanted);
+        let mut buffer = self.buffers.take().unwrap_or_default();
+        buffer.resize(wanted, 0);
         let mut filled = 0;
         while filled < wanted {
             match rustix::io::pread(&self.file, &mut buffer[filled..], self.position) {
