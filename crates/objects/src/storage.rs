@@ -30,7 +30,7 @@ use virtus_core::events::{Hub, Key};
 use virtus_core::{Call, Routes};
 use virtus_xml::StoragePool;
 
-pub use backend::{Found, Making, StorageBackend};
+pub use backend::{Found, Making, StorageBackend, no_discovery};
 pub use contents::{Contents, PoolVolume, Sizes};
 
 use crate::collection::{Collection, Entry};

@@ -15,7 +15,7 @@ use virtus_api::{
     Error, ErrorCode, Result, StoragePoolBuildFlags, StorageVolDeleteFlags, StorageVolWipeAlgorithm,
 };
 use virtus_core::flags::check_flags;
-use virtus_objects::storage::{Found, Making, Sizes, StorageBackend};
+use virtus_objects::storage::{Found, Making, Sizes, StorageBackend, no_discovery};
 use virtus_objects::{Snapshot, Step, refuse};
 use virtus_xml::pool::PoolType;
 use virtus_xml::pool::source::{Dir, FormatName, PoolDevice, PoolHost, PoolSource};
@@ -162,10 +162,7 @@ impl StorageBackend for Storage {
                     ..PoolSource::default()
                 }]
             }
-            kind => {
-                let text = format!("pool type '{kind}' does not support source discovery");
-                return Err(Error::new(ErrorCode::NoSupport, text));
-            }
+            kind => return Err(no_discovery(kind.as_str())),
         };
         Ok(PoolSources { sources })
     }

@@ -147,7 +147,8 @@ pub trait StorageBackend: Send + Sync + 'static {
 }
 
 /// The answer to a search for sources of a kind of pools that has none that can be found.
-pub(super) fn no_discovery(kind: &str) -> Error {
+#[must_use]
+pub fn no_discovery(kind: &str) -> Error {
     let text = format!("pool type '{kind}' does not support source discovery");
     Error::new(ErrorCode::NoSupport, text)
 }

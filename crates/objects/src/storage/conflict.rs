@@ -16,7 +16,7 @@ pub(super) fn check(def: &StoragePool, pools: &Collection<StoragePool>) -> Resul
     for (_, other) in pools.all() {
         let defs = [&other.live, &other.persistent];
         let clash = defs.into_iter().flatten().any(|other| same_source(def, other));
-        if clash && def.uuid() != other.uuid {
+        if clash && *def.name() != *other.name {
             let text = format!("Storage source conflict with pool: '{}'", other.name);
             return Err(Error::new(ErrorCode::OperationFailed, text));
         }

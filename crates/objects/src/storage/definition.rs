@@ -33,9 +33,9 @@ impl<B: StorageBackend> Pools<B> {
     /// # Errors
     /// `VIR_ERR_OPERATION_FAILED` if another pool has its name, UUID or source; that of the disk.
     pub async fn define(self: &Arc<Self>, def: StoragePool) -> Result<StoragePoolRef> {
+        conflict::check(&def, &self.collection)?;
         let pools = self.clone();
         let work = move |turn: Turn<StoragePool>, def: StoragePool| async move {
-            conflict::check(&def, &pools.collection)?;
             let fresh = !turn.snapshot().is_visible();
             let sizes = pools.backend.expected(&def);
             turn.set_persistent(def).await?;

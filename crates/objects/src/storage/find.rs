@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use virtus_api::{
-    ConnectFindStoragePoolSources, ConnectGetStoragePoolCapabilities, Error, ErrorCode, Result,
-};
+use virtus_api::{ConnectFindStoragePoolSources, ConnectGetStoragePoolCapabilities, Result};
 use virtus_core::Call;
 use virtus_core::flags::check_flags;
 use virtus_xml::pool::PoolType;
@@ -13,6 +11,7 @@ use virtus_xml::pool::source::PoolSource;
 use virtus_xml::value::Value;
 use virtus_xml::{Document, FormatFlags, ParseFlags, PoolCapabilities};
 
+use super::backend::no_discovery;
 use super::{HasPools, StorageBackend};
 
 pub(super) async fn find_sources<D: HasPools>(
@@ -21,10 +20,8 @@ pub(super) async fn find_sources<D: HasPools>(
     request: ConnectFindStoragePoolSources,
 ) -> Result<String> {
     check_flags(request.flags, 0, "virConnectFindStoragePoolSources")?;
-    let kind = PoolType::parse(&request.r#type).ok_or_else(|| {
-        let text = format!("unknown storage pool type {}", request.r#type);
-        Error::new(ErrorCode::InvalidArg, text)
-    })?;
+    let kind = &request.r#type;
+    let kind = PoolType::parse(kind).ok_or_else(|| no_discovery(kind))?;
     let at = match &request.src_spec {
         Some(text) => Some(PoolSource::parse(text, ParseFlags::empty())?.value),
         None => None,

@@ -75,12 +75,12 @@ impl<B: StorageBackend> Pools<B> {
     ) -> Result<StoragePoolRef> {
         const NAME: &str = "virStoragePoolCreateXML";
         let build = building(flags, NAME)?;
+        conflict::check(&def, &self.collection)?;
         let pools = self.clone();
         let work = move |turn: Turn<StoragePool>, def: StoragePool| async move {
             if turn.snapshot().is_active() {
                 refuse(format!("pool is already active as '{}'", def.name))?;
             }
-            conflict::check(&def, &pools.collection)?;
             pools.start(&turn, &def, build).await
         };
         self.collection.claim(def, NAME, work).await

@@ -129,7 +129,10 @@ impl<B: StorageBackend> Pools<B> {
         let source = self.collection.change(&original.object, call, read).await?;
         how.copy_of = Some((&original.live, &source));
         let made = self.backend.create_volume(live, def, how).await;
-        self.give_back(&original.object, call, name, Some(source.clone())).await?;
+        let back = self.give_back(&original.object, call, name, Some(source.clone())).await;
+        if let Err(error) = back {
+            tracing::warn!("volume '{}' stays in use: {error}", source.name);
+        }
         made.map(Arc::new)
     }
 }
