@@ -10,6 +10,7 @@
 
 mod access;
 mod admin;
+mod client;
 mod daemon;
 mod errors;
 mod events;
@@ -53,6 +54,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("failed_start", failed_start::CASES),
     ("errors", errors::CASES),
     ("access", access::CASES),
+    ("client", client::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

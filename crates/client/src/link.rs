@@ -189,7 +189,7 @@ impl Shared {
 }
 
 fn closed() -> Error {
-    Error::new(ErrorCode::InvalidConn, "the connection is closed").in_domain(ErrorDomain::Rpc)
+    Error::new(ErrorCode::OperationInvalid, "the connection is closed").in_domain(ErrorDomain::Rpc)
 }
 
 fn panicked(call: &str) -> Error {

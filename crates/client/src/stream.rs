@@ -136,7 +136,11 @@ impl Stream {
         if self.finished {
             return Err(ended());
         }
-        match self.inner.sender.send(packet).await {
+        let mut sent = std::future::poll_fn(|context| self.poll_sending(context)).await;
+        if sent.is_ok() {
+            sent = self.inner.sender.send(packet).await;
+        }
+        match sent {
             Ok(()) => Ok(()),
             Err(Gone) => Err(self.why_gone().await),
         }
@@ -163,40 +167,38 @@ impl Stream {
     }
 
     fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.finished {
-            // A driver that is gone says why below.
-            let _gone = ready!(self.poll_send(context, || Packet::Finish));
-            self.finished = true;
-        }
         self.rest = None;
-        while ready!(self.poll_chunk(context))?.is_some() {}
-        Poll::Ready(Ok(()))
+        loop {
+            // A driver that is gone says why below. One that waits for us to read is read.
+            let sent = self.poll_sending(context).is_ready();
+            if sent && !self.finished {
+                self.finished = true;
+                self.begin_send(Packet::Finish);
+                continue;
+            }
+            match ready!(self.poll_chunk(context))? {
+                Some(_) => {}
+                None if sent => return Poll::Ready(Ok(())),
+                None => return Poll::Pending,
+            }
+        }
     }
 
     /// Ends the stream badly, as dropping it does.
     pub fn abort(self) {}
 
-    /// Sends a packet, which is made once there is nothing else on its way.
-    fn poll_send(
-        &mut self,
-        context: &mut Context<'_>,
-        packet: impl FnOnce() -> Packet,
-    ) -> Poll<std::result::Result<(), Gone>> {
-        if let Some(sending) = &mut self.sending {
-            let sent = ready!(sending.as_mut().poll(context));
-            self.sending = None;
-            if sent.is_err() {
-                return Poll::Ready(sent);
-            }
-        }
-        let (sender, packet) = (self.inner.sender.clone(), packet());
-        let mut sending: BoxFuture<_> = Box::pin(async move { sender.send(packet).await });
-        if let Poll::Ready(sent) = sending.as_mut().poll(context) {
-            return Poll::Ready(sent);
-        }
-        // It is taken; whoever sends next waits for it.
-        self.sending = Some(sending);
-        Poll::Ready(Ok(()))
+    /// Resolves when nothing is on its way to the driver.
+    fn poll_sending(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), Gone>> {
+        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
+        let sent = ready!(sending.as_mut().poll(context));
+        self.sending = None;
+        Poll::Ready(sent)
+    }
+
+    /// Takes a packet that goes when [`Stream::poll_sending`] is asked, once nothing else is on its way.
+    fn begin_send(&mut self, packet: Packet) {
+        let sender = self.inner.sender.clone();
+        self.sending = Some(Box::pin(async move { sender.send(packet).await }));
     }
 }
 
@@ -239,25 +241,27 @@ impl AsyncWrite for Stream {
         if part.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        match ready!(self.poll_send(context, || Packet::Data(Bytes::copy_from_slice(part)))) {
-            Ok(()) => Poll::Ready(Ok(part.len())),
-            Err(Gone) => loop {
-                match ready!(self.poll_chunk(context)) {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Poll::Ready(Err(io::Error::other(ended()))),
-                    Err(error) => return Poll::Ready(Err(io::Error::other(error))),
-                }
-            },
+        if ready!(self.poll_sending(context)).is_ok() {
+            self.begin_send(Packet::Data(Bytes::copy_from_slice(part)));
+            // It is taken; whoever comes next waits for it.
+            if !matches!(self.poll_sending(context), Poll::Ready(Err(Gone))) {
+                return Poll::Ready(Ok(part.len()));
+            }
+        }
+        loop {
+            let why = match ready!(self.poll_chunk(context)) {
+                Ok(Some(_)) => continue,
+                Ok(None) => ended(),
+                Err(error) => error,
+            };
+            return Poll::Ready(Err(io::Error::other(why)));
         }
     }
 
     /// Resolves when everything is on its way.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(sending) = &mut self.sending {
-            // A driver that is gone is found by the next write.
-            let _gone = ready!(sending.as_mut().poll(context));
-            self.sending = None;
-        }
+        // A driver that is gone is found by the next write.
+        let _gone = ready!(self.poll_sending(context));
         Poll::Ready(Ok(()))
     }
 
@@ -273,4 +277,37 @@ fn broken() -> Error {
 
 fn ended() -> Error {
     Error::new(ErrorCode::OperationInvalid, "the stream has ended").in_domain(ErrorDomain::Streams)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_waits_for_room_like_everything_else() {
+        let connection = Connection::open("test:///default").await.unwrap();
+        let (mut driver, ours) = stream::pair();
+        let mut stream = Stream::new(&connection, ours, StreamKind::In, false);
+        let written = async {
+            for _ in 0..20 {
+                stream.write_all(&[1; 10]).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+        };
+        let read = async {
+            let mut packets = 0;
+            while let Packet::Data(_) = driver.receiver.recv().await {
+                packets += 1;
+                tokio::task::yield_now().await;
+            }
+            driver.finish().await;
+            packets
+        };
+        let both = async { tokio::join!(written, read) };
+        let ((), packets) =
+            tokio::time::timeout(std::time::Duration::from_secs(20), both).await.unwrap();
+        assert_eq!(packets, 20);
+    }
 }

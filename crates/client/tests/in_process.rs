@@ -28,7 +28,10 @@ async fn a_connection_answers_and_closes() {
     assert_eq!(domains.domains[0].name, "test");
     soon(connection.close()).await;
     assert!(connection.ended().is_some());
-    assert_eq!(connection.call(ConnectGetUri).await.unwrap_err().code(), ErrorCode::InvalidConn);
+    assert_eq!(
+        connection.call(ConnectGetUri).await.unwrap_err().code(),
+        ErrorCode::OperationInvalid
+    );
 }
 
 #[tokio::test]

@@ -122,6 +122,14 @@ async fn a_failed_stream_says_why() {
         };
         let failed: virtus_client::Result<()> = soon(failed).await;
         assert!(failed.unwrap_err().text().contains("'full' has no room"));
+        let mut upload = volume.upload(0, 0).await.unwrap();
+        let failed = async {
+            loop {
+                upload.write_all(&[1; 1 << 20]).await?;
+            }
+        };
+        let failed: std::io::Result<()> = soon(failed).await;
+        assert!(failed.unwrap_err().to_string().contains("'full' has no room"));
     }
 }
 

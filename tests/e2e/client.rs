@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Rust applications: the client crate against a real daemon, ours or the stock one.
+
+use std::time::Duration;
+
+use virtus_client::api::{DomainEventLifecycle, DomainXmlFlags};
+use virtus_client::blocking::Wait;
+use virtus_client::{Connection, ErrorCode, Events, Notice, Reconnect};
+use virtus_tests::{DEADLINE, Outcome, Testbed};
+
+use crate::{Case, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("defines_looks_and_listens", defines_looks_and_listens),
+    ("read_only_changes_nothing", read_only_changes_nothing),
+    ("comes_back_after_a_kill", comes_back_after_a_kill),
+    ("notices_a_daemon_that_stands_still", notices_a_daemon_that_stands_still),
+];
+
+fn guest(name: &str) -> String {
+    format!(
+        "<domain type='qemu'><name>{name}</name><memory>65536</memory>\
+         <os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+}
+
+/// The next notice; a test that waits longer has failed.
+fn next<E>(events: &mut Events<E>) -> Outcome<Notice<E>> {
+    let next = async { tokio::time::timeout(DEADLINE, events.next()).await };
+    next.wait()?.ok_or_else(|| "the events have ended".into())
+}
+
+fn defines_looks_and_listens() -> Outcome {
+    let bed = Testbed::new()?;
+    let connection = Connection::open(&bed.uri()).wait()?;
+    equal("URI", connection.uri().wait()?.as_str(), "qemu:///system")?;
+    let mut events = connection.events::<DomainEventLifecycle>().wait()?;
+    let domain = connection.domain_define_xml(&guest("rust")).wait()?;
+    let Notice::Event(event) = next(&mut events)? else { return Err("no event".into()) };
+    equal("event", (event.event, event.dom.name.as_str()), (0, "rust"))?;
+    let xml = domain.xml().flags(DomainXmlFlags::INACTIVE).wait()?;
+    contains(&xml, "<name>rust</name>")?;
+    let names: Vec<_> =
+        connection.domains().wait()?.iter().map(|domain| domain.name().to_owned()).collect();
+    equal("domains", names, vec!["rust".to_owned()])?;
+    equal("what virsh sees", bed.virsh("domuuid rust")?, domain.uuid().to_string())?;
+    domain.undefine().wait()?;
+    let error = connection.domain_by_name("rust").wait().err().ok_or("it should be gone")?;
+    equal("error", error.code(), ErrorCode::NoDomain)?;
+    contains(&error.to_string(), "no domain with matching name 'rust'")?;
+    connection.close().wait();
+    Ok(())
+}
+
+fn read_only_changes_nothing() -> Outcome {
+    let bed = Testbed::new()?;
+    let options = Connection::options().read_only(true);
+    let connection = options.open(&bed.uri_read_only()).wait()?;
+    connection.capabilities().wait()?;
+    let error = connection.domain_define_xml(&guest("x")).wait().err().ok_or("it was allowed")?;
+    equal("error", error.code(), ErrorCode::OperationDenied)
+}
+
+fn comes_back_after_a_kill() -> Outcome {
+    let mut bed = Testbed::new()?;
+    let options = Connection::options().reconnect(Reconnect::default());
+    let connection = options.open(&bed.uri()).wait()?;
+    let domain = connection.domain_define_xml(&guest("kept")).wait()?;
+    let mut events = connection.events::<DomainEventLifecycle>().wait()?;
+    bed.kill9()?;
+    bed.start()?;
+    let Notice::Lost(_) = next(&mut events)? else { return Err("not told of the loss".into()) };
+    let Notice::Reconnected = next(&mut events)? else { return Err("did not come back".into()) };
+    domain.undefine().wait()?;
+    let Notice::Event(event) = next(&mut events)? else { return Err("no event".into()) };
+    equal("event", (event.event, event.dom.name.as_str()), (1, "kept"))
+}
+
+fn notices_a_daemon_that_stands_still() -> Outcome {
+    let bed = Testbed::new()?;
+    let options = Connection::options().keepalive(Duration::from_secs(1), 2);
+    let connection = options.open(&bed.uri()).wait()?;
+    let daemon = bed.daemon_pid()?;
+    bed.signal("STOP", daemon)?;
+    let error = connection.hostname().wait().err().ok_or("a stopped daemon answered")?;
+    bed.signal("CONT", daemon)?;
+    contains(&error.to_string(), "keepalive timeout")
+}
