@@ -27,6 +27,7 @@ demo: install-deps
 bench: install-deps
 	$(CARGO) build --workspace --release
 	$(SUDO) $(TARGET)/release/side-by-side
+	$(SUDO) $(TARGET)/release/wire
 
 install-deps:
 	tests/install.sh

@@ -2,14 +2,14 @@
 //! Numbers of many rounds, their medians, and the table that compares two daemons.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// The figures of one round, in microseconds, by name.
-pub(crate) type Round = BTreeMap<&'static str, f64>;
+/// The figures of one round, in the unit of their [`Measure`], by name.
+pub type Round = BTreeMap<&'static str, f64>;
 
 /// What ours is meant to reach.
 #[derive(Clone, Copy)]
-pub(crate) enum Goal {
-    /// Microseconds.
+pub enum Goal {
     AtMost(f64),
     /// Stock divided by ours.
     TimesLess(f64),
@@ -17,12 +17,49 @@ pub(crate) enum Goal {
     None,
 }
 
+/// What a number counts.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    Microseconds,
+    Mebibytes,
+}
+
+/// A row of the table; less is better in each.
+pub struct Measure {
+    pub name: &'static str,
+    pub unit: Unit,
+    pub goal: Goal,
+}
+
+impl Measure {
+    pub const fn time(name: &'static str, goal: Goal) -> Self {
+        Self { name, unit: Unit::Microseconds, goal }
+    }
+
+    pub const fn memory(name: &'static str, goal: Goal) -> Self {
+        Self { name, unit: Unit::Mebibytes, goal }
+    }
+
+    fn shown(&self, value: f64) -> String {
+        match self.unit {
+            Unit::Microseconds => duration(value),
+            Unit::Mebibytes => format!("{value:.1} MiB"),
+        }
+    }
+}
+
+/// A time as figures have it.
+#[must_use]
+pub fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
 /// All rounds of one daemon.
 #[derive(Default)]
-pub(crate) struct Figures(BTreeMap<&'static str, Vec<f64>>);
+pub struct Figures(BTreeMap<&'static str, Vec<f64>>);
 
 impl Figures {
-    pub(crate) fn add(&mut self, round: &Round) {
+    pub fn add(&mut self, round: &Round) {
         for (name, value) in round {
             self.0.entry(name).or_default().push(*value);
         }
@@ -35,25 +72,26 @@ impl Figures {
 }
 
 /// The middle value; NaN of nothing.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Prints medians, ratios, and whether each goal is met.
-pub(crate) fn print(stock: &Figures, ours: &Figures, rounds: usize, goals: &[(&str, Goal)]) {
+pub fn print(stock: &Figures, ours: &Figures, rounds: usize, measures: &[Measure]) {
     println!("medians of {rounds} rounds in turn\n");
-    println!("{:<28} {:>11} {:>11} {:>8}  goal", "", "stock", "ours", "ratio");
-    for (name, goal) in goals {
-        let (theirs, own) = (stock.median(name), ours.median(name));
-        let verdict = match goal {
-            Goal::AtMost(limit) => said(own <= *limit, &format!("at most {}", duration(*limit))),
-            Goal::TimesLess(times) => said(theirs / own >= *times, &format!("{times} times less")),
+    println!("{:<32} {:>11} {:>11} {:>8}  goal", "", "stock", "ours", "ratio");
+    for measure in measures {
+        let (theirs, own) = (stock.median(measure.name), ours.median(measure.name));
+        let verdict = match measure.goal {
+            Goal::AtMost(limit) => said(own <= limit, &format!("at most {}", measure.shown(limit))),
+            Goal::TimesLess(times) => said(theirs / own >= times, &format!("{times} times less")),
             Goal::None => String::new(),
         };
         // Above-bare times can be so near nothing that a ratio says nothing.
         let ratio = if own > 1.0 { format!("{:.1}", theirs / own) } else { "-".to_owned() };
-        println!("{name:<28} {:>11} {:>11} {ratio:>8}  {verdict}", duration(theirs), duration(own));
+        let (theirs, own) = (measure.shown(theirs), measure.shown(own));
+        println!("{:<32} {theirs:>11} {own:>11} {ratio:>8}  {verdict}", measure.name);
     }
 }
 
@@ -62,7 +100,9 @@ fn said(met: bool, goal: &str) -> String {
 }
 
 fn duration(microseconds: f64) -> String {
-    if microseconds.abs() >= 10_000.0 {
+    if microseconds.abs() >= 10_000_000.0 {
+        format!("{:.1} s", microseconds / 1e6)
+    } else if microseconds.abs() >= 10_000.0 {
         format!("{:.0} ms", microseconds / 1000.0)
     } else if microseconds.abs() >= 1_000.0 {
         format!("{:.2} ms", microseconds / 1000.0)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use virtus_benches::micros;
 use virtus_tests::Outcome;
 
 /// The command line that a daemon gave to QEMU, made independent of that daemon.
@@ -89,8 +90,4 @@ impl Bare {
         }
         Ok(())
     }
-}
-
-pub(crate) fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }

@@ -3,11 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use virtus_benches::{Client, Object, Round, cpu_time, median, micros};
 use virtus_tests::{Backend, Guest, Options, Outcome, Testbed};
 
-use crate::bare::{Bare, micros};
-use crate::client::{Client, Domain};
-use crate::figures::{Round, median};
+use crate::bare::Bare;
 
 const CALLS: usize = 2000;
 const DEFINES: usize = 10;
@@ -17,7 +16,7 @@ pub(crate) struct Daemon {
     // Before the testbed: the connection ends first.
     client: Client,
     guest: Guest,
-    domain: Domain,
+    domain: Object,
     bare: Bare,
     /// Holds the daemon; it ends with this.
     _bed: Testbed,
@@ -31,7 +30,7 @@ impl Daemon {
         let processes = bed.processes()?;
         let host_pid =
             processes.iter().find(|process| process.pid == pid).ok_or("no daemon")?.host_pid;
-        let mut client = Client::open(&bed.socket())?;
+        let mut client = Client::open(&bed.socket(), "qemu:///system")?;
         let guest = guest(&bed, name)?;
         let domain = client.define(&guest.xml())?;
         let running = client.start(&domain)?;
@@ -80,28 +79,14 @@ impl Daemon {
         mut call: impl FnMut(&mut Self) -> Outcome,
     ) -> Outcome<(f64, f64)> {
         let mut times = Vec::with_capacity(count);
-        let before = self.cpu_time()?;
+        let before = cpu_time(self.host_pid)?;
         for _ in 0..count {
             let begin = Instant::now();
             call(self)?;
             times.push(micros(begin.elapsed()));
         }
-        let spent = self.cpu_time()? - before;
+        let spent = cpu_time(self.host_pid)? - before;
         Ok((median(&mut times), spent / f64::from(u32::try_from(count)?)))
-    }
-
-    /// Microseconds of CPU that the daemon's threads have used.
-    fn cpu_time(&self) -> Outcome<f64> {
-        let mut nanoseconds = 0.0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.host_pid))? {
-            // A thread may end meanwhile.
-            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else {
-                continue;
-            };
-            let first = text.split_whitespace().next().unwrap_or_default();
-            nanoseconds += first.parse::<f64>()?;
-        }
-        Ok(nanoseconds / 1000.0)
     }
 }
 

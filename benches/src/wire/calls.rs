@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Small calls, many clients, events: what the server costs when the drivers have next to nothing to do.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use virtus_benches::{Client, Object, Round, cpu_time, median, micros, resident};
+use virtus_tests::{Backend, Options, Outcome, Testbed};
+
+const URI: &str = "test:///default";
+
+/// Calls of one client in a round.
+const CALLS: u32 = 2000;
+
+/// Calls of all clients together where there are many.
+const TOGETHER: u32 = 8000;
+
+/// Clients that sit there.
+const IDLE: usize = 1000;
+
+/// Clients that hear an event.
+const LISTENERS: usize = 100;
+
+/// Events of a round.
+const EVENTS: usize = 20;
+
+/// A daemon under measurement.
+pub(crate) struct Calls {
+    // Before the testbed: the connection ends first.
+    client: Client,
+    domain: Object,
+    socket: PathBuf,
+    host_pid: u32,
+    /// Holds the daemon; it ends with this.
+    _bed: Testbed,
+}
+
+/// A monolithic daemon that takes as many clients as are to come, and its number.
+pub(crate) fn daemon(backend: Backend) -> Outcome<(Testbed, u32)> {
+    let conf = "max_clients = 5000\nmax_anonymous_clients = 2000\n";
+    let options =
+        Options { daemon: Some("libvirtd"), daemon_conf: conf.to_owned(), ..Options::default() };
+    let bed = Testbed::on(backend, &options)?;
+    let pid = host_pid(&bed)?;
+    Ok((bed, pid))
+}
+
+/// The daemon's number as the whole machine knows it.
+pub(crate) fn host_pid(bed: &Testbed) -> Outcome<u32> {
+    let pid = bed.daemon_pid()?;
+    let processes = bed.processes()?;
+    let found = processes.iter().find(|process| process.pid == pid);
+    Ok(found.ok_or("no daemon")?.host_pid)
+}
+
+impl Calls {
+    pub(crate) fn start(backend: Backend) -> Outcome<Self> {
+        let (bed, host_pid) = daemon(backend)?;
+        let socket = bed.socket();
+        let mut client = Client::open(&socket, URI)?;
+        let domain = client.lookup("test")?;
+        Ok(Self { client, domain, socket, host_pid, _bed: bed })
+    }
+
+    /// Everything once.
+    pub(crate) fn round(&mut self) -> Outcome<Round> {
+        let mut round = Round::new();
+        round.insert("memory, idle", resident(self.host_pid)?);
+        let before = cpu_time(self.host_pid)?;
+        round.insert("round trip", self.round_trip()?);
+        let spent = cpu_time(self.host_pid)? - before;
+        round.insert("daemon CPU per call", spent / f64::from(CALLS));
+        round.insert("8 clients, time per call", self.together(8)?);
+        round.insert("64 clients, time per call", self.together(64)?);
+        let idle = self.clients(IDLE)?;
+        round.insert("a call beside 1000 idle clients", self.round_trip()?);
+        drop(idle);
+        let mut listeners = self.clients(LISTENERS)?;
+        for listener in &mut listeners {
+            listener.hear_lives()?;
+        }
+        let all = self.events(&mut listeners)?;
+        listeners.truncate(1);
+        round.insert("event to one client", self.events(&mut listeners)?);
+        round.insert("event to the last of 100", all);
+        Ok(round)
+    }
+
+    fn clients(&self, count: usize) -> Outcome<Vec<Client>> {
+        (0..count).map(|_| Client::open(&self.socket, URI)).collect()
+    }
+
+    /// The median time of a call that needs nothing.
+    fn round_trip(&mut self) -> Outcome<f64> {
+        let mut times = Vec::new();
+        for _ in 0..CALLS {
+            let begin = Instant::now();
+            self.client.library_version()?;
+            times.push(micros(begin.elapsed()));
+        }
+        Ok(median(&mut times))
+    }
+
+    /// The time per call while `count` clients call as fast as they can.
+    fn together(&self, count: u32) -> Outcome<f64> {
+        let clients = self.clients(usize::try_from(count)?)?;
+        let begin = Instant::now();
+        let ended: Result<(), String> = std::thread::scope(|scope| {
+            let call = |mut client: Client| {
+                move || -> Result<(), String> {
+                    for _ in 0..TOGETHER / count {
+                        client.library_version().map_err(|error| error.to_string())?;
+                    }
+                    Ok(())
+                }
+            };
+            let threads: Vec<_> =
+                clients.into_iter().map(|client| scope.spawn(call(client))).collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(ended) => ended,
+                Err(_) => Err("a client panicked".to_owned()),
+            })
+        });
+        ended?;
+        Ok(micros(begin.elapsed()) / f64::from(TOGETHER))
+    }
+
+    /// The median time from a call that causes an event until the last of the listeners has it.
+    fn events(&mut self, listeners: &mut [Client]) -> Outcome<f64> {
+        let mut times = Vec::new();
+        for number in 0..EVENTS {
+            let begin = Instant::now();
+            if number % 2 == 0 {
+                self.client.suspend(&self.domain)?;
+            } else {
+                self.client.resume(&self.domain)?;
+            }
+            for listener in &mut *listeners {
+                listener.event()?;
+            }
+            times.push(micros(begin.elapsed()));
+            // The next one finds everybody at rest.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(median(&mut times))
+    }
+}
