@@ -6,6 +6,7 @@ use std::future::Future;
 
 use virtus_api::Result;
 use virtus_xml::cpuset::CpuSet;
+use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
 use virtus_xml::domain::tuning::BlkioDevice;
 
@@ -66,6 +67,21 @@ pub trait Tuner: Machine {
 
     /// Shares disks of the host anew.
     fn share_disks(&self, running: &Self::Running, change: &BlkioChange) -> Result<()>;
+
+    /// The limits that hold of a disk's traffic; the disk is that of the live definition.
+    fn throttled(
+        &self,
+        running: &Self::Running,
+        disk: &Disk,
+    ) -> impl Future<Output = Result<Iotune>> + Send;
+
+    /// Limits a disk's traffic, all limits at once.
+    fn throttle(
+        &self,
+        running: &Self::Running,
+        disk: &Disk,
+        tune: &Iotune,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes memory from these nodes of the host from now on.
     fn set_memory_nodes(

@@ -128,20 +128,6 @@ pub(crate) fn disk_sources(def: &Domain) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Takes a device out of the definition.
-pub(crate) fn remove(def: &mut Domain, alias: &str) {
-    let keeps = |other: &Option<String>| other.as_deref() != Some(alias);
-    let devices = &mut def.devices;
-    devices.disks.retain(|device| keeps(&device.info.alias));
-    devices.interfaces.retain(|device| keeps(&device.info.alias));
-    devices.controllers.retain(|device| keeps(&device.info.alias));
-    devices.hostdevs.retain(|device| keeps(&device.info.alias));
-    devices.channels.retain(|device| keeps(&device.info.alias));
-    devices.inputs.retain(|device| keeps(&device.info.alias));
-    devices.rngs.retain(|device| keeps(&device.info.alias));
-    devices.memories.retain(|device| keeps(&device.info.alias));
-}
-
 /// Seconds since the epoch of `2030-01-31T12:00:00`, read as UTC.
 pub(crate) fn seconds_of(text: &str) -> Option<i64> {
     let (date, time) = text.split_once('T')?;

@@ -5,7 +5,6 @@
 mod agent;
 mod agent_timeout;
 mod block_info;
-mod block_io_tune;
 mod block_stats;
 mod capabilities;
 mod connect;
@@ -96,7 +95,6 @@ fn resources() -> Routes<QemuDriver> {
         .include(memory::routes())
         .include(block_stats::routes())
         .include(block_info::routes())
-        .include(block_io_tune::routes())
         .include(interface_stats::routes())
 }
 

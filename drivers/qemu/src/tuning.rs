@@ -8,13 +8,16 @@ use virtus_domain::{BlkioChange, MemoryLimits, Threads, Tuner, UNLIMITED};
 use virtus_host::cgroup::{BlkioDevice as Limit, Controller, Group, UNLIMITED as NO_LIMIT};
 use virtus_host::process::ThreadStat;
 use virtus_xml::cpuset::CpuSet;
+use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
 use virtus_xml::domain::tuning::BlkioDevice;
 
 use crate::cpu_map;
 use crate::driver::Qemu;
-use crate::guest::Guest;
+use crate::guest::{Guest, QUERY, WORK};
 use crate::launch::cgroup;
+use crate::readings::block::alias_of;
+use crate::readings::throttle;
 use crate::routes::iothreads;
 
 impl Tuner for Qemu {
@@ -86,6 +89,15 @@ impl Tuner for Qemu {
         change.weight.map_or(Ok(()), |weight| group.set_blkio_weight(u64::from(weight)))
     }
 
+    async fn throttled(&self, guest: &Guest, disk: &Disk) -> Result<Iotune> {
+        Ok(device(guest, disk).await?.tune)
+    }
+
+    async fn throttle(&self, guest: &Guest, disk: &Disk, tune: &Iotune) -> Result<()> {
+        let arguments = throttle::arguments(&device(guest, disk).await?.qdev, tune);
+        guest.execute("block_set_io_throttle", arguments, WORK).await.map(drop)
+    }
+
     fn set_memory_nodes(&self, guest: &Guest, mode: NumaMode, nodes: &CpuSet) -> Result<()> {
         if !matches!(mode, NumaMode::Strict | NumaMode::Restrictive) {
             let text = "change of nodeset for running domain requires strict numa mode";
@@ -99,6 +111,25 @@ impl Tuner for Qemu {
         }
         group.set_memory_nodes(&nodes.to_string())
     }
+}
+
+/// A disk as QEMU has it.
+struct Device {
+    qdev: String,
+    tune: Iotune,
+}
+
+async fn device(guest: &Guest, disk: &Disk) -> Result<Device> {
+    let alias = disk.info.alias.as_deref().unwrap_or_default();
+    let reply = guest.execute("query-block", None, QUERY).await?;
+    let entry = reply.as_array().into_iter().flatten().find_map(|entry| {
+        let qdev = entry["qdev"].as_str().filter(|qdev| alias_of(qdev) == alias)?;
+        Some(Device { qdev: qdev.to_owned(), tune: throttle::read(&entry["inserted"]) })
+    });
+    entry.ok_or_else(|| {
+        let text = format!("QEMU has no device of the disk '{}' ({alias})", disk.target.dev);
+        Error::new(ErrorCode::OperationFailed, text)
+    })
 }
 
 fn group(qemu: &Qemu, guest: &Guest) -> Group {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which calls the driver answers beside those that every local hypervisor answers the same way. One topic a file.
 
+mod addresses;
 mod capabilities;
 mod connect;
 mod devices;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> Routes<World> {
         .include(virtus_objects::network::routes())
         .include(virtus_objects::interface::routes())
         .include(virtus_objects::node_device::routes())
+        .include(addresses::routes())
         .include(connect::routes())
         .include(capabilities::routes())
         .include(node::routes())

@@ -4,6 +4,7 @@
 use virtus_api::Result;
 use virtus_domain::{BlkioChange, MemoryLimits, Threads, Tuner};
 use virtus_xml::cpuset::CpuSet;
+use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
 
 use crate::guest::{Guest, Test};
@@ -30,6 +31,14 @@ impl Tuner for Test {
     }
 
     fn share_disks(&self, _: &Guest, _: &BlkioChange) -> Result<()> {
+        Ok(())
+    }
+
+    async fn throttled(&self, _: &Guest, disk: &Disk) -> Result<Iotune> {
+        Ok(disk.iotune.as_deref().cloned().unwrap_or_default())
+    }
+
+    async fn throttle(&self, _: &Guest, _: &Disk, _: &Iotune) -> Result<()> {
         Ok(())
     }
 

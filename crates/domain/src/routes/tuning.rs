@@ -2,6 +2,7 @@
 //! How a machine is held to a share of the host: on paper, and while it runs. One topic a file.
 
 mod blkio;
+mod block;
 mod memory;
 mod numa;
 pub(super) mod pinning;
@@ -21,7 +22,11 @@ pub fn tuning_routes<D: HasMachines>() -> Routes<D>
 where
     D::Machine: Tuner,
 {
-    pinning::routes().include(memory::routes()).include(blkio::routes()).include(numa::routes())
+    pinning::routes()
+        .include(memory::routes())
+        .include(blkio::routes())
+        .include(numa::routes())
+        .include(block::routes())
 }
 
 /// The parameters for which a client has room, and how many there are: with no room it only asks that.

@@ -11,7 +11,7 @@ use virtus_api::{
     DomainEventRtcChange, DomainEventTrayChange, DomainEventTrayChangeReason as TrayReason,
     DomainEventWatchdog, DomainEventWatchdogAction as Watchdog, DomainRef,
 };
-use virtus_domain::Notice;
+use virtus_domain::{Notice, remove_alias};
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::ChannelState;
 use virtus_xml::domain::disk::Tray;
@@ -121,7 +121,10 @@ fn device_deleted(guest: &Guest, data: &Value) -> Vec<Notice> {
     let _ = guest.unplugged.send(alias.clone());
     let gone = alias.clone();
     vec![
-        change(move |def| live::remove(def, &gone)),
+        change(move |def| {
+            // It may have gone already, by the call that asked for it.
+            remove_alias(def, &gone);
+        }),
         tell(move |dom| DomainEventDeviceRemoved { dom, dev_alias: alias }),
     ]
 }

@@ -12,30 +12,33 @@ use virtus_api::{
     DomainModificationImpact as Impact, DomainSetBlockIoTune, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::routes::{check_flags, find, targets};
-use virtus_domain::{Job, named};
 use virtus_xml::domain::disk::Iotune;
 
-use super::{by, no_more_than};
-use crate::driver::QemuDriver;
-use crate::guest::{Guest, QUERY, WORK};
-use crate::readings::block::alias_of;
-use crate::readings::throttle::{self, LIMITS, Limit, MOST};
+use super::super::{HasMachines, by, check_flags, find, targets};
+use super::{TYPED_STRINGS, no_more_than};
+use crate::iotune::{LIMITS, Limit, MOST};
+use crate::jobs::Job;
+use crate::named;
+use crate::tuner::Tuner;
 
-/// Clients that can read texts say so.
-const TYPED_STRINGS: u32 = 4;
 /// In clients' lists the group's name stands after so many limits.
 const BEFORE_GROUP: usize = 13;
 
-pub(super) fn routes() -> Routes<QemuDriver> {
-    Routes::new().on(by(get)).on(by(set))
+pub(super) fn routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Tuner,
+{
+    Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
 
-async fn get(
-    driver: Arc<QemuDriver>,
+async fn get<D: HasMachines>(
+    driver: Arc<D>,
     _: Call,
     request: DomainGetBlockIoTune,
-) -> Result<DomainGetBlockIoTuneReply> {
+) -> Result<DomainGetBlockIoTuneReply>
+where
+    D::Machine: Tuner,
+{
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetBlockIoTune")?;
     let (handle, snapshot) = find(&*driver, &request.dom)?;
@@ -49,8 +52,7 @@ async fn get(
             named::disk(def, disk)?.iotune.as_deref().cloned().unwrap_or_default()
         }
         (Some(disk), Some(guest)) => {
-            let alias = named::disk(def, disk)?.info.alias.clone().unwrap_or_default();
-            device(&guest, &alias, disk).await?.tune
+            driver.machines().machine().throttled(&guest, named::disk(def, disk)?).await?
         }
     };
     let (params, nparams) = no_more_than(request.nparams, written(&tune));
@@ -63,24 +65,6 @@ fn written(tune: &Iotune) -> Vec<TypedParam> {
     let group = tune.group_name.as_deref().unwrap_or_default();
     params.insert(BEFORE_GROUP, TypedParam::new(name::GROUP_NAME, group));
     params
-}
-
-/// A disk as QEMU has it.
-struct Device {
-    qdev: String,
-    tune: Iotune,
-}
-
-async fn device(guest: &Guest, alias: &str, target: &str) -> Result<Device> {
-    let reply = guest.execute("query-block", None, QUERY).await?;
-    let entry = reply.as_array().into_iter().flatten().find_map(|entry| {
-        let qdev = entry["qdev"].as_str().filter(|qdev| alias_of(qdev) == alias)?;
-        Some(Device { qdev: qdev.to_owned(), tune: throttle::read(&entry["inserted"]) })
-    });
-    entry.ok_or_else(|| {
-        let text = format!("QEMU has no device of the disk '{target}' ({alias})");
-        Error::new(ErrorCode::OperationFailed, text)
-    })
 }
 
 /// Limits that are changed together, by their names.
@@ -126,9 +110,7 @@ impl Wish {
             })?;
             let value = param.value.as_u64().ok_or_else(wrong_type)?;
             if value > MOST {
-                let text = format!(
-                    "block I/O throttle limit value must be no more than {MOST} using QEMU"
-                );
+                let text = format!("block I/O throttle limit value must be no more than {MOST}");
                 return Err(Error::new(ErrorCode::Overflow, text));
             }
             wish.values.push((limit.name, value));
@@ -199,7 +181,10 @@ fn kept(tune: Iotune) -> Option<Iotune> {
     Some(tune).filter(|tune| *tune != Iotune::default())
 }
 
-async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) -> Result<()> {
+async fn set<D: HasMachines>(driver: Arc<D>, _: Call, request: DomainSetBlockIoTune) -> Result<()>
+where
+    D::Machine: Tuner,
+{
     const NAME: &str = "virDomainSetBlockIoTune";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let wish = Wish::of(&request.params)?;
@@ -226,10 +211,7 @@ async fn set(driver: Arc<QemuDriver>, _: Call, request: DomainSetBlockIoTune) ->
                 // An empty drive takes the limits when it gets a medium.
                 if disk.source.is_some() {
                     let guest = context.running()?;
-                    let alias = disk.info.alias.clone().unwrap_or_default();
-                    let device = device(&guest, &alias, &target).await?;
-                    let arguments = throttle::arguments(&device.qdev, &tune);
-                    guest.execute("block_set_io_throttle", arguments, WORK).await?;
+                    context.machine().throttle(&guest, disk, &tune).await?;
                 }
                 context.change_live(|def| {
                     let mut all = def.devices.disks.iter_mut();
