@@ -127,6 +127,11 @@ fn beside_a_hypervisor() -> Outcome {
     bed.virsh(&format!("secret-define {file}"))?;
     contains(&bed.virsh("secret-list")?, "ceph beside")?;
     contains(&bed.virsh(&format!("secret-dumpxml {KEPT}"))?, "<name>beside</name>")?;
+    let script = "import libvirt, sys; conn = libvirt.open(sys.argv[1]); \
+                  secret = conn.secretLookupByUsage(libvirt.VIR_SECRET_USAGE_TYPE_CEPH, 'beside'); \
+                  print(secret.UUIDString())";
+    let found = bed.run("/usr/bin/python3", &["-c", script, &bed.uri()])?;
+    equal(&found.err, found.out.trim(), KEPT)?;
     let read_only = format!("-r -c {}", bed.uri_read_only());
     contains(&bed.virsh(&format!("{read_only} secret-list"))?, "ceph beside")?;
     let error = bed.virsh_fails(&format!("{read_only} secret-get-value {KEPT}"))?;

@@ -36,7 +36,7 @@ impl Kind for Secret {
     /// What it is for, which no other secret is; or else its UUID.
     fn name(&self) -> Cow<'_, str> {
         match &self.usage {
-            Some(usage) => format!("{} {}", usage.kind, usage.id()).into(),
+            Some(usage) => purpose(usage.kind, usage.id()).into(),
             None => self.file().into(),
         }
     }
@@ -80,6 +80,11 @@ impl Snapshot<Secret> {
             usage_id: usage.map_or_else(String::new, |usage| usage.id().to_owned()),
         }
     }
+}
+
+/// What a secret is for, in words that no other has.
+fn purpose(kind: UsageType, id: &str) -> String {
+    format!("{kind} {id}")
 }
 
 fn usage_type(kind: UsageType) -> SecretUsageType {

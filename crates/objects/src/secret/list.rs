@@ -10,9 +10,10 @@ use virtus_api::{
 };
 use virtus_core::Call;
 use virtus_core::flags::{check_flags, passes};
+use virtus_xml::secret::UsageType;
 use virtus_xml::{Document, FormatFlags, Secret};
 
-use super::HasSecrets;
+use super::{HasSecrets, purpose, usage_type};
 use crate::list::{count, whole};
 use crate::object::{Snapshot, not_found};
 
@@ -67,14 +68,13 @@ pub(super) async fn lookup_by_usage<D: HasSecrets>(
     _: Call,
     request: SecretLookupByUsage,
 ) -> Result<SecretRef> {
-    let all = driver.secrets().collection.all();
-    let mut refs = all.iter().map(|(_, secret)| secret.secret_ref());
-    let wanted = |secret: &SecretRef| {
-        secret.usage_type != 0
-            && secret.usage_type == request.usage_type
-            && secret.usage_id == request.usage_id
-    };
-    refs.find(wanted).ok_or_else(|| {
+    let kind = UsageType::ALL
+        .iter()
+        .copied()
+        .find(|kind| *kind != UsageType::None && usage_type(*kind) as i32 == request.usage_type);
+    let found = kind
+        .and_then(|kind| driver.secrets().collection.by_name(&purpose(kind, &request.usage_id)));
+    found.map(|(_, secret)| secret.secret_ref()).ok_or_else(|| {
         not_found::<Secret>(format!("no secret with matching usage '{}'", request.usage_id))
     })
 }
