@@ -33,7 +33,6 @@ struct Board {
     /// Set while a registration is under way.
     registering: bool,
     parked: VecDeque<Delivery>,
-    over: bool,
 }
 
 impl Hub {
@@ -135,9 +134,7 @@ impl Hub {
 
     /// The connection is over: every reader comes to its end.
     pub(crate) fn end(&self) {
-        let mut board = self.board();
-        board.over = true;
-        for queue in board.queues() {
+        for queue in self.board().queues() {
             queue.end();
         }
     }

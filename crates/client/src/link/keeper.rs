@@ -72,8 +72,10 @@ impl Keeper {
                 }
                 Some(listen) = self.orders.recv() => {
                     let done = self.listen(&listen).await;
-                    // Who does not wait any more has left.
-                    let _gone = listen.answer.send(done);
+                    if listen.answer.send(done).is_err() {
+                        // Who does not wait any more may have left before it was written in.
+                        shared.hub.leave(&listen.queue);
+                    }
                 }
                 () = shared.hub.left() => self.deregister().await,
             }
