@@ -77,7 +77,10 @@ async fn add(world: Arc<World>, _: Call, request: DomainAddIothread) -> Result<(
 async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Result<()> {
     let id = request.iothread_id;
     let removed = change(&world, &request.dom, request.flags, "virDomainDelIOThread", move |def| {
-        known(def, id)?;
+        if !of(def).iter().any(|thread| thread.id == id) {
+            let text = format!("cannot find IOThread '{id}' in iothreadids list");
+            return Err(Error::new(ErrorCode::InvalidArg, text));
+        }
         let in_use = def
             .devices
             .disks
