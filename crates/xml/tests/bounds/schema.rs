@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Holding a document against its schema costs its length, whatever is in it.
 
-mod effort;
-
 use std::time::Duration;
 
-use effort::Effort;
 use virtus_xml::schema::DOCUMENTS;
 use virtus_xml::{Domain, ParseFlags};
+
+use crate::effort::Effort;
 
 #[test]
 fn checking_any_document_is_bounded() {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Input that nobody means well errs: at once, without a panic, without eating the machine.
 
-mod effort;
-
 use std::time::Duration;
 
-use effort::Effort;
 use virtus_xml::{
     Checkpoint, Document, Domain, FormatFlags, Network, Nwfilter, ParseFlags, Status, parse_any,
 };
+
+use crate::effort::Effort;
 
 const GUEST: &str = "<domain type='kvm'><name>g</name><memory>1024</memory>\
     <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>\

@@ -19,6 +19,7 @@ impl Effort {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "without the kernel's count there is no test")]
 fn spent_by_thread() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     let nanoseconds = text.split(' ').next().unwrap().parse().unwrap();
