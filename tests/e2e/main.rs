@@ -24,6 +24,7 @@ mod life;
 mod native;
 mod objects;
 mod peripherals;
+mod polkit;
 mod queries;
 mod remote;
 mod scale;
@@ -59,6 +60,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
     ("remote", remote::CASES),
+    ("polkit", polkit::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
     ("objects", objects::CASES),

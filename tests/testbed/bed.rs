@@ -352,6 +352,9 @@ impl Testbed {
     /// Nothing of the user who runs the tests reaches the programs.
     fn surroundings(&self, command: &mut Command) {
         command.env("HOME", self.path("home")).current_dir(&self.folder.0);
+        // No test asks the machine's own polkit.
+        let bus = format!("unix:path={}", self.path("bus").display());
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", bus);
         for variable in
             ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LIBVIRT_DEFAULT_URI"]
         {

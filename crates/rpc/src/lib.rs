@@ -16,6 +16,7 @@ mod errors;
 mod generic;
 mod keepalive;
 mod pattern;
+mod polkit;
 mod remote;
 pub mod sasl;
 mod server;

@@ -15,13 +15,16 @@ pub(crate) const KEYS: &[&str] =
 /// The setting `name`: what the clients of a kind of socket are asked for.
 ///
 /// # Errors
-/// The file wants what is not built: to ignore it would open a door that somebody closed.
+/// The file wants what does not exist: to ignore it would open a door that somebody closed.
 pub(crate) fn read(conf: &Conf, name: &str) -> Result<Option<Authentication>> {
     let Some(setting) = conf.get(name) else { return Ok(None) };
     let why = match conf.text(name)? {
         Some("none") => return Ok(Some(Authentication::None)),
         Some("sasl") => return Ok(Some(Authentication::Sasl)),
-        Some("polkit") => "authentication by polkit is not built yet".to_owned(),
+        Some("polkit") if name.starts_with("auth_unix") => {
+            return Ok(Some(Authentication::Polkit));
+        }
+        Some("polkit") => "polkit knows only processes of this host".to_owned(),
         other => format!("there is no authentication method '{}'", other.unwrap_or_default()),
     };
     Err(conf.refuse(setting, &why).hint(

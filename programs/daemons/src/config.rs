@@ -2,8 +2,8 @@
 //! `/etc/libvirt/NAME.conf`: every key of libvirt's daemons, with libvirt's defaults.
 //!
 //! A key that is unknown, or that has no effect here, is named with file and line in the log. A
-//! key that would make the daemon stricter than we can be yet (authentication, access control)
-//! stops the start: to ignore it would open a door that somebody closed.
+//! key that would make the daemon stricter than we can be yet (access control) stops the start: to
+//! ignore it would open a door that somebody closed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -252,8 +252,8 @@ mod tests {
     #[test]
     fn what_would_open_a_door_stops_the_start() {
         for (text, why) in [
-            ("auth_unix_rw = \"polkit\"", "x.conf:1: 'auth_unix_rw': authentication by polkit"),
-            ("\nauth_unix_ro = \"polkit\"", "x.conf:2: 'auth_unix_ro'"),
+            ("auth_tls = \"polkit\"", "x.conf:1: 'auth_tls': polkit knows only"),
+            ("\nauth_unix_ro = \"foo\"", "x.conf:2: 'auth_unix_ro'"),
             ("auth_unix_rw = \"foo\"", "no authentication method 'foo'"),
             ("access_drivers = [ \"polkit\" ]", "access control by 'polkit'"),
         ] {

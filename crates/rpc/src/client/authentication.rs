@@ -2,6 +2,8 @@
 //! How a stranger becomes known, if its socket asks for that.
 //!
 //! ```text
+//! AUTH_LIST: polkit ─▶ AUTH_POLKIT ──────────────────────────────────────────────────────▶ allowed
+//!     └──── none, to root ───────────────────────────────────────────────────────────────────┘
 //! AUTH_LIST: sasl ─▶ SASL_INIT: mechanisms ─▶ SASL_START ─▶ SASL_STEP: complete ─▶ allowed
 //!                                                 └───────────┴─ wrong ─▶ closed
 //! ```
@@ -10,16 +12,17 @@
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use virtus_api::{
-    AnyReply, AnyRequest, AuthList, AuthSaslInit, AuthSaslStart, AuthSaslStartReply, AuthSaslStep,
-    AuthSaslStepReply, AuthType, CallId, Error, Result,
+    AnyReply, AnyRequest, AuthList, AuthPolkit, AuthSaslInit, AuthSaslStart, AuthSaslStartReply,
+    AuthSaslStep, AuthSaslStepReply, AuthType, CallId, Error, Result,
 };
 
 use super::handshake::reply;
-use super::{Client, Phase};
+use super::{Client, HANG_UP_CHECK, Phase};
 use crate::errors;
+use crate::polkit;
 use crate::sasl::scram::{self, ScramServer, Verifier};
 use crate::sasl::{MECHANISMS, Users};
 
@@ -34,6 +37,8 @@ pub enum Authentication {
     None,
     /// A name and the proof of a password.
     Sasl,
+    /// That the host's policy lets the process in; root is never asked. For unix sockets.
+    Polkit,
 }
 
 /// Why a client is not let in, for the log.
@@ -57,11 +62,13 @@ impl Client {
     /// The answer to a call about authentication.
     pub(super) async fn authenticate(&mut self, request: &AnyRequest) -> Result<AnyReply> {
         if request.call() == CallId::AuthList {
-            let asked = match self.phase {
-                Phase::Stranger(_) => AuthType::Sasl,
-                Phase::Allowed | Phase::Open(_) => AuthType::None,
-            };
-            return reply::<AuthList>(vec![asked]);
+            return reply::<AuthList>(vec![self.asked()]);
+        }
+        if request.call() == CallId::AuthPolkit
+            && self.access.authentication == Authentication::Polkit
+            && matches!(self.phase, Phase::Stranger(_))
+        {
+            return self.polkit().await.and_then(reply::<AuthPolkit>);
         }
         match self.sasl(request).await {
             Ok(answer) => Ok(answer),
@@ -76,8 +83,60 @@ impl Client {
         }
     }
 
+    /// What the client is asked for now.
+    fn asked(&mut self) -> AuthType {
+        match (&self.phase, self.access.authentication) {
+            (Phase::Allowed | Phase::Open(_), _) | (_, Authentication::None) => AuthType::None,
+            (Phase::Stranger(_), Authentication::Sasl) => AuthType::Sasl,
+            (Phase::Stranger(_), Authentication::Polkit) if self.identity.uid == Some(0) => {
+                self.phase = Phase::Allowed;
+                AuthType::None
+            }
+            (Phase::Stranger(_), Authentication::Polkit) => AuthType::Polkit,
+        }
+    }
+
+    /// Asks polkit, which may ask the user, as long as the client waits for that.
+    async fn polkit(&mut self) -> Result<i32> {
+        let action = if self.access.read_only { polkit::MONITOR } else { polkit::MANAGE };
+        let left = async {
+            while !self.transport.has_hung_up() {
+                sleep(HANG_UP_CHECK).await;
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = polkit::check(&self.identity, action) => outcome,
+            () = left => Err(errors::authentication_failed()),
+            () = self.kick.notified() => {
+                // For the loop that ends the client.
+                self.kick.notify_one();
+                Err(errors::authentication_failed())
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                self.let_in();
+                Ok(1)
+            }
+            Err(refusal) => {
+                info!("client {} is not let in: {refusal}", self.id);
+                self.closing = true;
+                Err(refusal)
+            }
+        }
+    }
+
+    fn let_in(&mut self) {
+        self.phase = Phase::Allowed;
+        // Somebody took the time to type a password.
+        self.born = Instant::now();
+    }
+
     async fn sasl(&mut self, request: &AnyRequest) -> std::result::Result<AnyReply, Refusal> {
         let Phase::Stranger(exchange) = &mut self.phase else { return Err(Refusal::Order) };
+        if self.access.authentication != Authentication::Sasl {
+            return Err(Refusal::Order);
+        }
         if request.get::<AuthSaslInit>().is_some() {
             if exchange.replace(Box::new(ScramServer::new())).is_some() {
                 return Err(Refusal::Order);
@@ -139,9 +198,7 @@ impl Client {
         }
         self.identity.sasl_user = Some(user);
         self.place.proven(&self.identity);
-        self.phase = Phase::Allowed;
-        // It took its time to type a password.
-        self.born = Instant::now();
+        self.let_in();
         Ok(())
     }
 }

@@ -11,9 +11,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 use virtus_core::Identity;
+use virtus_host::process::Stat;
 
 use super::{Access, Kick, Place, Server};
-use crate::client::{Client, SILENT_LIMIT};
+use crate::client::{Authentication, Client, SILENT_LIMIT};
 use crate::transport::{self, Admitted, Refused, Transport};
 
 /// Pause after a failed accept: the usual cause (no descriptors left) passes when clients leave.
@@ -143,13 +144,17 @@ impl Newcomer {
     /// Serves a client of whom a certificate has proven this name, and who has said this already.
     async fn serve(self, transport: Transport, x509_dname: Option<String>, input: Vec<u8>) {
         let id = self.id;
-        let identity = match peer(&transport) {
+        let mut identity = match peer(&transport) {
             Ok(peer) => Identity { x509_dname, ..peer },
             Err(error) => {
                 debug!("client {id} is gone before it was looked at: {error}");
                 return;
             }
         };
+        if self.access.authentication == Authentication::Polkit {
+            let process = identity.pid.and_then(|pid| Stat::read(pid.cast_unsigned()));
+            identity.pid_start_time = process.map(|process| process.start_time);
+        }
         if !self.server.serving().welcomes(&identity) {
             debug!("client {id} is not the daemon's own user");
             return;

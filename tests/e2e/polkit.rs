@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Users of this host whom polkit lets in, or not: with a polkit of the test's own.
+
+use std::time::Duration;
+
+use virtus_tests::{DEADLINE, Done, Lines, Options, Outcome, Testbed};
+
+use crate::{Case, Skip, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("polkit_decides_who_may_use_a_socket", decides),
+    ("without_polkit_only_root_is_let_in", absent),
+    ("a_polkit_that_does_not_answer_holds_up_nobody_else", silent),
+];
+
+const MANAGE: &str = "org.libvirt.unix.manage";
+const MONITOR: &str = "org.libvirt.unix.monitor";
+
+/// A daemon whose sockets are open to all users and ask polkit.
+fn guarded() -> Outcome<Testbed> {
+    let mut bed =
+        Testbed::without_daemon(&Options { daemon: Some("libvirtd"), ..Options::default() })?;
+    let rules =
+        "unix_sock_rw_perms = \"0777\"\nauth_unix_rw = \"polkit\"\nauth_unix_ro = \"polkit\"\n";
+    bed.write("etc/libvirt/libvirtd.conf", rules)?;
+    bed.start()?;
+    Ok(bed)
+}
+
+/// A bus with a polkit that answers so.
+fn policy(bed: &Testbed, words: &[&str]) -> Outcome<Lines> {
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd looks for the bus once, when it starts".to_owned()).into());
+    }
+    let path = bed.path("bus");
+    let path = path.to_str().ok_or("the path is not text")?;
+    let mut polkit = bed.python("polkit.py", &[&[path], words].concat())?;
+    polkit.expect("ready", DEADLINE)?;
+    Ok(polkit)
+}
+
+/// `virsh list` as a user who is nobody.
+fn as_nobody(bed: &Testbed, uri: &str) -> Outcome<Done> {
+    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    bed.run("setpriv", &[&who[..], &["virsh", "--connect", uri, "list"]].concat())
+}
+
+fn decides() -> Outcome {
+    let bed = guarded()?;
+    let (rw, ro) = (bed.uri(), bed.uri_read_only());
+    let manage = |word: &str| format!("{MANAGE}={word}");
+    let mut polkit = policy(&bed, &[&manage("yes"), &format!("{MONITOR}=no")])?;
+    let done = as_nobody(&bed, &rw)?;
+    equal(&done.err, done.ok(), true)?;
+    polkit.expect(&format!("{MANAGE} 65534 True"), DEADLINE)?;
+    let done = as_nobody(&bed, &ro)?;
+    equal("success without permission", done.ok(), false)?;
+    contains(&done.err, "access denied by policy")?;
+    polkit.expect(&format!("{MONITOR} 65534 True"), DEADLINE)?;
+    // Root is not asked about, by whichever socket.
+    bed.virsh("list")?;
+    let done = bed.run("virsh", &["--connect", &ro, "list"])?;
+    equal(&done.err, done.ok(), true)?;
+    equal("about root", polkit.seen().iter().any(|line| line.contains(" 0 ")), false)?;
+    drop(polkit);
+    for (word, text) in [
+        ("challenge", format!("no polkit agent available to authenticate action '{MANAGE}'")),
+        ("dismissed", "user cancelled authentication process".to_owned()),
+    ] {
+        std::fs::remove_file(bed.path("bus"))?;
+        let _polkit = policy(&bed, &[&manage(word)])?;
+        let done = as_nobody(&bed, &rw)?;
+        equal(&format!("success with '{word}'"), done.ok(), false)?;
+        contains(&done.err, &text)?;
+    }
+    Ok(())
+}
+
+fn absent() -> Outcome {
+    let bed = guarded()?;
+    bed.virsh("list")?;
+    let done = as_nobody(&bed, &bed.uri())?;
+    equal("success without polkit", done.ok(), false)?;
+    if bed.is_ours() {
+        contains(&done.err, "authentication unavailable: polkit does not answer")?;
+    }
+    Ok(())
+}
+
+fn silent() -> Outcome {
+    let bed = guarded()?;
+    let words = [format!("{MANAGE}=silence"), format!("{MONITOR}=yes")];
+    let mut polkit = policy(&bed, &words.each_ref().map(String::as_str))?;
+    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let uri = bed.uri();
+    // `timeout` ends this client, who would wait long.
+    let words = [&["5", "setpriv"], &who[..], &["virsh", "--connect", &uri, "list"]].concat();
+    std::thread::scope(|scope| {
+        let waiting = scope
+            .spawn(|| bed.run("timeout", &words).map(|done| done.ok()).map_err(|e| e.to_string()));
+        polkit.expect(&format!("{MANAGE} 65534 True"), DEADLINE)?;
+        let done = as_nobody(&bed, &bed.uri_read_only())?;
+        equal(&done.err, done.ok(), true)?;
+        equal("served within 3 s", done.took < Duration::from_secs(3), true)?;
+        let waited = waiting.join().map_err(|_| "the waiting client's thread failed")?;
+        equal("success of who was not answered", waited?, false)
+    })
+}
