@@ -4,16 +4,40 @@
 use std::fmt;
 use std::ops::AddAssign;
 
+/// What two answers to one command are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Same,
+    /// Stock does not support the call, ours answers it.
+    More,
+    Different,
+}
+
+impl Verdict {
+    pub(crate) fn of(stock: &str, ours: &str) -> Self {
+        const UNSUPPORTED: &str = "this function is not supported by the connection driver";
+        if stock == ours {
+            Self::Same
+        } else if stock.contains(UNSUPPORTED) && !ours.contains("error: ") {
+            Self::More
+        } else {
+            Self::Different
+        }
+    }
+}
+
 /// How many commands were answered alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Score {
     same: u32,
+    more: u32,
     all: u32,
 }
 
 impl Score {
-    pub(crate) fn add(&mut self, same: bool) {
-        self.same += u32::from(same);
+    pub(crate) fn add(&mut self, verdict: Verdict) {
+        self.same += u32::from(verdict == Verdict::Same);
+        self.more += u32::from(verdict == Verdict::More);
         self.all += 1;
     }
 }
@@ -21,14 +45,20 @@ impl Score {
 impl AddAssign for Score {
     fn add_assign(&mut self, other: Self) {
         self.same += other.same;
+        self.more += other.more;
         self.all += other.all;
     }
 }
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = f64::from(self.same) * 100.0 / f64::from(self.all.max(1));
-        write!(f, "{}/{} ({percent:.1} %)", self.same, self.all)
+        let comparable = self.all - self.more;
+        let percent = f64::from(self.same) * 100.0 / f64::from(comparable.max(1));
+        write!(f, "{}/{comparable} ({percent:.1} %)", self.same)?;
+        if self.more > 0 {
+            write!(f, ", and {} that only ours answers", self.more)?;
+        }
+        Ok(())
     }
 }
 
@@ -94,6 +124,14 @@ pub(crate) fn difference(stock: &str, ours: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_stock_has_not_is_no_difference() {
+        let none = "error: this function is not supported by the connection driver: virX";
+        assert_eq!(Verdict::of(none, " Name\n------"), Verdict::More);
+        assert_eq!(Verdict::of(none, "error: no"), Verdict::Different);
+        assert_eq!(Verdict::of("a", "b"), Verdict::Different);
+    }
 
     #[test]
     fn only_what_was_made_up_is_normalised() {

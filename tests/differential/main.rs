@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use virtus_tests::{Options, Outcome, Testbed, obstacle};
 
-use crate::compare::Score;
+use crate::compare::{Score, Verdict};
 use crate::session::{Session, sessions};
 
 fn main() -> ExitCode {
@@ -62,9 +62,9 @@ fn both(bed: &Testbed, folder: &Path, session: &Session, show: bool) -> Outcome<
     let ours = session.run(bed, folder, &ours)?;
     let mut score = Score::default();
     for ((command, stock), ours) in session.commands.iter().zip(&stock).zip(&ours) {
-        let same = stock == ours;
-        score.add(same);
-        if show && !same {
+        let verdict = Verdict::of(stock, ours);
+        score.add(verdict);
+        if show && verdict == Verdict::Different {
             println!("--- {command}\n{}", compare::difference(stock, ours));
         }
     }
