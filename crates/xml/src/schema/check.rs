@@ -233,7 +233,14 @@ fn value_fits(value: Source<'_>, kind: &Kind) -> Result<()> {
 
 fn unknown(node: Node<'_>, what: String, name: &str, known: &[&str]) -> Error {
     let text = with_nearest(what, name, known);
-    let allowed = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+    // What several cases name is named once.
+    let mut once: Vec<&str> = Vec::with_capacity(known.len());
+    for word in known {
+        if !once.contains(word) {
+            once.push(word);
+        }
+    }
+    let allowed = if once.is_empty() { "nothing".to_owned() } else { once.join(", ") };
     invalid(node, &format!("{text}. Allowed: {allowed}"))
 }
 
