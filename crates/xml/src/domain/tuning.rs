@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How the guest shares the host: `<vcpu>`, `<iothreads>`, `<cputune>`, `<blkiotune>`.
 
+use std::collections::BTreeSet;
+
+use super::Body;
 use super::disk::Iotune;
 use super::memory::Placement;
 use crate::cpuset::CpuSet;
@@ -43,6 +46,19 @@ element! {
         attr thread_pool_min: Option<i32> = "thread_pool_min",
         attr thread_pool_max: Option<i32> = "thread_pool_max",
         child poll: Option<Poll> = "poll"
+    }
+}
+
+impl Body {
+    /// The I/O threads: those that are listed, and for the rest of their number the lowest free ones.
+    #[must_use]
+    pub fn all_iothreads(&self) -> Vec<Iothread> {
+        let mut all = self.iothreadids.as_ref().map_or_else(Vec::new, |ids| ids.iothreads.clone());
+        let taken: BTreeSet<u32> = all.iter().map(|thread| thread.id).collect();
+        let missing = (self.iothreads.unwrap_or_default() as usize).saturating_sub(all.len());
+        let free = (1..).filter(|id| !taken.contains(id)).take(missing);
+        all.extend(free.map(|id| Iothread { id, ..Iothread::default() }));
+        all
     }
 }
 

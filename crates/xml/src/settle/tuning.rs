@@ -8,7 +8,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use super::xml_error;
 use crate::cpuset::CpuSet;
 use crate::domain::memory::{NumaMemory, Numatune, Placement};
-use crate::domain::tuning::{Iothread, IothreadSched, OneVcpu, VcpuSched};
+use crate::domain::tuning::{IothreadSched, OneVcpu, VcpuSched};
 use crate::domain::{Body, Domain};
 use crate::value::YesNo;
 
@@ -65,14 +65,12 @@ pub(super) fn list_vcpus(body: &mut Body) {
 
 /// Where I/O threads are listed, all are; the rest get the lowest numbers that are free.
 pub(super) fn list_iothreads(body: &mut Body) {
-    let (Some(list), Some(count)) = (&mut body.iothreadids, body.iothreads) else { return };
-    if count > LONGEST_LIST {
-        return;
+    if body.iothreads.is_some_and(|count| count <= LONGEST_LIST) {
+        let all = body.all_iothreads();
+        if let Some(list) = &mut body.iothreadids {
+            list.iothreads = all;
+        }
     }
-    let taken: BTreeSet<u32> = list.iothreads.iter().map(|one| one.id).collect();
-    let missing = (count as usize).saturating_sub(list.iothreads.len());
-    let free = (1..).filter(|id| !taken.contains(id)).take(missing);
-    list.iothreads.extend(free.map(|id| Iothread { id, ..Iothread::default() }));
 }
 
 /// Whoever lets the host choose CPUs lets it choose the memory near them, and the other way round.

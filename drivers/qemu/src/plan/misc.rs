@@ -345,8 +345,7 @@ pub(crate) fn genid(line: &mut Line<'_>) {
 
 /// Writes the threads that serve disks.
 pub(crate) fn iothreads(line: &mut Line<'_>) {
-    let named = line.domain.iothreadids.as_ref().map_or(&[][..], |ids| &ids.iothreads);
-    for thread in named {
+    for thread in line.domain.all_iothreads() {
         let min = thread.thread_pool_min.filter(|n| *n >= 0);
         let max = thread.thread_pool_max.filter(|n| *n >= 0);
         let poll = |part: fn(&Poll) -> Option<u64>| thread.poll.as_ref().and_then(part);
@@ -358,12 +357,6 @@ pub(crate) fn iothreads(line: &mut Line<'_>) {
                 .maybe("poll-grow", poll(|poll| poll.grow))
                 .maybe("poll-shrink", poll(|poll| poll.shrink)),
         );
-    }
-    // Those without a number of their own get the lowest that are free.
-    let count = line.domain.iothreads.unwrap_or(0) as usize;
-    let free = (1..).filter(|id| !named.iter().any(|thread| thread.id == *id));
-    for id in free.take(count.saturating_sub(named.len())) {
-        line.object(Props::object("iothread", format!("iothread{id}")));
     }
     if let Some(main) = &line.domain.defaultiothread {
         line.object(

@@ -37,17 +37,7 @@ pub(super) async fn numbers_of(guest: &Guest) -> Result<Vec<u32>> {
 
 /// The numbers of the threads that a definition asks for.
 fn numbers(def: &Domain) -> Vec<u32> {
-    let listed = def.iothreadids.as_ref().map(|ids| ids.iothreads.as_slice()).unwrap_or_default();
-    let mut numbers: Vec<u32> = listed.iter().map(|thread| thread.id).collect();
-    let wanted = usize::try_from(def.iothreads.unwrap_or_default()).unwrap_or_default();
-    let mut next = 1..;
-    while numbers.len() < wanted.min(4096)
-        && let Some(number) = next.next()
-    {
-        if !numbers.contains(&number) {
-            numbers.push(number);
-        }
-    }
+    let mut numbers: Vec<u32> = def.all_iothreads().iter().map(|thread| thread.id).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -11,7 +11,6 @@ use virtus_core::{Call, Routes};
 use virtus_domain::Snapshot;
 use virtus_domain::routes::{by, check_flags, meant};
 
-use super::iothreads;
 use crate::world::World;
 
 const SUPPORTED: Groups = Groups::STATE.union(Groups::IOTHREAD);
@@ -58,7 +57,7 @@ fn record(snapshot: &Snapshot, wanted: Groups) -> Vec<TypedParam> {
         told.push(TypedParam::new(name::STATE_STATE, snapshot.state.kind() as i32));
         told.push(TypedParam::new(name::STATE_REASON, snapshot.state.reason()));
     }
-    let threads = snapshot.live.as_deref().map(iothreads::of).unwrap_or_default();
+    let threads = snapshot.live.as_deref().map(|def| def.all_iothreads()).unwrap_or_default();
     if wanted.contains(Groups::IOTHREAD) && !threads.is_empty() {
         let count = u32::try_from(threads.len()).unwrap_or(u32::MAX);
         told.push(TypedParam::new(name::IOTHREAD_COUNT, count));

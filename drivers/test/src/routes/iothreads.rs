@@ -13,7 +13,7 @@ use virtus_core::{Call, Routes};
 use virtus_domain::cpu_map;
 use virtus_domain::routes::{by, check_flags, definition_of, find, wanted_cpus};
 use virtus_xml::Domain;
-use virtus_xml::domain::tuning::{Iothread, IothreadPin, Poll};
+use virtus_xml::domain::tuning::{Iothread, IothreadIds, IothreadPin, Poll};
 
 use super::change;
 use crate::world::World;
@@ -23,9 +23,13 @@ pub(super) fn routes() -> Routes<World> {
     Routes::new().on(by(info)).on(by(add)).on(by(remove)).on(by(set)).on(by(pin))
 }
 
-/// The threads of a definition.
-pub(super) fn of(def: &Domain) -> &[Iothread] {
-    def.iothreadids.as_ref().map(|ids| ids.iothreads.as_slice()).unwrap_or_default()
+/// Writes the threads of a definition; what their number alone says is not listed.
+fn put(def: &mut Domain, threads: Vec<Iothread>) {
+    def.body.iothreads = u32::try_from(threads.len()).ok().filter(|count| *count > 0);
+    def.body.iothreadids = None;
+    if def.all_iothreads() != threads {
+        def.body.iothreadids = Some(IothreadIds { iothreads: threads });
+    }
 }
 
 async fn info(
@@ -37,14 +41,18 @@ async fn info(
     let (_, snapshot) = find(&*world, &request.dom)?;
     let def = definition_of(request.flags, &snapshot)?;
     let cpus = world.node.most_cpus();
-    let info: Vec<_> = of(&def)
+    let info: Vec<_> = def
+        .all_iothreads()
         .iter()
         .map(|thread| {
             let pins = &def.cputune.iothreadpins;
             let own = pins.iter().find(|pin| pin.iothread == thread.id);
             // Libvirt's driver takes the guest's CPUs for the host's here.
             let stated = def.vcpu.as_ref().and_then(|vcpu| vcpu.cpuset.clone());
-            let vcpus = usize::try_from(def.vcpu.as_ref().map_or(1, |vcpu| vcpu.max)).unwrap_or(1);
+            let vcpus = usize::try_from(
+                def.vcpu.as_ref().map_or(1, |vcpu| vcpu.current.unwrap_or(vcpu.max)),
+            )
+            .unwrap_or(1);
             let usual = || stated.unwrap_or_else(|| cpu_map::all(vcpus));
             let set = own.map_or_else(usual, |pin| pin.cpuset.clone());
             let cpumap = cpu_map::to_map(&set, cpus, cpus.div_ceil(8));
@@ -62,13 +70,13 @@ async fn add(world: Arc<World>, _: Call, request: DomainAddIothread) -> Result<(
             let text = "iothread_id in virDomainAddIOThread must not be zero";
             return Err(Error::new(ErrorCode::InvalidArg, text));
         }
-        if of(def).iter().any(|thread| thread.id == id) {
+        let mut threads = def.all_iothreads();
+        if threads.iter().any(|thread| thread.id == id) {
             let text = format!("an IOThread is already using iothread_id '{id}'");
             return Err(Error::new(ErrorCode::InvalidArg, text));
         }
-        let ids = def.body.iothreadids.get_or_insert_default();
-        ids.iothreads.push(Iothread { id, ..Iothread::default() });
-        def.body.iothreads = u32::try_from(ids.iothreads.len()).ok();
+        threads.push(Iothread { id, ..Iothread::default() });
+        put(def, threads);
         Ok(())
     });
     added.await
@@ -77,7 +85,7 @@ async fn add(world: Arc<World>, _: Call, request: DomainAddIothread) -> Result<(
 async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Result<()> {
     let id = request.iothread_id;
     let removed = change(&world, &request.dom, request.flags, "virDomainDelIOThread", move |def| {
-        if !of(def).iter().any(|thread| thread.id == id) {
+        if !def.all_iothreads().iter().any(|thread| thread.id == id) {
             let text = format!("cannot find IOThread '{id}' in iothreadids list");
             return Err(Error::new(ErrorCode::InvalidArg, text));
         }
@@ -90,12 +98,9 @@ async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Resul
             let text = format!("cannot remove IOThread {id} since it is being used by a disk");
             return Err(Error::new(ErrorCode::InvalidArg, text));
         }
-        let ids = def.body.iothreadids.get_or_insert_default();
-        ids.iothreads.retain(|thread| thread.id != id);
-        def.body.iothreads = u32::try_from(ids.iothreads.len()).ok().filter(|left| *left > 0);
-        if ids.iothreads.is_empty() {
-            def.body.iothreadids = None;
-        }
+        let mut threads = def.all_iothreads();
+        threads.retain(|thread| thread.id != id);
+        put(def, threads);
         def.body.cputune.iothreadpins.retain(|pin| pin.iothread != id);
         Ok(())
     });
@@ -103,7 +108,7 @@ async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Resul
 }
 
 fn known(def: &Domain, id: u32) -> Result<()> {
-    if of(def).iter().any(|thread| thread.id == id) {
+    if def.all_iothreads().iter().any(|thread| thread.id == id) {
         return Ok(());
     }
     let text = format!("cannot find IOThread '{id}' in iothreadids");
@@ -139,13 +144,14 @@ async fn set(world: Arc<World>, _: Call, request: DomainSetIothreadParams) -> Re
     let name = "virDomainSetIOThreadParams";
     let noted = change(&world, &request.dom, request.flags, name, move |def| {
         known(def, id)?;
-        let ids = def.body.iothreadids.get_or_insert_default();
-        if let Some(thread) = ids.iothreads.iter_mut().find(|thread| thread.id == id) {
+        let mut threads = def.all_iothreads();
+        if let Some(thread) = threads.iter_mut().find(|thread| thread.id == id) {
             let poll = thread.poll.get_or_insert_default();
             poll.max = wanted.max.or(poll.max);
             poll.grow = wanted.grow.or(poll.grow);
             poll.shrink = wanted.shrink.or(poll.shrink);
         }
+        put(def, threads);
         Ok(())
     });
     noted.await
