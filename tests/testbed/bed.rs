@@ -42,6 +42,17 @@ pub struct Testbed {
     arguments: Vec<String>,
 }
 
+/// The program that leads into the namespaces stops when the daemon is stopped, and would outlive it so.
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            // It may have ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 impl Testbed {
     /// A running daemon with nothing defined.
     pub fn new() -> Outcome<Self> {
