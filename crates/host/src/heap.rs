@@ -3,7 +3,7 @@
 
 /// Keeps the heap together: without this glibc gives each thread an arena of its own, and what a start or a burst
 /// of work has freed in one of them is neither given back nor used by the others. Measured on a daemon that has
-/// just started: 37 MiB resident with one arena per thread, 13 MiB with few.
+/// just started: 37 MiB resident with an arena per thread, 13 MiB with a single one.
 ///
 /// Large buffers (data of streams) go back to the kernel as soon as they are freed: left to itself, glibc takes
 /// them from the heap after the first time, and keeps them.
