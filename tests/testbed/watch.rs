@@ -2,6 +2,7 @@
 //! What the kernel knows of the daemon.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Outcome, Testbed};
 
@@ -11,6 +12,19 @@ impl Testbed {
         let status = std::fs::read_to_string(self.daemon_folder()?.join("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(line.ok_or("no such line of memory")?.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// CPU time that the daemon's threads have used.
+    pub fn daemon_cpu_time(&self) -> Outcome<Duration> {
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(self.daemon_folder()?.join("task"))? {
+            // A thread may end meanwhile.
+            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            nanoseconds += text.split_whitespace().next().unwrap_or_default().parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// How many descriptors the daemon has open.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use virtus_benches::{Client, Object, Round, cpu_time, median, micros};
+use virtus_benches::{Client, Object, Round, median, micros};
 use virtus_tests::{Backend, Guest, Options, Outcome, Testbed};
 
 use crate::bare::Bare;
@@ -19,17 +19,12 @@ pub(crate) struct Daemon {
     domain: Object,
     bare: Bare,
     /// Holds the daemon; it ends with this.
-    _bed: Testbed,
-    host_pid: u32,
+    bed: Testbed,
 }
 
 impl Daemon {
     pub(crate) fn start(backend: Backend, name: &str) -> Outcome<Self> {
         let bed = Testbed::on(backend, &Options::default())?;
-        let pid = bed.daemon_pid()?;
-        let processes = bed.processes()?;
-        let host_pid =
-            processes.iter().find(|process| process.pid == pid).ok_or("no daemon")?.host_pid;
         let mut client = Client::open(&bed.socket(), "qemu:///system")?;
         let guest = guest(&bed, name)?;
         let domain = client.define(&guest.xml())?;
@@ -37,7 +32,7 @@ impl Daemon {
         let qemu = bed.processes()?.into_iter().find(|process| process.is_qemu(Some(name)));
         let bare = Bare::new(&qemu.ok_or("no QEMU")?.words, &bed.path(""));
         client.destroy(&running)?;
-        Ok(Self { client, guest, domain, bare, _bed: bed, host_pid })
+        Ok(Self { client, guest, domain, bare, bed })
     }
 
     /// Everything once.
@@ -79,13 +74,13 @@ impl Daemon {
         mut call: impl FnMut(&mut Self) -> Outcome,
     ) -> Outcome<(f64, f64)> {
         let mut times = Vec::with_capacity(count);
-        let before = cpu_time(self.host_pid)?;
+        let before = self.bed.daemon_cpu_time()?;
         for _ in 0..count {
             let begin = Instant::now();
             call(self)?;
             times.push(micros(begin.elapsed()));
         }
-        let spent = cpu_time(self.host_pid)? - before;
+        let spent = micros(self.bed.daemon_cpu_time()? - before);
         Ok((median(&mut times), spent / f64::from(u32::try_from(count)?)))
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use virtus_benches::{Client, Object, Round, cpu_time, median, micros, resident};
+use virtus_benches::{Client, Object, Round, median, micros};
 use virtus_tests::{Backend, Options, Outcome, Testbed};
 
 const URI: &str = "test:///default";
@@ -30,45 +30,40 @@ pub(crate) struct Calls {
     client: Client,
     domain: Object,
     socket: PathBuf,
-    host_pid: u32,
     /// Holds the daemon; it ends with this.
-    _bed: Testbed,
+    bed: Testbed,
 }
 
-/// A monolithic daemon that takes as many clients as are to come, and its number.
-pub(crate) fn daemon(backend: Backend) -> Outcome<(Testbed, u32)> {
+/// A monolithic daemon that takes as many clients as are to come.
+pub(crate) fn daemon(backend: Backend) -> Outcome<Testbed> {
     let conf = "max_clients = 5000\nmax_anonymous_clients = 2000\n";
     let options =
         Options { daemon: Some("libvirtd"), daemon_conf: conf.to_owned(), ..Options::default() };
-    let bed = Testbed::on(backend, &options)?;
-    let pid = host_pid(&bed)?;
-    Ok((bed, pid))
+    Testbed::on(backend, &options)
 }
 
-/// The daemon's number as the whole machine knows it.
-pub(crate) fn host_pid(bed: &Testbed) -> Outcome<u32> {
-    let pid = bed.daemon_pid()?;
-    let processes = bed.processes()?;
-    let found = processes.iter().find(|process| process.pid == pid);
-    Ok(found.ok_or("no daemon")?.host_pid)
+/// MiB of memory that the daemon holds.
+pub(crate) fn resident(bed: &Testbed) -> Outcome<f64> {
+    let kib = u32::try_from(bed.daemon_memory("VmRSS")?)?;
+    Ok(f64::from(kib) / 1024.0)
 }
 
 impl Calls {
     pub(crate) fn start(backend: Backend) -> Outcome<Self> {
-        let (bed, host_pid) = daemon(backend)?;
+        let bed = daemon(backend)?;
         let socket = bed.socket();
         let mut client = Client::open(&socket, URI)?;
         let domain = client.lookup("test")?;
-        Ok(Self { client, domain, socket, host_pid, _bed: bed })
+        Ok(Self { client, domain, socket, bed })
     }
 
     /// Everything once.
     pub(crate) fn round(&mut self) -> Outcome<Round> {
         let mut round = Round::new();
-        round.insert("memory, idle", resident(self.host_pid)?);
-        let before = cpu_time(self.host_pid)?;
+        round.insert("memory, idle", resident(&self.bed)?);
+        let before = self.bed.daemon_cpu_time()?;
         round.insert("round trip", self.round_trip()?);
-        let spent = cpu_time(self.host_pid)? - before;
+        let spent = micros(self.bed.daemon_cpu_time()? - before);
         round.insert("daemon CPU per call", spent / f64::from(CALLS));
         round.insert("8 clients, time per call", self.together(8)?);
         round.insert("64 clients, time per call", self.together(64)?);

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use virtus_benches::{Client, Round, median, micros, resident};
+use virtus_benches::{Client, Round, median, micros};
 use virtus_tests::{Backend, Outcome};
 
-use crate::calls::{daemon, host_pid};
+use crate::calls::{daemon, resident};
 
 const COUNT: u32 = 10_000;
 const URI: &str = "qemu:///system";
@@ -16,7 +16,7 @@ const TIMES: usize = 10;
 
 /// One daemon's life with the fleet.
 pub(crate) fn round(backend: Backend) -> Outcome<Round> {
-    let (mut bed, _) = daemon(backend)?;
+    let mut bed = daemon(backend)?;
     bed.stop()?;
     let folder = bed.path("etc/libvirt/qemu");
     std::fs::create_dir_all(&folder)?;
@@ -29,7 +29,7 @@ pub(crate) fn round(backend: Backend) -> Outcome<Round> {
     let mut round = Round::new();
     round.insert("restart to first list, 10,000", micros(begin.elapsed()));
     round.insert("list of 10,000", times(|| client.list().map(drop))?);
-    round.insert("memory with 10,000", resident(host_pid(&bed)?)?);
+    round.insert("memory with 10,000", resident(&bed)?);
     round.insert("statistics of 10,000", times(|| client.stats().map(drop))?);
     Ok(round)
 }
