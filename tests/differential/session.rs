@@ -18,18 +18,25 @@ const TRIES: u32 = 5;
 /// How `timeout` says that it had to end a program.
 const TIMED_OUT: i32 = 124;
 
+/// A command, and what ours must say where stock does not support it.
+pub(crate) struct Command {
+    pub(crate) line: String,
+    pub(crate) stated: Vec<String>,
+}
+
 /// Commands of one connection.
+#[derive(Default)]
 pub(crate) struct Session {
-    pub(crate) commands: Vec<String>,
+    pub(crate) commands: Vec<Command>,
 }
 
 /// The sessions of a group's file.
 pub(crate) fn sessions(text: &str) -> Vec<Session> {
-    let mut sessions = vec![Session { commands: Vec::new() }];
+    let mut sessions = vec![Session::default()];
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         match sessions.last_mut() {
-            Some(session) if !line.is_empty() => session.commands.push(line.to_owned()),
-            _ => sessions.push(Session { commands: Vec::new() }),
+            Some(session) if !line.is_empty() => session.take(line),
+            _ => sessions.push(Session::default()),
         }
     }
     sessions.retain(|session| !session.commands.is_empty());
@@ -37,6 +44,13 @@ pub(crate) fn sessions(text: &str) -> Vec<Session> {
 }
 
 impl Session {
+    fn take(&mut self, line: &str) {
+        match (line.strip_prefix("> "), self.commands.last_mut()) {
+            (Some(text), Some(command)) => command.stated.push(text.to_owned()),
+            _ => self.commands.push(Command { line: line.to_owned(), stated: Vec::new() }),
+        }
+    }
+
     /// What each command answers at `uri`, errors included, normalised.
     pub(crate) fn run(&self, bed: &Testbed, folder: &Path, uri: &str) -> Outcome<Vec<String>> {
         let place = bed.path("files");
@@ -48,7 +62,7 @@ impl Session {
         let place = place.display().to_string();
         let mut script = String::new();
         for (number, command) in self.commands.iter().enumerate() {
-            let command = command.replace("{xml}", &xml).replace("{tmp}", &place);
+            let command = command.line.replace("{xml}", &xml).replace("{tmp}", &place);
             script.push_str(&format!("echo {MARK}{number}; {command}; "));
         }
         script.push_str(&format!("echo {MARK}{}", self.commands.len()));
@@ -74,13 +88,14 @@ impl Session {
             }
         }
         if at < self.commands.len() {
-            let text = format!("virsh ended at '{}': {}{}", self.commands[at], done.out, done.err);
+            let text =
+                format!("virsh ended at '{}': {}{}", self.commands[at].line, done.out, done.err);
             return Err(text.into());
         }
         answers.pop();
         let answers = self.commands.iter().zip(&answers);
         Ok(answers
-            .map(|(command, answer)| normalised(command, answer.trim_end(), &place))
+            .map(|(command, answer)| normalised(&command.line, answer.trim_end(), &place))
             .collect())
     }
 }

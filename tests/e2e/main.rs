@@ -12,6 +12,7 @@ mod access;
 mod admin;
 mod client;
 mod daemon;
+mod differential;
 mod errors;
 mod events;
 mod failed_start;
@@ -35,6 +36,7 @@ mod survival;
 mod testdriver;
 mod transcripts;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -94,7 +96,22 @@ fn main() -> ExitCode {
     for name in transcripts::names() {
         trials.push(trial(format!("transcripts::{name}"), move || transcripts::replay(&name)));
     }
+    for name in differential::names() {
+        trials.push(trial(format!("differential::{name}"), move || differential::compare(&name)));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What the files with this end in a folder are called, sorted.
+fn names_in(folder: &Path, end: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(end).map(str::to_owned))
+        .collect();
+    names.sort();
+    names
 }
 
 fn trial(name: String, test: impl FnOnce() -> Outcome + Send + 'static) -> Trial {

@@ -16,14 +16,7 @@ const NOT_YET: &[&str] =
 
 /// The names of all transcripts, sorted.
 pub(crate) fn names() -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".txt").map(str::to_owned))
-        .collect();
-    names.sort();
-    names
+    crate::names_in(&folder(), ".txt")
 }
 
 /// Replays one transcript; what differs from it is the error.
