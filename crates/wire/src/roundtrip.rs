@@ -210,3 +210,11 @@ fn small_types_take_a_word_each() {
     encoder.finish().unwrap();
     assert_eq!(out, [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2, 0, 0, 0, 7]);
 }
+
+#[test]
+fn any_word_but_zero_says_that_a_value_follows() {
+    for (word, value) in [([0, 0, 0, 0], None), ([0, 0, 0, 1], Some(7)), ([1, 0, 0, 0], Some(7))] {
+        let body = [word, [0, 0, 0, 7]].concat();
+        assert_eq!(<Option<u32> as Xdr>::take(&mut Decoder::new(&body)), Ok(value));
+    }
+}

@@ -32,8 +32,6 @@ pub enum What {
     NotUtf8,
     /// A text contains a NUL character.
     Nul,
-    /// A truth value is neither 0 nor 1.
-    NotBool(u32),
     /// A number has no meaning in its place.
     UnknownValue { of: &'static str, value: i32 },
 }
@@ -80,12 +78,9 @@ impl<'a> Decoder<'a> {
         self.array()
     }
 
+    /// Anything but zero is true, as to stock daemons: there are clients that send more than 1.
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
-        match u32::from_be_bytes(self.word()?) {
-            0 => Ok(false),
-            1 => Ok(true),
-            other => Err(DecodeError { at: self.at - 4, what: What::NotBool(other) }),
-        }
+        Ok(self.word()? != [0; 4])
     }
 
     /// A count of elements that take at least `size` bytes each.
@@ -134,7 +129,6 @@ impl fmt::Display for DecodeError {
             }
             What::NotUtf8 => f.write_str("a text is not UTF-8")?,
             What::Nul => f.write_str("a text contains a NUL character")?,
-            What::NotBool(value) => write!(f, "{value} stands where 0 or 1 is allowed")?,
             What::UnknownValue { of, value } => write!(f, "{value} is not a value of {of}")?,
         }
         write!(f, " (at byte {})", self.at)
