@@ -122,7 +122,8 @@ impl Domain {
 
     fn check_names(&self) -> Result<()> {
         if self.name.is_empty() {
-            return Err(xml_error("missing domain name: the document has no <name>"));
+            return Err(Error::new(ErrorCode::NoName, "the document has no <name>")
+                .in_domain(ErrorDomain::Domain));
         }
         if self.name.contains('/') {
             return Err(xml_error(format!("name {} cannot contain '/'", self.name)));
