@@ -20,6 +20,7 @@ mod flaws;
 mod hang;
 mod images;
 mod kvm;
+mod languages;
 mod leftovers;
 mod life;
 mod native;
@@ -58,6 +59,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("errors", errors::CASES),
     ("access", access::CASES),
     ("client", client::CASES),
+    ("languages", languages::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -351,7 +351,7 @@ impl Testbed {
     }
 
     fn python_command(&self, script: &str, arguments: &[&str]) -> Command {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/python").join(script);
+        let script = crate::script("python").join(script);
         // Debian's own interpreter: the bindings are installed for it.
         let mut command = self.space.command("/usr/bin/python3");
         command.env("VIRTUS_ROOT", &self.folder.0);
