@@ -10,13 +10,17 @@
 //! Invariant: a controller that is not there is an error that says so, never a silent success.
 
 mod detect;
+mod devices;
 mod group;
+mod life;
 mod limits;
 
 use std::path::PathBuf;
 
 use virtus_api::{Error, ErrorCode, ErrorDomain};
 
+pub use detect::Kind;
+pub use devices::DeviceRule;
 pub use group::Group;
 pub use limits::{BlkioDevice, CpuQuota, CpuUsage, UNLIMITED};
 
@@ -31,7 +35,7 @@ pub enum Controller {
     Cpuset,
     /// Memory.
     Memory,
-    /// Which devices may be opened (version 1 only).
+    /// Which devices may be opened (a controller in version 1, a program of the group in version 2).
     Devices,
     /// Stopping and continuing.
     Freezer,
@@ -86,6 +90,8 @@ impl Controller {
 struct Hierarchy {
     /// Version 2.
     unified: bool,
+    /// Version 1, for systemd's own use: it has a name instead of controllers.
+    named: bool,
     /// The folder of the daemon's own group.
     own: PathBuf,
     controllers: Vec<Controller>,

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod heap;
 pub mod label;
+pub mod link;
 pub mod net;
 pub mod node;
 pub mod pidfile;

@@ -6,7 +6,29 @@ use std::path::{Path, PathBuf};
 
 use super::{Cgroups, Controller, Hierarchy};
 
+/// What a hierarchy is, as a mount of it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Version 2.
+    Unified,
+    /// Version 1 with systemd's name and no controller.
+    Systemd,
+    /// Version 1 with these controllers.
+    First(Vec<Controller>),
+}
+
 impl Cgroups {
+    /// The hierarchies, to mount them once more.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let kind = |hierarchy: &Hierarchy| match hierarchy {
+            Hierarchy { unified: true, .. } => Kind::Unified,
+            Hierarchy { named: true, .. } => Kind::Systemd,
+            Hierarchy { controllers, .. } => Kind::First(controllers.clone()),
+        };
+        self.hierarchies.iter().map(kind).collect()
+    }
+
     /// What this host has now.
     #[must_use]
     pub fn detect() -> Self {
@@ -49,7 +71,7 @@ impl Cgroups {
             {
                 continue;
             }
-            hierarchies.push(Hierarchy { unified: mount.unified, own, controllers: found });
+            hierarchies.push(Hierarchy { unified: mount.unified, named, own, controllers: found });
         }
         Self { hierarchies }
     }

@@ -105,6 +105,39 @@ impl Group {
         self.parts.iter().map(|part| part.folder.join("cgroup.procs")).collect()
     }
 
+    /// Its folder in version 2.
+    #[must_use]
+    pub fn unified_folder(&self) -> Option<&Path> {
+        self.parts.iter().find(|part| part.unified).map(|part| &*part.folder)
+    }
+
+    /// The files of version 1 by which a process with one thread puts itself in, by writing `0`: of all ways the
+    /// only one that does not wait for the whole host's threads.
+    #[must_use]
+    pub fn join_files(&self) -> Vec<PathBuf> {
+        let first = self.parts.iter().filter(|part| !part.unified);
+        first.map(|part| part.folder.join("tasks")).collect()
+    }
+
+    /// Gives the group to a user, who can then divide it further but not lift its limits.
+    ///
+    /// # Errors
+    /// Where this process may not.
+    pub fn delegate(&self, user: u32, group: u32) -> Result<()> {
+        for part in &self.parts {
+            let files = ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks"];
+            for path in files.map(|name| part.folder.join(name)) {
+                match std::os::unix::fs::chown(&path, Some(user), Some(group)) {
+                    Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed(&format!("give user {user}"), &path, &cause));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a process with all its threads into it.
     ///
     /// # Errors
@@ -237,7 +270,7 @@ fn write(path: &Path, value: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
-fn failed(attempt: &str, path: &Path, cause: &io::Error) -> Error {
+pub(super) fn failed(attempt: &str, path: &Path, cause: &io::Error) -> Error {
     Error::system(format!("cannot {attempt} cgroup '{}'", path.display()), cause)
         .in_domain(ErrorDomain::Cgroup)
 }

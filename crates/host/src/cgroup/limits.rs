@@ -2,8 +2,10 @@
 //! What a group limits and counts. Values are the kernel's own of the version at hand, as libvirt passes
 //! them: CPU shares are 2 to 262144 in version 1 and weights of 1 to 10000 in version 2.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::group::Part;
@@ -13,7 +15,7 @@ use super::{Controller, Group};
 pub const UNLIMITED: u64 = u64::MAX;
 
 /// CPU time that a group may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuQuota {
     /// In microseconds.
     pub period: u64,
@@ -33,7 +35,7 @@ pub struct CpuUsage {
 }
 
 /// What a group may do with one disk, by its number; `None` is "no limit".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BlkioDevice {
     /// The device's major number.
     pub major: u32,
@@ -171,6 +173,39 @@ impl Group {
         self.set_bytes("memory.soft_limit_in_bytes", "memory.high", bytes)
     }
 
+    /// Limits memory and swap together, in bytes; [`UNLIMITED`] lifts the limit. Version 1 takes no value
+    /// below that of memory alone, version 2 counts from it: set that one first.
+    ///
+    /// # Errors
+    /// As [`Self::set_memory_limit`].
+    pub fn set_memory_and_swap_limit(&self, bytes: u64) -> Result<()> {
+        let swap = match self.memory_limit()? {
+            memory if self.part(Controller::Memory)?.unified && bytes != UNLIMITED => {
+                bytes.saturating_sub(memory)
+            }
+            _ => bytes,
+        };
+        self.set_bytes("memory.memsw.limit_in_bytes", "memory.swap.max", swap)
+    }
+
+    /// The limit of memory and swap together, in bytes, or [`UNLIMITED`].
+    ///
+    /// # Errors
+    /// Where the controller is not there.
+    pub fn memory_and_swap_limit(&self) -> Result<u64> {
+        let limit = self.bytes("memory.memsw.limit_in_bytes", "memory.swap.max")?;
+        let memory = if self.part(Controller::Memory)?.unified { self.memory_limit()? } else { 0 };
+        Ok(limit.saturating_add(memory))
+    }
+
+    /// Limits how many processes and threads there may be.
+    ///
+    /// # Errors
+    /// Where the controller is not there.
+    pub fn set_process_limit(&self, count: u64) -> Result<()> {
+        self.part(Controller::Pids)?.write("pids.max", &count.to_string())
+    }
+
     fn set_bytes(&self, first: &str, second: &str, bytes: u64) -> Result<()> {
         let part = self.part(Controller::Memory)?;
         let (name, unlimited) = if part.unified { (second, "max") } else { (first, "-1") };
@@ -213,6 +248,19 @@ impl Group {
     pub fn memory_usage(&self) -> Result<u64> {
         let part = self.part(Controller::Memory)?;
         number(part, if part.unified { "memory.current" } else { "memory.usage_in_bytes" })
+    }
+
+    /// What the kernel counts of its memory, by the kernel's own names, which differ between the versions.
+    ///
+    /// # Errors
+    /// Where the controller is not there.
+    pub fn memory_counts(&self) -> Result<BTreeMap<String, u64>> {
+        let text = self.part(Controller::Memory)?.read("memory.stat")?;
+        let count = |line: &str| {
+            let (name, value) = line.split_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(count).collect())
     }
 
     /// Sets the weight of the group's disk requests against those of others.
@@ -258,22 +306,6 @@ impl Group {
             }
         }
         Ok(())
-    }
-
-    /// Forbids every device (version 1), before some are allowed.
-    ///
-    /// # Errors
-    /// Where the controller is not there.
-    pub fn deny_devices(&self) -> Result<()> {
-        self.part(Controller::Devices)?.write("devices.deny", "a")
-    }
-
-    /// Allows devices: `c 10:232 rw`, or with `*` for a number.
-    ///
-    /// # Errors
-    /// Where the controller is not there or the kernel refuses the rule.
-    pub fn allow_device(&self, rule: &str) -> Result<()> {
-        self.part(Controller::Devices)?.write("devices.allow", rule)
     }
 }
 

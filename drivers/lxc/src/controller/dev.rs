@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A container's `/dev`: memory with the device files that it may have, and terminals of its own.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mknodat, openat, symlinkat};
+use rustix::mount::MountAttrFlags;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+
+use super::filesystem;
+use super::tree::Tree;
+use crate::blueprint::{Blueprint, Descriptor, DeviceNode, IdMap};
+use crate::failure::{Attempt, Step};
+
+/// The group that terminals belong to, by an old convention.
+const TTY_GROUP: u32 = 5;
+
+const LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Both ends of a console that the controller joins.
+#[derive(Debug)]
+pub(super) struct Console {
+    /// The master of a terminal of the host.
+    pub(super) host: Descriptor,
+    /// The master of a terminal of the container.
+    pub(super) container: OwnedFd,
+}
+
+/// Mounts `/dev`, `/dev/pts` and `/dev/shm`, and opens a terminal for each console.
+pub(super) fn build(tree: &Tree, blueprint: &Blueprint) -> Step<Vec<Console>> {
+    let owner = blueprint.id_map.as_ref().map_or((0, 0), IdMap::root);
+    let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let memory = |size: &str, mode: &str| {
+        let options =
+            [("size", size), ("mode", mode)].map(|(name, value)| (name, value.to_owned()));
+        let owners = [("uid", owner.0.to_string()), ("gid", owner.1.to_string())];
+        [options, owners].concat()
+    };
+    let dev = filesystem::new("tmpfs", &memory("64k", "755"), quiet)?;
+    tree.attach(&dev, Path::new("/dev"))?;
+    for node in &blueprint.devices {
+        make(tree, node, owner)?;
+    }
+    let link = |name: &str, target: &str| {
+        symlinkat(target, &dev, name).attempt(|| format!("make the container's '/dev/{name}'"))
+    };
+    for (name, target) in LINKS {
+        link(name, target)?;
+    }
+
+    let tty_group = blueprint.id_map.as_ref().map_or(Some(TTY_GROUP), tty_group);
+    let mut options = vec![("mode", "0620".to_owned()), ("ptmxmode", "0666".to_owned())];
+    options.extend(tty_group.map(|group| ("gid", group.to_string())));
+    let pts = filesystem::new("devpts", &options, quiet)?;
+    tree.attach(&pts, Path::new("/dev/pts"))?;
+    let shared =
+        filesystem::new("tmpfs", &memory("50%", "1777"), quiet | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    tree.attach(&shared, Path::new("/dev/shm"))?;
+    tree.folder(Path::new("/dev/mqueue"))?;
+
+    let mut consoles = Vec::new();
+    for (number, host) in blueprint.consoles.iter().enumerate() {
+        let container = terminal(pts.as_fd(), owner.0)
+            .attempt(|| format!("open the container's '/dev/pts/{number}'"))?;
+        consoles.push(Console { host: *host, container });
+        link(&format!("tty{}", number + 1), &format!("pts/{number}"))?;
+    }
+    if !consoles.is_empty() {
+        link("console", "pts/0")?;
+    }
+    Ok(consoles)
+}
+
+/// Makes a device file, with the folders above it.
+fn make(tree: &Tree, node: &DeviceNode, (user, group): (u32, u32)) -> Step<()> {
+    let path = Path::new("/dev").join(&node.path);
+    let attempt = || format!("make the device file '{}'", path.display());
+    let above = tree.folder(path.parent().unwrap_or(Path::new("/dev")))?;
+    let name = path.file_name().unwrap_or_default();
+    let kind = if node.block { FileType::BlockDevice } else { FileType::CharacterDevice };
+    let number = makedev(node.major, node.minor);
+    mknodat(&above, name, kind, Mode::from_raw_mode(node.mode), number).attempt(attempt)?;
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    chownat(&above, name, Some(user), Some(group), flags).attempt(attempt)
+}
+
+/// The master of the next terminal of this `devpts`; the other end belongs to the container's root.
+fn terminal(pts: BorrowedFd<'_>, owner: u32) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let master = openat(pts, "ptmx", flags, Mode::empty())?;
+    unlockpt(&master)?;
+    let peer = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = ioctl_tiocgptpeer(&master, peer)?;
+    rustix::fs::fchown(&slave, Some(Uid::from_raw(owner)), None)?;
+    Ok(master)
+}
+
+/// Who the container's group of terminals is on the host, if it is anybody.
+fn tty_group(map: &IdMap) -> Option<u32> {
+    let range = map.groups.iter().find(|range| {
+        (range.inside..range.inside.saturating_add(range.count)).contains(&TTY_GROUP)
+    })?;
+    Some(range.outside + (TTY_GROUP - range.inside))
+}

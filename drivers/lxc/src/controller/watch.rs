@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a controller does while its container runs: wait for whatever comes first.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::process::WaitIdStatus;
+
+use super::boot::Boot;
+use super::console::Pump;
+use super::daemons::Daemons;
+use super::meminfo::Meminfo;
+use crate::blueprint::OnReboot;
+use crate::failure::{Attempt, Step};
+use crate::monitor::Ending;
+
+const INIT: u64 = 0;
+const SIGNAL: u64 = 1;
+const DAEMONS: u64 = 2;
+const MEMINFO: u64 = 3;
+/// Consoles have the numbers from here on.
+const CONSOLES: u64 = 4;
+
+/// What follows when init has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Boot again.
+    Reboot,
+    /// It is over.
+    End(Ending),
+}
+
+/// Serves the container until its init has ended, or until a signal says that it is to end.
+pub(super) fn until_end(
+    boot: &mut Boot,
+    daemons: &mut Daemons,
+    signal: &OwnedFd,
+    mut meminfo: Option<&mut Meminfo>,
+    on_reboot: OnReboot,
+) -> Step<After> {
+    let mut pumps = Vec::new();
+    for console in std::mem::take(&mut boot.consoles) {
+        pumps.push(Pump::new(console)?);
+    }
+    let poll = epoll::create(CreateFlags::CLOEXEC).attempt(|| "watch the container")?;
+    let watch = |fd: std::os::fd::BorrowedFd<'_>, number: u64, flags: EventFlags| {
+        epoll::add(&poll, fd, EventData::new_u64(number), flags).attempt(|| "watch the container")
+    };
+    watch(boot.pidfd().as_fd(), INIT, EventFlags::IN)?;
+    watch(signal.as_fd(), SIGNAL, EventFlags::IN)?;
+    watch(daemons.listener(), DAEMONS, EventFlags::IN)?;
+    if let Some(meminfo) = &meminfo {
+        watch(meminfo.as_fd(), MEMINFO, EventFlags::IN)?;
+    }
+    for (number, pump) in (CONSOLES..).zip(&pumps) {
+        for end in pump.ends() {
+            watch(end, number, EventFlags::IN | EventFlags::OUT | EventFlags::ET)?;
+        }
+    }
+    let mut killed = false;
+    let mut events: Vec<Event> = Vec::with_capacity(16);
+    loop {
+        events.clear();
+        match epoll::wait(&poll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno).attempt(|| "wait for the container"),
+        }
+        for event in &events {
+            match event.data.u64() {
+                INIT => {
+                    // What it wrote last is still in its terminals.
+                    pumps.iter_mut().for_each(Pump::flow);
+                    let status = boot.reap()?;
+                    return Ok(if killed {
+                        After::End(Ending::ShutDown)
+                    } else {
+                        after(status, on_reboot)
+                    });
+                }
+                SIGNAL => {
+                    let mut taken = [0; 128];
+                    // Which of them it was does not matter.
+                    let _ = rustix::io::read(signal, &mut taken[..]);
+                    killed = true;
+                    boot.kill();
+                }
+                DAEMONS => daemons.welcome(boot.pid()),
+                MEMINFO => {
+                    if let Some(meminfo) = &mut meminfo {
+                        meminfo.serve();
+                    }
+                }
+                console => {
+                    if let Some(pump) = pumps.get_mut((console - CONSOLES) as usize) {
+                        pump.flow();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The kernel ends a namespace's init with these signals when something in it calls `reboot()`.
+fn after(status: WaitIdStatus, on_reboot: OnReboot) -> After {
+    match (status.terminating_signal(), on_reboot) {
+        (Some(libc::SIGHUP), OnReboot::Restart) => After::Reboot,
+        (Some(libc::SIGHUP), OnReboot::End) => After::End(Ending::Reboot),
+        _ => After::End(Ending::ShutDown),
+    }
+}

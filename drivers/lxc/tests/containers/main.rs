@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Real containers of busybox under the real controller. They need root and a kernel with namespaces and control
+//! groups; where those are missing they are skipped, and say so.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare itself stops")]
+
+mod bed;
+mod first_process;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// What a test ends with; an error says what was found instead.
+type Outcome = Result<(), String>;
+
+/// A test: its name, and what it does.
+type Case = (&'static str, fn() -> Outcome);
+
+const TOPICS: &[(&str, &[Case])] = &[("first_process", first_process::CASES)];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for (topic, cases) in TOPICS {
+        for (name, test) in *cases {
+            trials.push(trial(format!("{topic}::{name}"), *test));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: String, test: fn() -> Outcome) -> Trial {
+    Trial::ignorable_test(name, move || match bed::obstacle() {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => test().map(|()| Completion::Completed).map_err(Failed::from),
+    })
+}
+
+/// Fails with both texts unless `text` contains `part`.
+fn contains(text: &str, part: &str) -> Outcome {
+    if text.contains(part) { Ok(()) } else { Err(format!("no `{part}` in:\n{text}")) }
+}
+
+/// Fails with both values unless they are equal; says what was compared.
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Outcome {
+    if found == wanted { Ok(()) } else { Err(format!("{what}: {found:?} instead of {wanted:?}")) }
+}
