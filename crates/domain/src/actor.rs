@@ -220,6 +220,11 @@ impl<M: Machine> Actor<M> {
     fn hear(&mut self, notice: Notice) {
         let context = self.context();
         let handle = &self.handle;
+        // Those of the machine that there is are not listened to yet: this is one of the machine before it, which
+        // a job has ended and replaced.
+        if handle.core().live.as_ref().is_some_and(|live| live.notices.is_some()) {
+            return;
+        }
         match notice {
             Notice::Paused(why) => context.apply(Change::Paused(why)),
             Notice::Resumed => context.apply(Change::Resumed),

@@ -12,7 +12,9 @@ use virtus_api::{
 
 use super::null::Host;
 use super::{Daemon, Folder, until, xml};
+use crate::jobs::{Job, Long};
 use crate::notice::{End, Notice, Pause};
+use crate::start::Wishes;
 
 #[tokio::test]
 async fn a_defined_machine_lives_and_every_step_is_told() {
@@ -163,4 +165,23 @@ async fn autodestroy_ends_with_its_session() {
     until("the end of 'mine'", || daemon.machines.by_name("mine").is_none()).await;
     assert_eq!(daemon.machines.active().len(), 1);
     assert_eq!(daemon.heard.take(), ["mine 2.0", "stays 2.0", "mine 5.1"]);
+}
+
+/// The process that a job has ended tells of its end when the same job has begun to start the next one.
+#[tokio::test]
+async fn a_late_word_of_the_run_before_does_not_end_the_next() {
+    let (folder, host) = (Folder::new(), Arc::new(Host::default()));
+    let daemon = Daemon::start(&folder, &host).await;
+    let dom = daemon.call(DomainDefineXml { xml: xml("vm") }).await.unwrap();
+    daemon.call(DomainCreate { dom: dom.clone() }).await.unwrap();
+    let handle = daemon.machines.by_name("vm").unwrap();
+    let old = host.facts().processes[&dom.uuid].notices.clone();
+    let again = handle.job(Job::long(Long::Snapshot, "again"), |context| async move {
+        let def = context.snapshot().def()?.clone();
+        context.end(End::Snapshot).await?;
+        old.send(Notice::Ended(End::Failed)).unwrap();
+        context.start(&def, Wishes::default()).await
+    });
+    again.await.unwrap();
+    assert!(handle.snapshot().is_active());
 }
