@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use virtus_api::{DomainEvent, Error, Event, EventMessage, Family, Request, Result};
+use virtus_api::{
+    AnyReply, AnyRequest, DomainEvent, Error, Event, EventMessage, Family, Request, Result,
+};
 
 use crate::events::topic::Topic;
-use crate::link::Link;
+use crate::link::{Link, Luggage};
 use crate::{Ask, Events, Options};
 
 /// An open connection to a hypervisor. Cheap to clone; it is closed when the last clone, and
@@ -38,6 +40,15 @@ impl Connection {
     /// Makes any call of libvirt's API: a request struct is the call.
     pub fn call<R: Request>(&self, request: R) -> Ask<R> {
         Ask::new(self, request, |answer| answer.reply)
+    }
+
+    /// Makes a call whose kind is known only at run time, as those who pass calls on need it. Streams and
+    /// descriptors do not travel with it.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn call_any(&self, request: AnyRequest) -> Result<AnyReply> {
+        Ok(self.link.call(request, Luggage::default(), None).await?.0)
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {

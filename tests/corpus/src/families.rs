@@ -18,6 +18,7 @@ mod qemuxmlconf;
 pub(crate) mod schemas;
 mod status;
 mod storage;
+mod virsh;
 
 use virtus_xml::{HostInterface, Network, NetworkPort, Nwfilter, NwfilterBinding, Secret};
 
@@ -148,6 +149,7 @@ pub const TABLE: &[Row] = &[
     asked("sockaddr", "sockaddr-wildcard", addresses::wildcard),
     asked("sysinfo", "text2xml", host::sysinfo),
     asked("uri", "uri", addresses::uri),
+    asked("virsh", "argv2output", virsh::transcript),
     besides("vmx2xml", "identity", expects_xml, documents::raw_domain_identity),
     besides("xlconfig", "read", reads_domain, documents::domain_is_known),
     besides("xlconfig", "identity", expects_xml, documents::domain_identity),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Golden data of libvirt's own test suite, run through the pure parts of Virtus.
+//! Golden data of libvirt's own test suite, run through the pure parts of Virtus, and one family through its client.
 //!
 //! The data is not part of the repository; its folder has `index.json`, `families/<family>/manifest.json` and `data/`,
 //! and its README says what a case is. [`families::TABLE`] has a row for each kind of check that exists; a kind
