@@ -4,13 +4,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use virtus_api::{
     CallId, ConnectDomainXmlFromNative, ConnectListAllDomains, ConnectListDefinedDomains,
-    DomainDefineXml, DomainGetState, DomainLookupByName, DomainRef, DomainUndefine, Program,
+    DomainDefineXml, DomainEventLifecycle, DomainGetState, DomainLookupByName, DomainRef,
+    DomainUndefine, Program,
 };
-use virtus_tests::{Backend, Guest, Options, Outcome, Raw, Testbed};
+use virtus_client::blocking::Wait;
+use virtus_client::{Connection, Notice};
+use virtus_tests::{Backend, DEADLINE, Guest, Options, Outcome, Raw, Testbed};
 use virtus_wire::codec::{decode_any_reply, request_shape};
 use virtus_wire::xdr::Shape;
 
@@ -23,6 +28,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_refused_call_leaves_nothing_locked", refusals),
     ("deep_and_huge_documents_cost_little_and_readers_nothing", documents),
     ("no_file_of_the_daemon_is_for_everybody", files),
+    ("threads_share_a_client_until_one_of_them_closes_it", threads),
 ];
 
 /// The stock daemon has flaws of these classes, or mends them in other ways.
@@ -336,4 +342,85 @@ fn files() -> Outcome {
         .filter(|(path, mode)| mode & 0o007 != 0 && path.extension().is_none_or(|end| end != "pid"))
         .collect();
     equal("files for everybody", format!("{open:?}"), "[]".to_owned())
+}
+
+/// CVE-2024-4418: the client's loop went on with a list of descriptors that another thread had replaced while it
+/// called out. Threads share one of our clients: they call, give up waiting, listen, and call while they listen, until one of
+/// them closes it from there. Each gets its own answers, and none hangs.
+fn threads() -> Outcome {
+    const CALLERS: usize = 6;
+    const LISTENERS: usize = 3;
+    let bed = Testbed::with(&Options { daemon: Some("libvirtd"), ..Options::default() })?;
+    let connection = Connection::open(&bed.uri_of("test", "/default")).wait()?;
+    let (ended, ends) = channel();
+    let begin = |name: String, part: fn(&Connection, &str) -> Outcome| {
+        let (connection, ended) = (connection.clone(), ended.clone());
+        thread::spawn(move || {
+            let outcome = part(&connection, &name).map_err(|error| format!("{name}: {error}"));
+            // Nobody waits any more if another has failed.
+            let _nobody = ended.send(outcome);
+        });
+    };
+    (0..LISTENERS).for_each(|number| begin(format!("listener{number}"), listen_and_call));
+    (0..CALLERS).for_each(|number| begin(format!("caller{number}"), call_and_give_up));
+    drop(ended);
+    for _ in 0..CALLERS + LISTENERS {
+        match ends.recv_timeout(2 * DEADLINE) {
+            Ok(outcome) => outcome?,
+            Err(RecvTimeoutError::Timeout) => return Err("a thread hangs".into()),
+            Err(RecvTimeoutError::Disconnected) => return Err("a thread panicked".into()),
+        }
+    }
+    let error = connection.hostname().wait().err().ok_or("a closed connection answers")?;
+    contains(&error.to_string(), "closed")?;
+    Connection::open(&bed.uri_of("test", "/default")).wait()?.hostname().wait().map(drop)?;
+    Ok(())
+}
+
+/// Calls until the connection is over. Every other call is given up, at any moment of its life.
+fn call_and_give_up(connection: &Connection, name: &str) -> Outcome {
+    let xml = format!(
+        "<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+    );
+    let domain = connection.domain_define_xml(&xml).wait()?;
+    for round in 0.. {
+        let limit = Duration::from_micros(round % 40 * 50);
+        let _given_up = connection.domain_by_name("test").within(limit).wait();
+        let found = match connection.domain_by_name(name).wait() {
+            Ok(_) if round % 2 == 0 => domain.create().wait().map(|()| domain.clone()),
+            Ok(found) => domain.destroy().wait().map(|()| found),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => equal("whose answer", found.name(), name)?,
+            Err(_) if connection.ended().is_some() => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Calls for every event, registers anew now and then, and closes the connection after many of them.
+fn listen_and_call(connection: &Connection, _: &str) -> Outcome {
+    let mut heard = 0;
+    loop {
+        let mut events = match connection.events::<DomainEventLifecycle>().wait() {
+            Ok(events) => events,
+            Err(_) if connection.ended().is_some() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for _ in 0..20 {
+            let Some(notice) = events.next().wait() else { return Ok(()) };
+            let Notice::Event(event) = notice else { continue };
+            heard += 1;
+            if heard == 300 {
+                connection.close().wait();
+            }
+            match connection.domain_by_name(&event.dom.name).wait() {
+                Ok(found) => equal("whose answer", found.name(), event.dom.name.as_str())?,
+                Err(_) if connection.ended().is_some() => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
