@@ -24,6 +24,7 @@ pub mod host_interface;
 pub mod ip;
 pub mod limits;
 pub mod moment;
+pub mod names;
 mod nearest;
 pub mod netdev;
 pub mod network;

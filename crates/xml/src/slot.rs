@@ -139,11 +139,15 @@ pub trait LeafSlot {
 }
 
 /// Always written.
-impl<T: Value> LeafSlot for T {
+impl<T: Value + Default + PartialEq> LeafSlot for T {
     const OFTEN: Often = Often::Optional;
     const KIND: Kind = <T as Described>::KIND;
     fn set(&mut self, node: Node<'_>) -> Result<()> {
-        *self = node.text_value()?;
+        if *self == T::default() {
+            *self = node.text_value()?;
+        } else {
+            node.duplicate();
+        }
         Ok(())
     }
     fn write(&self, tag: &str, out: &mut Writer) {
