@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod acl;
 mod admin;
 mod client;
 mod daemon;
@@ -58,6 +59,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("failed_start", failed_start::CASES),
     ("errors", errors::CASES),
     ("access", access::CASES),
+    ("acl", acl::CASES),
     ("client", client::CASES),
     ("languages", languages::CASES),
     ("admin", admin::CASES),

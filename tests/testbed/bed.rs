@@ -310,6 +310,11 @@ impl Testbed {
         Lines::start(&mut command)
     }
 
+    /// A program in the namespaces that goes on printing.
+    pub fn lines(&self, program: &str, words: &[&str]) -> Outcome<Lines> {
+        Lines::start(self.client_command(program).args(words))
+    }
+
     /// A script of tests/e2e/python, run with `python3-libvirt`; its first argument is the URI.
     pub fn python(&self, script: &str, arguments: &[&str]) -> Outcome<Lines> {
         Lines::start(&mut self.python_command(script, arguments))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `cargo xtask codegen`: from the table (`crates/api/table`) to `generated/` in `api`, `wire`
-//! and `client`.
+//! and `client`, and to polkit's list of actions.
 //!
 //! Invariant: the output depends on the table alone, so `--check` can tell whether somebody edited
 //! generated code or forgot to run this.
@@ -10,6 +10,7 @@ mod emit_api;
 mod emit_client;
 mod emit_meta;
 mod emit_names;
+mod emit_policy;
 mod emit_wire;
 mod lex;
 mod names;
@@ -46,6 +47,7 @@ pub(super) fn run(check: bool) -> Result<(), String> {
     for text in files.values_mut() {
         *text = rustfmt(text)?;
     }
+    emit_policy::emit(&table, &mut files);
     let stale = differences(&root, &files)?;
     if check {
         return match stale.first() {

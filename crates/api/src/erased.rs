@@ -21,6 +21,7 @@ trait Body: Send + Sync {
     fn debug(&self) -> &dyn fmt::Debug;
     fn flags(&self) -> u32;
     fn subject(&self) -> Subject<'_>;
+    fn document(&self) -> Option<&str>;
     fn copy(&self) -> Box<dyn Body>;
 }
 
@@ -39,6 +40,9 @@ impl<R: Request> Body for R {
     }
     fn subject(&self) -> Subject<'_> {
         Request::subject(self)
+    }
+    fn document(&self) -> Option<&str> {
+        Request::document(self)
     }
     fn copy(&self) -> Box<dyn Body> {
         Box::new(self.clone())
@@ -83,6 +87,12 @@ impl AnyRequest {
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
         self.body.subject()
+    }
+
+    /// See [`Request::document`].
+    #[must_use]
+    pub fn document(&self) -> Option<&str> {
+        self.body.document()
     }
 
     /// The request as a value of any type.

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use crate::{
-    CallId, DomainRef, InterfaceRef, NetworkPortRef, NetworkRef, NodeDeviceRef, NwfilterBindingRef,
-    NwfilterRef, SecretRef, StoragePoolRef, StorageVolRef,
+    CallId, DomainRef, InterfaceRef, NetworkPortRef, NetworkRef, NwfilterBindingRef, NwfilterRef,
+    Object, SecretRef, StoragePoolRef, StorageVolRef,
 };
 
 /// A call: its fields are the arguments. Implemented only by `cargo xtask codegen`, from `table/`.
@@ -26,6 +26,11 @@ pub trait Request: fmt::Debug + Clone + Send + Sync + Sized + 'static {
     fn subject(&self) -> Subject<'_> {
         Subject::Connection
     }
+
+    /// The document of the object that the call makes or defines; its subject is then what that will be a part of.
+    fn document(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// What a call acts on, as the caller names it. Snapshots and checkpoints are their domain's.
@@ -37,10 +42,31 @@ pub enum Subject<'a> {
     Interface(&'a InterfaceRef),
     Network(&'a NetworkRef),
     NetworkPort(&'a NetworkPortRef),
-    NodeDevice(&'a NodeDeviceRef),
+    /// By its name.
+    NodeDevice(&'a str),
     Nwfilter(&'a NwfilterRef),
     NwfilterBinding(&'a NwfilterBindingRef),
     Secret(&'a SecretRef),
     StoragePool(&'a StoragePoolRef),
     StorageVol(&'a StorageVolRef),
+}
+
+impl Subject<'_> {
+    /// Its kind, as access control knows it.
+    #[must_use]
+    pub fn object(&self) -> Object {
+        match self {
+            Self::Connection => Object::Connect,
+            Self::Domain(_) => Object::Domain,
+            Self::Interface(_) => Object::Interface,
+            Self::Network(_) => Object::Network,
+            Self::NetworkPort(_) => Object::NetworkPort,
+            Self::NodeDevice(_) => Object::NodeDevice,
+            Self::Nwfilter(_) => Object::Nwfilter,
+            Self::NwfilterBinding(_) => Object::NwfilterBinding,
+            Self::Secret(_) => Object::Secret,
+            Self::StoragePool(_) => Object::StoragePool,
+            Self::StorageVol(_) => Object::StorageVol,
+        }
+    }
 }

@@ -52,59 +52,86 @@ impl<D: Send + Sync + 'static> Responder for Service<D> {
     }
 }
 
-/// An open connection: a session and those who answer it, first the hypervisor driver, then the
-/// drivers of networks, storage, … that serve it.
+/// A session and those who answer it, first the hypervisor driver, then the drivers of networks,
+/// storage, … that serve it.
 #[derive(Clone)]
-pub struct Connection {
+pub(crate) struct Drivers {
     session: Arc<Session>,
     responders: Arc<[Arc<dyn Responder>]>,
 }
 
+impl Drivers {
+    /// Asks with a typed request.
+    pub(crate) async fn ask<R: Request>(&self, request: R) -> Result<R::Reply> {
+        let reply = self.respond(Call::new(self.session.clone()), AnyRequest::new(request)).await?;
+        reply.take::<R>().map_err(|_| unsupported(R::CALL))
+    }
+
+    pub(crate) fn respond(&self, call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
+        let id = request.call();
+        match self.responders.iter().find(|r| r.answers(id)) {
+            Some(responder) => responder.respond(call, request),
+            None => Box::pin(async move { Err(unsupported(id).in_domain(ErrorDomain::Rpc)) }),
+        }
+    }
+}
+
+/// An open connection.
+#[derive(Clone)]
+pub struct Connection {
+    drivers: Drivers,
+}
+
 impl Connection {
-    /// Opens `session` onto `responders`; for each call the first that answers it is asked.
+    /// Opens `session` onto `responders`; for each call the first that answers it is asked. Access is
+    /// controlled if it is for the session.
     #[must_use]
     pub fn new(session: Arc<Session>, responders: Vec<Arc<dyn Responder>>) -> Self {
-        Self { session, responders: responders.into() }
+        Self { drivers: Drivers { session, responders: responders.into() } }
     }
 
     /// Whose connection this is.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
-        &self.session
+        &self.drivers.session
     }
 
     /// Whether anyone answers this call.
     #[must_use]
     pub fn answers(&self, call: CallId) -> bool {
-        self.responders.iter().any(|responder| responder.answers(call))
+        self.drivers.responders.iter().any(|responder| responder.answers(call))
     }
 
     /// Asks with a typed request, in this process.
     pub async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
-        let reply = self.respond(Call::new(self.session.clone()), AnyRequest::new(request)).await?;
+        let call = Call::new(self.session().clone());
+        let reply = self.respond(call, AnyRequest::new(request)).await?;
         reply.take::<R>().map_err(|_| unsupported(R::CALL))
     }
 
     /// Checks what holds for every call, then starts to answer.
     pub fn respond(&self, call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
         let id = request.call();
-        if self.session.read_only && !id.meta().permits_read_only(request.flags()) {
+        if self.session().read_only && !id.meta().permits_read_only(request.flags()) {
             let text = format!("read only access prevents {}", id.meta().shown());
             let error = Error::new(ErrorCode::OperationDenied, text)
                 .in_domain(ErrorDomain::Rpc)
                 .hint("open the connection without the read-only option (virsh: without -r)");
             return Box::pin(async move { Err(error) });
         }
-        match self.responders.iter().find(|r| r.answers(id)) {
-            Some(responder) => responder.respond(call, request),
-            None => Box::pin(async move { Err(unsupported(id).in_domain(ErrorDomain::Rpc)) }),
+        match self.session().guard() {
+            Some(guard) => {
+                let (guard, drivers) = (guard.clone(), self.drivers.clone());
+                Box::pin(async move { guard.respond(drivers, call, request).await })
+            }
+            None => self.drivers.respond(call, request),
         }
     }
 
     /// Tells every responder that the session has ended.
     pub fn close(&self) {
-        for responder in &*self.responders {
-            responder.session_closed(&self.session);
+        for responder in &*self.drivers.responders {
+            responder.session_closed(&self.drivers.session);
         }
     }
 }

@@ -20,6 +20,41 @@ pub struct Delivery {
     pub callback: Option<i32>,
     /// The event; shared by all that it goes to.
     pub event: Arc<Event>,
+    stands: Stands,
+}
+
+/// Whether a registration still stands.
+#[derive(Debug, Clone)]
+struct Stands(Arc<Mutex<bool>>);
+
+impl Default for Stands {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(true)))
+    }
+}
+
+impl Stands {
+    fn now(&self) -> MutexGuard<'_, bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delivery {
+    /// An event for a registration that somebody else keeps.
+    #[must_use]
+    pub fn new(callback: Option<i32>, event: Arc<Event>) -> Self {
+        Self { callback, event, stands: Stands::default() }
+    }
+
+    /// Hands it to `sink` some time after it was emitted, unless its registration has ended meanwhile.
+    pub(crate) fn hand_on(self, sink: &dyn EventSink) {
+        let stands = self.stands.clone();
+        // Held while it goes: whoever deregisters is answered after it.
+        let now = stands.now();
+        if *now {
+            sink.deliver(self);
+        }
+    }
 }
 
 /// Where a transport takes a session's events. Called with a lock held: must not block or call back.
@@ -100,6 +135,14 @@ struct Registration {
     callback: Option<i32>,
     session: Arc<Session>,
     interest: Interest,
+    stands: Stands,
+}
+
+impl Registration {
+    fn delivery(&self, event: &Arc<Event>) -> Delivery {
+        let (callback, event, stands) = (self.callback, event.clone(), self.stands.clone());
+        Delivery { callback, event, stands }
+    }
 }
 
 /// The registrations of one driver.
@@ -178,8 +221,7 @@ impl Hub {
         let key = Key::of(&event);
         for registration in &registry.registrations {
             if registration.interest.accepts(&event, key.as_ref()) {
-                let delivery = Delivery { callback: registration.callback, event: event.clone() };
-                registration.session.deliver(delivery);
+                registration.session.deliver(registration.delivery(&event));
             }
         }
     }
@@ -200,7 +242,8 @@ impl Registry {
     }
 
     fn add(&mut self, session: &Arc<Session>, interest: Interest, callback: Option<i32>) {
-        self.registrations.push(Registration { callback, session: session.clone(), interest });
+        let (session, stands) = (session.clone(), Stands::default());
+        self.registrations.push(Registration { callback, session, interest, stands });
     }
 
     fn remove(&mut self, session: &Session, which: impl Fn(&Registration) -> bool) -> Result<()> {
@@ -209,7 +252,8 @@ impl Registry {
             .iter()
             .position(|r| r.session.id() == session.id() && which(r))
             .ok_or_else(|| invalid("could not find event callback for deletion"))?;
-        self.registrations.remove(found);
+        let ended = self.registrations.remove(found);
+        *ended.stands.now() = false;
         Ok(())
     }
 }

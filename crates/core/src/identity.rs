@@ -2,7 +2,7 @@
 //! Who asks: what the transport and authentication have proved about a client.
 
 /// What is known about the peer of a connection. Only proven facts are set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Peer's user id, from the kernel (unix sockets).
     pub uid: Option<u32>,

@@ -8,6 +8,7 @@
 //! Invariants: this crate does not know XDR (a new transport is a crate beside `virtus-rpc`), and
 //! no lock in it is held across an `.await`.
 
+pub mod access;
 mod call;
 pub mod conf;
 mod connection;

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use virtus_api::{AnyRequest, Result};
+
+use crate::access::{Gate, Guard};
 use crate::events::{Delivery, EventSink};
 use crate::{Identity, Uri};
 
@@ -20,6 +23,7 @@ pub struct Session {
     /// The URI that was opened, after defaults were applied.
     pub uri: Uri,
     events: Arc<dyn EventSink>,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Session {
@@ -31,9 +35,38 @@ impl Session {
         uri: Uri,
         events: Arc<dyn EventSink>,
     ) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { id, identity, read_only, uri, events })
+        Arc::new(Self { id: next_id(), identity, read_only, uri, events, guard: None })
+    }
+
+    /// A new session of a client of `driver` that may do what `gate` lets through. Must be called
+    /// within a runtime.
+    #[must_use]
+    pub fn guarded(
+        gate: Arc<Gate>,
+        driver: &'static str,
+        identity: Identity,
+        read_only: bool,
+        uri: Uri,
+        events: Arc<dyn EventSink>,
+    ) -> Arc<Self> {
+        let guard = Guard::new(gate, &identity, driver);
+        let events = guard.sieve_events(events);
+        Arc::new(Self { id: next_id(), identity, read_only, uri, events, guard: Some(guard) })
+    }
+
+    /// Refuses a call for which no driver is asked, unless the client has what it takes of the connection.
+    ///
+    /// # Errors
+    /// `VIR_ERR_ACCESS_DENIED`.
+    pub async fn permit(&self, request: &AnyRequest) -> Result<()> {
+        match &self.guard {
+            Some(guard) => guard.permit_connection(request).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn guard(&self) -> Option<&Arc<Guard>> {
+        self.guard.as_ref()
     }
 
     /// Unique in this process.
@@ -46,4 +79,9 @@ impl Session {
     pub(crate) fn deliver(&self, delivery: Delivery) {
         self.events.deliver(delivery);
     }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -29,6 +29,7 @@ pub use client::Authentication;
 pub use generic::LIB_VERSION;
 pub use generic::responder as local_calls;
 pub use keepalive::Policy as KeepalivePolicy;
+pub use polkit::access::PolkitAccess;
 pub use remote::{Hello, Remote};
 pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,

@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use virtus_core::Responder;
+use virtus_core::access::Gate;
 
 use crate::client::Authentication;
 use crate::generic;
@@ -38,7 +39,7 @@ pub use clients::ClientInfo;
 use clients::Clients;
 pub(crate) use clients::{Kick, Place};
 pub use serving::Serving;
-pub(crate) use workers::{Admission, Workers};
+pub(crate) use workers::Workers;
 
 /// What may be configured; libvirt's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,7 @@ pub struct Server {
     clients: Clients,
     tls: RwLock<Option<Arc<Tls>>>,
     sasl: RwLock<Option<Arc<SaslSettings>>>,
+    gate: Option<Arc<Gate>>,
     arrivals: AtomicU64,
     stopping: watch::Sender<bool>,
 }
@@ -102,6 +104,17 @@ impl Server {
     /// [`listen`](Self::listen) on.
     #[must_use]
     pub fn new(name: &'static str, limits: Limits, serving: Serving) -> Arc<Self> {
+        Self::gated(name, limits, serving, None)
+    }
+
+    /// A server whose clients may do what `gate` lets through, if there is one.
+    #[must_use]
+    pub fn gated(
+        name: &'static str,
+        limits: Limits,
+        serving: Serving,
+        gate: Option<Arc<Gate>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             limits: RwLock::new(limits),
@@ -111,6 +124,7 @@ impl Server {
             clients: Clients::default(),
             tls: RwLock::default(),
             sasl: RwLock::default(),
+            gate,
             arrivals: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
         })
@@ -187,6 +201,10 @@ impl Server {
 
     pub(crate) fn sasl(&self) -> Option<Arc<SaslSettings>> {
         self.sasl.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        self.gate.clone()
     }
 
     pub(crate) fn serving(&self) -> &Serving {

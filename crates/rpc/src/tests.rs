@@ -3,6 +3,7 @@
 //! what somebody waits for, so deadlines of minutes pass at once and nothing sleeps.
 
 mod abuse;
+mod access;
 mod authentication;
 mod calls;
 mod driver;

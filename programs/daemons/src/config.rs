@@ -2,8 +2,8 @@
 //! `/etc/libvirt/NAME.conf`: every key of libvirt's daemons, with libvirt's defaults.
 //!
 //! A key that is unknown, or that has no effect here, is named with file and line in the log. A
-//! key that would make the daemon stricter than we can be yet (access control) stops the start: to
-//! ignore it would open a door that somebody closed.
+//! value that would make the daemon stricter than it can be stops the start: to ignore it would open a
+//! door that somebody closed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) network: NetworkRules,
     /// The users whom SASL lets in, as patterns; `None`: all.
     pub(crate) allowed_users: Option<Vec<String>>,
+    /// Whether polkit says who may do what with which object.
+    pub(crate) polkit_access: bool,
     pub(crate) limits: Limits,
     pub(crate) admin: AdminRules,
     pub(crate) log_level: Option<Level>,
@@ -115,7 +117,6 @@ impl Config {
     }
 
     fn read(conf: &Conf) -> Result<Self> {
-        refuse_strictness(conf)?;
         let text = |name| conf.text(name).map(|text| text.map(str::to_owned));
         let level = conf.typed("log_level", "1, 2, 3 or 4", |value| match value {
             Value::Number(number) => Level::parse(&number.to_string()),
@@ -136,6 +137,7 @@ impl Config {
             },
             network: NetworkRules::read(conf)?,
             allowed_users: authentication::allowed_users(conf)?,
+            polkit_access: polkit_access(conf)?,
             limits: limits(conf)?,
             admin: AdminRules::read(conf)?,
             log_level: level,
@@ -187,15 +189,18 @@ pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
     })
 }
 
-/// Access control that is not there must not be taken for granted.
-fn refuse_strictness(conf: &Conf) -> Result<()> {
+/// Whether `access_drivers` names polkit. `none` restricts nothing.
+///
+/// # Errors
+/// It names another: to ignore that would open a door that somebody closed.
+fn polkit_access(conf: &Conf) -> Result<bool> {
     let drivers = conf.texts("access_drivers")?.unwrap_or_default();
-    if let Some(driver) = drivers.iter().find(|driver| !matches!(**driver, "none" | "nop")) {
-        let why = format!("access control by '{driver}' is not built yet");
-        let hint = "remove the setting only if everybody who may connect may do everything";
+    if let Some(unknown) = drivers.iter().find(|driver| !matches!(**driver, "none" | "polkit")) {
+        let why = format!("there is no access driver '{unknown}'");
+        let hint = "\"polkit\" asks polkit for each object; \"none\" lets everybody who may connect do everything";
         return Err(refusal(conf, "access_drivers", &why).hint(hint));
     }
-    Ok(())
+    Ok(drivers.contains(&"polkit"))
 }
 
 fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
@@ -255,7 +260,7 @@ mod tests {
             ("auth_tls = \"polkit\"", "x.conf:1: 'auth_tls': polkit knows only"),
             ("\nauth_unix_ro = \"foo\"", "x.conf:2: 'auth_unix_ro'"),
             ("auth_unix_rw = \"foo\"", "no authentication method 'foo'"),
-            ("access_drivers = [ \"polkit\" ]", "access control by 'polkit'"),
+            ("access_drivers = [ \"polkit\", \"selinux\" ]", "no access driver 'selinux'"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("\nhint: "), "{error}");

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 use virtus_api::{Error, Result};
+use virtus_core::access::Gate;
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
 use virtus_host::pidfile::PidFile;
 use virtus_rpc::sasl::SaslSettings;
-use virtus_rpc::{Server, Serving, Tls};
+use virtus_rpc::{PolkitAccess, Server, Serving, Tls};
 
 use crate::admin::{self, Wish};
 use crate::config::Config;
@@ -192,7 +193,9 @@ impl Life {
                 return Ok(());
             }
         };
-        let main = Server::new(self.daemon.name, config.limits, Serving::Drivers(drivers.clone()));
+        let gate = config.polkit_access.then(|| Gate::new(PolkitAccess::default()));
+        let serving = Serving::Drivers(drivers.clone());
+        let main = Server::gated(self.daemon.name, config.limits, serving, gate);
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);

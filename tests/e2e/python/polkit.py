@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """A system bus with a polkit of our own on it, whose policy is the words after the bus' socket: what each action gets.
 
-Prints `ready`, then a line for each question; a process that is not who it seems to be is refused."""
+A word is `ACTION=ANSWER`, or `ACTION@VALUE=ANSWER` for questions with this value among their details; `ACTION` may end
+in `*`; the first word that fits counts. Prints `ready`, then a line for each question with the values of its details;
+a process that is not who it seems to be is refused. Root may do everything, as with polkit itself."""
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import dbus
 import dbus.mainloop.glib
@@ -11,7 +14,14 @@ import dbus.service
 from gi.repository import GLib
 
 _uri, path, *policy = sys.argv[1:]
-policy = dict(word.split("=") for word in policy)
+policy = [word.rsplit("=", 1) for word in policy]
+
+
+def rule(action, values):
+    for pattern, word in policy:
+        wanted, _, value = pattern.partition("@")
+        if fnmatch(action, wanted) and (not value or value in values):
+            return word
 
 
 class Authority(dbus.service.Object):
@@ -19,13 +29,17 @@ class Authority(dbus.service.Object):
         "org.freedesktop.PolicyKit1.Authority", in_signature="(sa{sv})sa{ss}us", out_signature="(bba{ss})",
         async_callbacks=("answer", "_fail"),
     )
-    def CheckAuthorization(self, subject, action, _details, flags, _cancellation, answer, _fail):
+    def CheckAuthorization(self, subject, action, details, flags, _cancellation, answer, _fail):
         kind, about = subject
         with open(f"/proc/{about['pid']}/stat") as stat:
             started = int(stat.read().rsplit(")", 1)[1].split()[19])
-        genuine = kind == "unix-process" and flags == 1 and about["start-time"] == started
-        print(f"{action} {about['uid']} {genuine}", flush=True)
-        word = policy.get(action) if genuine else None
+        asks = 0 if action.startswith("org.libvirt.api.") else 1
+        genuine = kind == "unix-process" and flags == asks and about["start-time"] == started
+        values = [str(value) for _, value in sorted(details.items())]
+        print(f"{action} {about['uid']} {genuine}", *values, flush=True)
+        word = rule(action, values) if genuine else None
+        if about["uid"] == 0:
+            word = "yes"
         if word == "silence":
             return
         details = {"polkit.dismissed": "true"} if word == "dismissed" else {}

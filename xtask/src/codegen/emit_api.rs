@@ -177,7 +177,10 @@ fn call(text: &mut String, table: &Table, call: &Call) {
         let _ = writeln!(text, "fn flags(&self) -> u32 {{ {switch} }}\n");
     }
     if let Some(subject) = subject(table, call) {
-        let _ = writeln!(text, "fn subject(&self) -> Subject<'_> {{ {subject} }}");
+        let _ = writeln!(text, "fn subject(&self) -> Subject<'_> {{ {subject} }}\n");
+    }
+    if let Some(document) = document(table, call) {
+        let _ = writeln!(text, "fn document(&self) -> Option<&str> {{ Some(&self.{document}) }}");
     }
     text.push_str("}\n\n");
 }
@@ -200,8 +203,16 @@ fn switch(call: &Call) -> Option<String> {
     }
 }
 
-/// The object that the call acts on: its first argument that names one.
+/// The object that the call acts on: its first argument that names one. Calls name node devices by a plain text,
+/// except for those that look one up.
 fn subject(table: &Table, call: &Call) -> Option<String> {
+    let of_device = call.allow.iter().any(|rule| rule.object == "node_device");
+    if of_device && reply_object(table, call).is_none() {
+        let named = call.args.iter().any(|argument| argument.name == "name");
+        if named {
+            return Some("Subject::NodeDevice(&self.name)".to_owned());
+        }
+    }
     call.args.iter().find_map(|argument| {
         let Kind::Named(kind) = &argument.kind else { return None };
         let known = table.find_struct(kind).filter(|known| known.object)?;
@@ -211,9 +222,23 @@ fn subject(table: &Table, call: &Call) -> Option<String> {
                 format!("Subject::Domain(&self.{name}.dom)")
             }
             "AdminServerRef" | "AdminClientRef" => return None,
+            "NodeDeviceRef" => format!("Subject::NodeDevice(&self.{name}.name)"),
             other => format!("Subject::{}(&self.{name})", other.trim_end_matches("Ref")),
         })
     })
+}
+
+/// The argument with the document of what the call makes: calls that answer with an object and are given one.
+fn document<'a>(table: &Table, call: &'a Call) -> Option<&'a str> {
+    reply_object(table, call)?;
+    let given = |name: &str| matches!(name, "xml" | "xml_desc");
+    call.args.iter().map(|argument| argument.name.as_str()).find(|name| given(name))
+}
+
+/// The object that the call answers with, if it answers with one.
+fn reply_object<'a>(table: &'a Table, call: &Call) -> Option<&'a str> {
+    let [Field { kind: Kind::Named(kind), .. }] = call.reply.as_deref()? else { return None };
+    table.find_struct(kind).filter(|known| known.object).map(|known| known.name.as_str())
 }
 
 fn event(text: &mut String, event: &Event) {

@@ -73,6 +73,10 @@ impl Request for DomainCreateXml {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml_desc)
+    }
 }
 
 /// `virDomainDefineXML`, since 0.3.0. Answers `dom`.
@@ -85,6 +89,10 @@ pub struct DomainDefineXml {
 impl Request for DomainDefineXml {
     type Reply = DomainRef;
     const CALL: CallId = CallId::DomainDefineXml;
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virDomainDestroy`, since 0.3.0.
@@ -1210,6 +1218,10 @@ impl Request for DomainCreateXmlWithFiles {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml_desc)
+    }
 }
 
 /// `virDomainCreateWithFiles`, since 1.1.1. Answers `dom`.
@@ -1336,6 +1348,10 @@ impl Request for DomainDefineXmlFlags {
 
     fn flags(&self) -> u32 {
         self.flags
+    }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
     }
 }
 

@@ -33,6 +33,10 @@ impl Request for DomainCheckpointCreateXml {
     fn subject(&self) -> Subject<'_> {
         Subject::Domain(&self.dom)
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml_desc)
+    }
 }
 
 /// `virDomainCheckpointGetXMLDesc`, since 5.6.0. Answers `xml`.

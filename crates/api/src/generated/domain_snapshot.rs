@@ -33,6 +33,10 @@ impl Request for DomainSnapshotCreateXml {
     fn subject(&self) -> Subject<'_> {
         Subject::Domain(&self.dom)
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml_desc)
+    }
 }
 
 /// `virDomainSnapshotGetXMLDesc`, since 0.8.0. Answers `xml`.

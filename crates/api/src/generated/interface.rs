@@ -95,6 +95,10 @@ impl Request for InterfaceDefineXml {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virInterfaceUndefine`, since 0.6.4.

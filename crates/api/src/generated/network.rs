@@ -88,6 +88,10 @@ pub struct NetworkCreateXml {
 impl Request for NetworkCreateXml {
     type Reply = NetworkRef;
     const CALL: CallId = CallId::NetworkCreateXml;
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNetworkDefineXML`, since 0.3.0. Answers `net`.
@@ -100,6 +104,10 @@ pub struct NetworkDefineXml {
 impl Request for NetworkDefineXml {
     type Reply = NetworkRef;
     const CALL: CallId = CallId::NetworkDefineXml;
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNetworkDestroy`, since 0.3.0.
@@ -456,6 +464,10 @@ impl Request for NetworkPortCreateXml {
     fn subject(&self) -> Subject<'_> {
         Subject::Network(&self.network)
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNetworkPortGetParameters`, since 5.5.0.
@@ -569,6 +581,10 @@ impl Request for NetworkDefineXmlFlags {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNetworkCreateXMLFlags`, since 7.8.0. Answers `net`.
@@ -585,6 +601,10 @@ impl Request for NetworkCreateXmlFlags {
 
     fn flags(&self) -> u32 {
         self.flags
+    }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
     }
 }
 

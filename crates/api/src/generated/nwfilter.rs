@@ -100,6 +100,10 @@ pub struct NwfilterDefineXml {
 impl Request for NwfilterDefineXml {
     type Reply = NwfilterRef;
     const CALL: CallId = CallId::NwfilterDefineXml;
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNWFilterUndefine`, since 0.8.0.
@@ -192,6 +196,10 @@ impl Request for NwfilterBindingCreateXml {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virNWFilterBindingDelete`, since 4.5.0.
@@ -250,5 +258,9 @@ impl Request for NwfilterDefineXmlFlags {
 
     fn flags(&self) -> u32 {
         self.flags
+    }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
     }
 }

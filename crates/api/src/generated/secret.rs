@@ -65,6 +65,10 @@ impl Request for SecretDefineXml {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virSecretGetXMLDesc`, since 0.7.1. Answers `xml`.

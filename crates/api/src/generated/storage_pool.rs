@@ -92,6 +92,10 @@ impl Request for StoragePoolCreateXml {
     fn flags(&self) -> u32 {
         self.flags
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virStoragePoolDefineXML`, since 0.4.1. Answers `pool`.
@@ -108,6 +112,10 @@ impl Request for StoragePoolDefineXml {
 
     fn flags(&self) -> u32 {
         self.flags
+    }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
     }
 }
 

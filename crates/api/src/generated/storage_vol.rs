@@ -34,6 +34,10 @@ impl Request for StorageVolCreateXml {
     fn subject(&self) -> Subject<'_> {
         Subject::StoragePool(&self.pool)
     }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
+    }
 }
 
 /// `virStorageVolDelete`, since 0.4.1.
@@ -180,6 +184,10 @@ impl Request for StorageVolCreateXmlFrom {
 
     fn subject(&self) -> Subject<'_> {
         Subject::StoragePool(&self.pool)
+    }
+
+    fn document(&self) -> Option<&str> {
+        Some(&self.xml)
     }
 }
 

@@ -25,7 +25,6 @@ use super::outbox::Outgoing;
 use super::streams::MAX_STREAMS;
 use super::{Client, Phase, send_error};
 use crate::errors;
-use crate::server::Admission;
 
 /// What a call came to, with what is needed to say so.
 pub(super) struct Answered {
@@ -111,22 +110,11 @@ impl Client {
         let answered =
             move |outcome| Answered { header, call: id, outcome, fds: reply_fds, stream: ours };
         let mut running = guarded(id, connection, call, request);
-        match self.server.workers().admit(meta) {
-            Admission::Wait(places) => {
-                self.calls.spawn(async move {
-                    let _place = places.wait().await;
-                    answered(running.await)
-                });
+        match poll_once(&mut running).await {
+            Poll::Ready(outcome) => self.answer(answered(outcome)),
+            Poll::Pending => {
+                self.calls.spawn(async move { answered(running.await) });
             }
-            admission => match poll_once(&mut running).await {
-                Poll::Ready(outcome) => self.answer(answered(outcome)),
-                Poll::Pending => {
-                    self.calls.spawn(async move {
-                        let _place = admission;
-                        answered(running.await)
-                    });
-                }
-            },
         }
     }
 

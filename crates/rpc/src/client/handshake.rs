@@ -42,6 +42,12 @@ impl Client {
         if matches!(self.phase, Phase::Stranger(_)) && request.call().meta().needs_auth {
             return Some(Err(errors::authentication_required()));
         }
+        if let Phase::Open(connection) = &self.phase
+            && is_ours(request.call())
+            && let Err(refused) = connection.session().permit(request).await
+        {
+            return Some(Err(refused));
+        }
         Some(match request.call() {
             CallId::AuthList
             | CallId::AuthPolkit
@@ -116,7 +122,12 @@ impl Client {
         read_only: bool,
         identity: Identity,
     ) -> Result<()> {
-        let session = Session::new(identity, read_only, uri, self.outbox.clone());
+        let events = self.outbox.clone();
+        let session = match self.server.gate() {
+            Some(gate) => Session::guarded(gate, driver.name(), identity, read_only, uri, events),
+            None => Session::new(identity, read_only, uri, events),
+        };
+        session.permit(&AnyRequest::new(ConnectOpen { name: None, flags: 0 })).await?;
         let alone = driver.role() == Role::World;
         let companions = self.server.serving().drivers().iter().filter(|other| {
             !alone && other.role() == Role::Companion && other.name() != driver.name()
@@ -126,7 +137,7 @@ impl Client {
             let opened = timeout(OPEN_LIMIT, part.open(&session));
             let opened = opened.await.unwrap_or_else(|_| Err(errors::slow_open(&session.uri)));
             match opened {
-                Ok(responder) => responders.push(responder),
+                Ok(responder) => responders.push(self.server.workers().before(responder)),
                 Err(error) => {
                     Connection::new(session, responders).close();
                     return Err(error);
@@ -191,6 +202,17 @@ impl Client {
         connection.close();
         self.enter(&driver, uri, read_only, identity).await
     }
+}
+
+/// Whether the server answers the call itself once a connection is open.
+fn is_ours(call: CallId) -> bool {
+    matches!(
+        call,
+        CallId::ConnectSupportsFeature
+            | CallId::ConnectRegisterCloseCallback
+            | CallId::ConnectUnregisterCloseCallback
+            | CallId::ConnectSetIdentity
+    )
 }
 
 fn identity_of(request: &ConnectSetIdentity) -> Result<Identity> {

@@ -145,7 +145,7 @@ impl Task {
                 }
                 Arrival::Event(received) => {
                     let event = Arc::new(received.event);
-                    self.events.deliver(Delivery { callback: received.callback, event });
+                    self.events.deliver(Delivery::new(received.callback, event));
                 }
                 Arrival::Packet { serial, packet } => self.streams.packet(serial, packet),
             }

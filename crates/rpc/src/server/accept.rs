@@ -151,7 +151,7 @@ impl Newcomer {
                 return;
             }
         };
-        if self.access.authentication == Authentication::Polkit {
+        if self.access.authentication == Authentication::Polkit || self.server.gate().is_some() {
             let process = identity.pid.and_then(|pid| Stat::read(pid.cast_unsigned()));
             identity.pid_start_time = process.map(|process| process.start_time);
         }

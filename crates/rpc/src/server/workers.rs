@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use virtus_api::{Class, Meta, Priority};
+use virtus_api::{AnyReply, AnyRequest, CallId, Class, Meta, Priority, Result};
+use virtus_core::{BoxFuture, Call, Responder, Session};
 
 use super::{Pool, PoolSizes};
 
 /// The places for calls that work on this host.
+#[derive(Clone)]
 pub(crate) struct Workers {
     normal: Arc<Places>,
     urgent: Arc<Places>,
 }
 
-pub(crate) struct Places {
+struct Places {
     free: Arc<Semaphore>,
     size: Mutex<Size>,
     waiting: AtomicUsize,
@@ -28,17 +30,48 @@ struct Size {
 }
 
 /// Whether a call may run now.
-pub(crate) enum Admission {
+enum Admission {
     /// It needs no place.
     Free,
     /// It has one, as long as this lives.
-    Placed(#[expect(dead_code, reason = "held, never looked at")] Placed),
+    Placed(Placed),
     /// It has to wait for one of these.
     Wait(Arc<Places>),
 }
 
+/// A responder whose calls take places while they run.
+struct Worked {
+    workers: Workers,
+    inner: Arc<dyn Responder>,
+}
+
+impl Responder for Worked {
+    fn answers(&self, call: CallId) -> bool {
+        self.inner.answers(call)
+    }
+
+    fn respond(&self, call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
+        let inner = self.inner.clone();
+        match self.workers.admit(request.call().meta()) {
+            Admission::Free => inner.respond(call, request),
+            Admission::Placed(place) => Box::pin(async move {
+                let _place = place;
+                inner.respond(call, request).await
+            }),
+            Admission::Wait(places) => Box::pin(async move {
+                let _place = places.wait().await;
+                inner.respond(call, request).await
+            }),
+        }
+    }
+
+    fn session_closed(&self, session: &Arc<Session>) {
+        self.inner.session_closed(session);
+    }
+}
+
 /// A place that is taken.
-pub(crate) struct Placed {
+struct Placed {
     places: Arc<Places>,
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -53,7 +86,12 @@ impl Workers {
         self.urgent.resize(urgent);
     }
 
-    pub(crate) fn admit(&self, call: &Meta) -> Admission {
+    /// `responder`, but its calls wait here until there is a place for them.
+    pub(crate) fn before(&self, inner: Arc<dyn Responder>) -> Arc<dyn Responder> {
+        Arc::new(Worked { workers: self.clone(), inner })
+    }
+
+    fn admit(&self, call: &Meta) -> Admission {
         if call.class != Class::Host {
             return Admission::Free;
         }
@@ -94,7 +132,7 @@ impl Places {
     }
 
     /// Waits in line for a place.
-    pub(crate) async fn wait(self: Arc<Self>) -> Placed {
+    async fn wait(self: Arc<Self>) -> Placed {
         let _line = Line::join(&self);
         // The semaphore is never closed: there is always a permit.
         let permit = self.free.clone().acquire_owned().await.ok();
@@ -144,8 +182,6 @@ impl Drop for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use virtus_api::CallId;
-
     use super::*;
 
     fn call(class: Class, priority: Priority) -> Meta {

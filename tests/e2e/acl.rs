@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Access control of each object (`access_drivers`): what a user may see and do, by a polkit of the test's own.
+
+use std::time::Duration;
+
+use virtus_tests::{DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed};
+
+use crate::{Case, Skip, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("lists_and_lookups_show_what_a_user_may_see", sees),
+    ("calls_are_refused_object_by_object", does),
+    ("events_tell_a_user_of_what_it_may_see", hears),
+    ("an_authority_is_not_asked_twice_in_a_moment", asked_once),
+    ("an_authority_that_does_not_answer_refuses_and_delays_nobody", silent),
+    ("without_polkit_only_root_may_do_anything", absent),
+];
+
+const NOBODY: [&str; 6] = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "virsh"];
+
+const REFUSED: &str = "access denied: 'QEMU' denied access";
+
+/// A daemon at whose socket everybody may call and polkit decides about the rest by these words, with two guests.
+fn guarded(words: &[&str]) -> Outcome<(Testbed, Lines)> {
+    let mut bed = unstarted()?;
+    let path = bed.path("bus");
+    let path = path.to_str().ok_or("the path is not text")?;
+    // The stock daemon looks for the bus once, when it starts.
+    let mut polkit = bed.python("polkit.py", &[&[path], words].concat())?;
+    polkit.expect("ready", DEADLINE)?;
+    bed.start()?;
+    for name in ["mine", "yours"] {
+        bed.define(&Guest::firmware(name))?;
+    }
+    Ok((bed, polkit))
+}
+
+fn unstarted() -> Outcome<Testbed> {
+    Testbed::without_daemon(&Options {
+        daemon: Some("libvirtd"),
+        daemon_conf: "unix_sock_rw_perms = \"0777\"\naccess_drivers = [ \"polkit\" ]\n".to_owned(),
+        ..Options::default()
+    })
+}
+
+/// A user who has all permissions on the connection, and on what is called `mine`.
+const MINE: [&str; 2] = ["org.libvirt.api.connect.*=yes", "org.libvirt.api.*@mine=yes"];
+
+fn as_nobody(bed: &Testbed, words: &[&str]) -> Outcome<Done> {
+    let uri = bed.uri();
+    bed.run("setpriv", &[&NOBODY[..], &["--connect", &uri], words].concat())
+}
+
+fn succeeds(bed: &Testbed, words: &[&str]) -> Outcome<String> {
+    let done = as_nobody(bed, words)?;
+    if done.ok() { Ok(done.out) } else { Err(format!("{words:?}: {}", done.err).into()) }
+}
+
+fn refused(bed: &Testbed, words: &[&str]) -> Outcome {
+    let done = as_nobody(bed, words)?;
+    equal(&format!("success of {words:?}: {}", done.out), done.ok(), false)?;
+    contains(&done.err, REFUSED)
+}
+
+fn sees() -> Outcome {
+    let (bed, mut polkit) = guarded(&MINE)?;
+    equal("root's guests", bed.virsh("list --all --name")?.lines().count(), 2)?;
+    equal("guests", succeeds(&bed, &["list", "--all", "--name"])?.trim(), "mine")?;
+    let uuid = bed.virsh("domuuid mine")?;
+    polkit
+        .expect(&format!("org.libvirt.api.domain.getattr 65534 True QEMU mine {uuid}"), DEADLINE)?;
+    let stats = succeeds(&bed, &["domstats", "--state"])?;
+    equal("statistics", stats.matches("Domain:").count(), 1)?;
+    contains(&stats, "'mine'")?;
+    contains(&succeeds(&bed, &["dominfo", "mine"])?, &uuid)?;
+    for hidden in ["yours", &bed.virsh("domuuid yours")?] {
+        let done = as_nobody(&bed, &["dominfo", hidden])?;
+        equal(&done.out, done.ok(), false)?;
+        contains(&done.err, &format!("failed to get domain '{hidden}'"))?;
+    }
+    // virsh does not say why, and knows the new calls.
+    let script = bed.write("looks.py", include_str!("python/looks.py"))?;
+    let (who, uri) = (&NOBODY[..5], bed.uri());
+    let words = ["/usr/bin/python3", &script, &uri, "mine", "yours", "theirs"];
+    let done = bed.run("setpriv", &[who, &words].concat())?;
+    let lines: Vec<&str> = done.out.lines().collect();
+    let [defined, active, mine, yours, theirs] = lines[..] else { return Err(done.err.into()) };
+    equal("defined and active", (defined, active), ("1 ['mine']", "0 []"))?;
+    equal("found", mine, uuid.as_str())?;
+    contains(yours, &format!("88 55 {REFUSED}"))?;
+    contains(theirs, "42 10 Domain not found")
+}
+
+fn does() -> Outcome {
+    let rules = ["org.libvirt.api.domain.delete=no", "org.libvirt.api.domain.read-secure=no"];
+    let (bed, _polkit) = guarded(&[&rules[..], &MINE].concat())?;
+    succeeds(&bed, &["start", "mine"])?;
+    succeeds(&bed, &["setmem", "mine", "--config", "16384"])?;
+    succeeds(&bed, &["dumpxml", "mine"])?;
+    refused(&bed, &["dumpxml", "mine", "--security-info"])?;
+    refused(&bed, &["undefine", "mine"])?;
+    succeeds(&bed, &["destroy", "mine"])?;
+    // Documents: the name in them counts.
+    let define = |name: &str| {
+        let document = bed.virsh("dumpxml mine").map(|xml| {
+            let kept = xml.lines().filter(|line| !line.contains("<uuid>"));
+            kept.collect::<String>().replace("<name>mine</name>", &format!("<name>{name}</name>"))
+        });
+        bed.write("new.xml", &document?)
+    };
+    refused(&bed, &["define", &define("theirs")?])?;
+    equal("guests", bed.virsh("list --all --name")?.lines().count(), 2)?;
+    let mine = bed.virsh("dumpxml mine")?;
+    succeeds(&bed, &["define", &bed.write("mine.xml", &mine)?])?;
+    // No driver repeats the gate: secrets of the same daemon are behind it too.
+    let secret = "<secret><usage type='ceph'><name>mine</name></usage></secret>";
+    succeeds(&bed, &["secret-define", &bed.write("secret.xml", secret)?])?;
+    let secret = secret.replace("mine", "yours");
+    let secret = bed.write("secret.xml", &secret)?;
+    refused(&bed, &["secret-define", &secret])?;
+    bed.virsh(&format!("secret-define {secret}"))?;
+    let list = succeeds(&bed, &["secret-list"])?;
+    equal("secrets", (list.contains("mine"), list.contains("yours")), (true, false))
+}
+
+fn hears() -> Outcome {
+    let (bed, mut polkit) = guarded(&MINE)?;
+    let uri = bed.uri();
+    let words = ["--connect", &uri, "event", "--event", "lifecycle", "--loop"];
+    let mut heard = bed.lines("setpriv", &[&NOBODY[..], &words].concat())?;
+    // Registered: what it takes has been asked.
+    polkit.expect("org.libvirt.api.connect.search-domains 65534 True", DEADLINE)?;
+    for name in ["yours", "mine"] {
+        bed.virsh(&format!("start {name}"))?;
+    }
+    let line = heard.expect("Started", DEADLINE)?;
+    contains(&line, "'mine'")?;
+    bed.virsh("undefine yours")?;
+    bed.virsh("destroy mine")?;
+    contains(&heard.expect("Stopped", DEADLINE)?, "'mine'")?;
+    let all = heard.seen().join("\n");
+    equal(&format!("events of another's guest: {all}"), all.contains("yours"), false)
+}
+
+fn asked_once() -> Outcome {
+    let (bed, mut polkit) = guarded(&MINE)?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd asks for each call".to_owned()).into());
+    }
+    succeeds(&bed, &["dominfo mine; dominfo mine; domstate mine; list --all; list --all"])?;
+    polkit.expect("domain.getattr 65534 True QEMU yours", DEADLINE)?;
+    let looks = |name: &str, lines: &[String]| {
+        let asked = format!("domain.getattr 65534 True QEMU {name} ");
+        lines.iter().filter(|line| line.contains(&asked)).count()
+    };
+    let lines = polkit.seen();
+    equal("questions", (looks("mine", lines), looks("yours", lines)), (1, 1))
+}
+
+fn silent() -> Outcome {
+    let rules = ["org.libvirt.api.domain.*=silence", "org.libvirt.api.connect.*=yes"];
+    let (bed, mut polkit) = guarded(&rules)?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd waits for 25 s, with a worker each".to_owned()).into());
+    }
+    std::thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| as_nobody(&bed, &["list", "--all"]).map_err(|e| e.to_string()));
+        polkit.expect("org.libvirt.api.domain.getattr 65534 True", DEADLINE)?;
+        let done = bed.try_virsh("list --all")?;
+        equal(&done.err, done.ok(), true)?;
+        equal("served within 3 s", done.took < Duration::from_secs(3), true)?;
+        let waited = waiting.join().map_err(|_| "the waiting client's thread failed")??;
+        equal("success of who was not answered", waited.ok(), false)?;
+        contains(&waited.err, REFUSED)?;
+        equal("refused within 25 s", waited.took < Duration::from_secs(25), true)
+    })
+}
+
+fn absent() -> Outcome {
+    let mut bed = unstarted()?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd refuses root too".to_owned()).into());
+    }
+    bed.start()?;
+    bed.virsh("list --all")?;
+    refused(&bed, &["list", "--all"])?;
+    contains(&bed.log(), "polkit does not answer")
+}
