@@ -4,13 +4,14 @@
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use virtus_tests::{Guest, Outcome, Testbed};
+use virtus_tests::{Guest, Options, Outcome, Testbed};
 
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("a_read_only_connection_reads_and_changes_nothing", read_only),
     ("silent_clients_keep_nobody_out", silent_clients),
+    ("one_user_does_not_take_all_places", one_user),
 ];
 
 fn read_only() -> Outcome {
@@ -73,4 +74,24 @@ fn silent_clients() -> Outcome {
     }
     drop(silent);
     bed.virsh("list").map(drop)
+}
+
+fn one_user() -> Outcome {
+    let daemon_conf = "max_user_clients = 2\nunix_sock_rw_perms = \"0777\"\n".to_owned();
+    let bed = Testbed::with(&Options { daemon_conf, ..Options::default() })?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd does not count clients by user".to_owned()).into());
+    }
+    let script = bed.write("three.py", include_str!("python/three_connections.py"))?;
+    let (who, uri) = (["--reuid", "65534", "--regid", "65534", "--clear-groups"], bed.uri());
+    let words = [&who[..], &["/usr/bin/python3", &script, &uri]].concat();
+    let done = bed.run("setpriv", &words)?;
+    contains(&done.out, "87 ")?;
+    contains(&done.out, "this user has 2 open connections already")?;
+    equal(&done.err, done.out.trim().ends_with("again"), true)?;
+    let held =
+        (0..3).map(|_| bed.virsh_lines("event --all --loop")).collect::<Outcome<Vec<_>>>()?;
+    bed.virsh("list")?;
+    drop(held);
+    bed.end_clients()
 }

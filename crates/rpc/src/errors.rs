@@ -78,6 +78,11 @@ pub(crate) fn too_many_streams(limit: usize) -> Error {
         .hint("finish or abort a stream before opening another")
 }
 
+pub(crate) fn too_many_of_user(limit: usize) -> Error {
+    rpc(ErrorCode::ResourceBusy, format!("this user has {limit} open connections already"))
+        .hint("close some; the daemon's configuration bounds them by max_user_clients")
+}
+
 pub(crate) fn too_many_calls(limit: usize) -> Error {
     rpc(ErrorCode::OperationFailed, format!("{limit} calls of this connection wait for an answer"))
         .hint("the daemon may be stuck; wait for answers before calling again")

@@ -46,6 +46,8 @@ pub(crate) use workers::Workers;
 pub struct Limits {
     /// Clients at the same time.
     pub max_clients: usize,
+    /// Open connections of one user who is not root.
+    pub max_user_clients: usize,
     /// Clients that have not opened a connection yet, before the oldest of them has to go.
     pub max_anonymous_clients: usize,
     /// Calls of one client that run at the same time.
@@ -64,6 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_clients: 5000,
+            max_user_clients: 4500,
             max_anonymous_clients: 20,
             max_client_requests: 5,
             min_workers: 5,

@@ -73,6 +73,7 @@ const HEEDED: &[&str] = &[
     "unix_sock_dir",
     "access_drivers",
     "max_clients",
+    "max_user_clients",
     "max_queued_clients",
     "max_anonymous_clients",
     "min_workers",
@@ -161,8 +162,11 @@ fn limits(conf: &Conf) -> Result<Limits> {
         count: pings.min(1000),
     });
     let max_workers = count("max_workers", usual.max_workers)?;
+    let max_clients = count("max_clients", usual.max_clients)?;
     Ok(Limits {
-        max_clients: count("max_clients", usual.max_clients)?,
+        max_clients,
+        // A tenth of the places is left to others.
+        max_user_clients: count("max_user_clients", max_clients - max_clients / 10)?,
         max_anonymous_clients: conf
             .number("max_anonymous_clients")?
             .unwrap_or(usual.max_anonymous_clients),

@@ -91,6 +91,7 @@ impl Client {
         let name = request.name.as_deref().ok_or_else(errors::null_name)?;
         let read_only = self.access.read_only || request.flags & OPEN_READ_ONLY != 0;
         let (driver, uri) = self.choose(name)?;
+        self.place.may_open(&self.identity)?;
         self.enter(&driver, uri, read_only, self.identity.clone()).await?;
         self.place.opened();
         Ok(())

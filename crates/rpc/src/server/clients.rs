@@ -6,18 +6,22 @@
 //! goes, if it had [`GRACE`] to speak; when `max_clients` is reached it goes at once. The new client
 //! always gets in unless `max_clients` have really opened connections. (A silent client also has a
 //! deadline of its own, in its task.)
+//!
+//! No user but root has more than `max_user_clients` open connections, so that nobody takes all places. Clients of whom
+//! nothing is proven count as one user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
-use virtus_api::ClientTransport;
+use virtus_api::{ClientTransport, Result};
 use virtus_core::Identity;
 
 use super::{Access, Limits};
+use crate::errors;
 
 /// How long a silent client is safe from being replaced by the next: time enough to say something
 /// on a busy machine, so that a crowd of honest clients does not throw out its own.
@@ -55,12 +59,39 @@ struct List {
     /// In the order of their arrival.
     all: BTreeMap<u64, Entry>,
     silent: BTreeMap<u64, Instant>,
+    /// How many connections each user has, or is about to have.
+    users: HashMap<User, usize>,
 }
 
 struct Entry {
     kick: Kick,
     /// Known as soon as the peer was looked at.
     info: Option<ClientInfo>,
+    /// Known as soon as it opens a connection.
+    user: Option<User>,
+}
+
+/// Who counts as one, by the best proof that there is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum User {
+    Named(String),
+    Local(u32),
+    Anyone,
+}
+
+impl User {
+    fn of(identity: &Identity) -> Self {
+        let name = identity.sasl_user.as_ref().or(identity.x509_dname.as_ref());
+        match (name, identity.uid) {
+            (Some(name), _) => Self::Named(name.clone()),
+            (None, Some(uid)) => Self::Local(uid),
+            (None, None) => Self::Anyone,
+        }
+    }
+
+    fn is_root(&self) -> bool {
+        *self == Self::Local(0)
+    }
 }
 
 impl Clients {
@@ -89,9 +120,29 @@ impl Clients {
         list.arrived += 1;
         let id = list.arrived;
         let kick = Kick::default();
-        list.all.insert(id, Entry { kick: kick.clone(), info: None });
+        list.all.insert(id, Entry { kick: kick.clone(), info: None, user: None });
         list.silent.insert(id, now);
         Some((id, kick))
+    }
+
+    /// Whether the client may open a connection as `user`; counts it if so.
+    fn may_open(&self, id: u64, user: User, limit: usize) -> bool {
+        let mut list = self.list();
+        let List { all, users, .. } = &mut *list;
+        // One who was kicked is out of the list already, and hears no answer.
+        let Some(client) = all.get_mut(&id).filter(|client| client.user.is_none()) else {
+            return true;
+        };
+        if user.is_root() {
+            return true;
+        }
+        let count = users.entry(user.clone()).or_default();
+        if *count >= limit {
+            return false;
+        }
+        *count += 1;
+        client.user = Some(user);
+        true
     }
 
     fn opened(&self, id: u64) {
@@ -99,11 +150,8 @@ impl Clients {
     }
 
     fn leave(&self, id: u64) {
-        let mut list = self.list();
-        list.silent.remove(&id);
         // One who was kicked is out of the list already.
-        list.all.remove(&id);
-        drop(list);
+        let _client = self.list().remove(id);
         self.left.notify_waiters();
     }
 
@@ -162,12 +210,25 @@ impl Clients {
 
 impl List {
     fn kick(&mut self, id: u64) -> bool {
-        self.silent.remove(&id);
-        let kicked = self.all.remove(&id);
+        let kicked = self.remove(id);
         if let Some(client) = &kicked {
             client.kick.notify_one();
         }
         kicked.is_some()
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        self.silent.remove(&id);
+        let client = self.all.remove(&id)?;
+        if let Some(user) = &client.user
+            && let Some(count) = self.users.get_mut(user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.users.remove(user);
+            }
+        }
+        Some(client)
     }
 }
 
@@ -209,6 +270,18 @@ impl Place {
                 info.identity = identity.clone();
             }
         });
+    }
+
+    /// Refuses a client whose user has enough connections.
+    ///
+    /// # Errors
+    /// `VIR_ERR_RESOURCE_BUSY`.
+    pub(crate) fn may_open(&self, identity: &Identity) -> Result<()> {
+        let limit = self.server.limits().max_user_clients;
+        match self.server.clients.may_open(self.id, User::of(identity), limit) {
+            true => Ok(()),
+            false => Err(errors::too_many_of_user(limit)),
+        }
     }
 
     /// The client has opened a connection and will not be asked to make room any more.
@@ -263,5 +336,22 @@ mod tests {
         assert!(clients.enter(&limits, now).is_none());
         clients.leave(first);
         assert!(clients.enter(&limits, now).is_some());
+    }
+
+    #[test]
+    fn nobody_but_root_takes_all_places() {
+        let clients = Clients::default();
+        let ids = [0; 4].map(|_| clients.enter(&Limits::default(), Instant::now()).unwrap().0);
+        let user = |uid| User::of(&Identity { uid: Some(uid), ..Identity::default() });
+        assert!(clients.may_open(ids[0], user(7), 1));
+        assert!(clients.may_open(ids[0], user(7), 1), "it is counted already");
+        assert!(!clients.may_open(ids[1], user(7), 1));
+        assert!(clients.may_open(ids[2], user(8), 1));
+        assert!(clients.may_open(ids[3], user(0), 0));
+        clients.leave(ids[0]);
+        assert!(clients.may_open(ids[1], user(7), 1));
+        clients.leave(ids[1]);
+        clients.kick(ids[2]);
+        assert!(clients.list().users.is_empty());
     }
 }

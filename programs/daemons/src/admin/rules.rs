@@ -37,6 +37,8 @@ impl AdminRules {
             queue: count("admin_max_queued_clients", 20)?.try_into().unwrap_or(i32::MAX),
             limits: Limits {
                 max_clients: count("admin_max_clients", 5000)?,
+                // All are the same user.
+                max_user_clients: usize::MAX,
                 // Nobody has to open a connection here.
                 max_anonymous_clients: 0,
                 max_client_requests: count("admin_max_client_requests", 5)?,
