@@ -11,6 +11,7 @@ pub mod label;
 pub mod link;
 pub mod net;
 pub mod node;
+pub mod peer;
 pub mod pidfile;
 pub mod process;
 pub mod sysinfo;

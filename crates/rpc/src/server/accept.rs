@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 use virtus_core::Identity;
+use virtus_host::peer::selinux_context;
 use virtus_host::process::Stat;
 
 use super::{Access, Kick, Place, Server};
@@ -173,6 +174,7 @@ fn peer(transport: &Transport) -> io::Result<Identity> {
         uid: Some(peer.uid()),
         gid: Some(peer.gid()),
         pid: peer.pid(),
+        selinux_context: selinux_context(socket),
         ..Identity::default()
     })
 }
