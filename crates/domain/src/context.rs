@@ -12,6 +12,7 @@ use virtus_api::{DomainEvent, DomainEventLifecycle, DomainRef, Result};
 use virtus_xml::Domain;
 
 use crate::actor::clean_up;
+use crate::at_rest::{AtRest, text_of};
 use crate::handle::Handle;
 use crate::ink::{Ink, Written};
 use crate::machine::{Machine, Stop};
@@ -90,7 +91,7 @@ impl<M: Machine> Context<M> {
         if let Some(staged) = &*self.staged.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(staged.clone());
         }
-        self.snapshot().persistent().cloned()
+        self.snapshot().persistent()
     }
 
     /// Writes into the live definition what has happened to the machine.
@@ -212,11 +213,13 @@ impl<M: Machine> Context<M> {
         let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(def) = staged else { return Ok(()) };
         let records = self.handle.set().records().clone();
-        let saved = def.clone();
-        self.ink.put(move || records.save(&saved)).wait().await?;
+        let text = text_of(&def);
+        let at_rest = Arc::new(AtRest::written(&def, text.clone()));
+        let name = def.name.clone();
+        self.ink.put(move || records.save(&name, &text)).wait().await?;
         let mut core = self.handle.core();
         core.updated = core.live.is_some();
-        core.persistent = Some(def);
+        core.persistent = Some(at_rest);
         self.handle.publish(&core);
         Ok(())
     }

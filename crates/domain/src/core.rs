@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use virtus_xml::Domain;
 
+use crate::at_rest::AtRest;
 use crate::machine::Machine;
 use crate::moments::Known;
 use crate::notice::Notice;
@@ -21,7 +22,7 @@ use crate::status::{Private, Status};
 
 pub(crate) struct Core<M: Machine> {
     pub(crate) name: Arc<str>,
-    pub(crate) persistent: Option<Arc<Domain>>,
+    pub(crate) persistent: Option<Arc<AtRest>>,
     pub(crate) live: Option<Live<M>>,
     pub(crate) state: State,
     pub(crate) autostart: bool,
@@ -94,6 +95,14 @@ impl<M: Machine> Core<M> {
             pid: live.and_then(|live| live.status.pid),
             answering: live.is_none_or(|live| live.answering),
         }
+    }
+
+    /// Takes the definition away, with all that is said of it.
+    pub(crate) fn undefine(&mut self) {
+        self.persistent = None;
+        self.autostart = false;
+        self.managed_save = false;
+        self.updated = false;
     }
 
     pub(crate) fn running(&self) -> Option<Arc<M::Running>> {

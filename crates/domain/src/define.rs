@@ -15,6 +15,7 @@ use virtus_core::store;
 use virtus_xml::value::YesNo;
 use virtus_xml::{Checkpoint, Domain, Snapshot as XmlSnapshot};
 
+use crate::at_rest::{AtRest, text_of};
 use crate::definitions::{Places, check_name};
 use crate::handle::Handle;
 use crate::jobs::Job;
@@ -27,7 +28,7 @@ use crate::state::Lifecycle;
 const ADDED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Added as i32);
 const UPDATED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Updated as i32);
 const RENAMED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Renamed as i32);
-const REMOVED: Lifecycle = Lifecycle(DomainEventType::Undefined, Undefined::Removed as i32);
+pub(crate) const REMOVED: Lifecycle = Lifecycle(DomainEventType::Undefined, Undefined::Removed as i32);
 const RENAMED_AWAY: Lifecycle = Lifecycle(DomainEventType::Undefined, Undefined::Renamed as i32);
 
 /// What of a machine's other files an undefine may remove or leave.
@@ -116,7 +117,8 @@ impl<M: Machine> Handle<M> {
                 }
             }
             let records = handle.set().records().clone();
-            let others = records.places().map(|places| Others::of(places, &snapshot));
+            let def = snapshot.persistent()?;
+            let others = records.places().map(|places| Others::of(places, &snapshot, &def));
             let machine_name = snapshot.name.clone();
             let removal = move || {
                 if let Some(others) = others {
@@ -128,10 +130,7 @@ impl<M: Machine> Handle<M> {
             context.ink.put(removal).wait().await?;
             {
                 let mut core = handle.core();
-                core.persistent = None;
-                core.autostart = false;
-                core.managed_save = false;
-                core.updated = false;
+                core.undefine();
                 handle.publish(&core);
             }
             let dom = snapshot.domain_ref();
@@ -168,9 +167,10 @@ impl<M: Machine> Handle<M> {
             if snapshot.is_active() {
                 return refuse("cannot rename active domain");
             }
-            let Some(old) = snapshot.persistent.clone() else {
+            let Some(old) = &snapshot.persistent else {
                 return refuse("cannot rename a transient domain");
             };
+            let mut def = Domain::clone(&*old.definition()?);
             if snapshot.managed_save {
                 return refuse("domain with a managed saved state can't be renamed");
             }
@@ -182,16 +182,15 @@ impl<M: Machine> Handle<M> {
                 return refuse("cannot rename domain with checkpoints");
             }
             set.claim_name(&handle, &to)?;
-            let mut def = (*old).clone();
             def.name.clone_from(&to);
-            let def = Arc::new(def);
-            let (records, saved, autostart) =
-                (set.records().clone(), def.clone(), snapshot.autostart);
+            let text = text_of(&def);
+            let at_rest = Arc::new(AtRest::written(&def, text.clone()));
+            let (records, autostart) = (set.records().clone(), snapshot.autostart);
             let from = snapshot.name.clone();
             let moved = context.ink.put(move || {
-                records.save(&saved)?;
+                records.save(&def.name, &text)?;
                 if autostart {
-                    records.set_autostart(&saved.name, true)?;
+                    records.set_autostart(&def.name, true)?;
                 }
                 records.remove(&from)
             });
@@ -204,7 +203,7 @@ impl<M: Machine> Handle<M> {
             }
             {
                 let mut core = handle.core();
-                core.persistent = Some(def);
+                core.persistent = Some(at_rest);
                 core.name = to.as_str().into();
                 handle.publish(&core);
             }
@@ -244,7 +243,7 @@ impl<M: Machine> Handle<M> {
     }
 
     /// Tells of a machine under the name it had.
-    fn tell_as(&self, dom: &DomainRef, event: Lifecycle) {
+    pub(crate) fn tell_as(&self, dom: &DomainRef, event: Lifecycle) {
         let event = virtus_api::DomainEventLifecycle {
             dom: dom.clone(),
             event: event.0 as i32,
@@ -263,10 +262,9 @@ struct Others {
 }
 
 impl Others {
-    fn of(places: &Places, snapshot: &Snapshot) -> Self {
-        let def = snapshot.persistent.as_deref();
-        let nvram = def.and_then(|def| def.os.nvram.as_ref());
-        let tpm = def.and_then(|def| def.devices.tpms.first());
+    fn of(places: &Places, snapshot: &Snapshot, def: &Domain) -> Self {
+        let nvram = def.os.nvram.as_ref();
+        let tpm = def.devices.tpms.first();
         Self {
             moments: [XmlSnapshot::WORD, Checkpoint::WORD]
                 .map(|word| places.moments(word).join(&*snapshot.name)),

@@ -2,12 +2,12 @@
 //! Where definitions and status files stand, and how a definition looks there. libvirt's places and
 //! form: a host can switch between libvirt and Virtus with all its machines.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::{Paths, store};
-use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
 /// The folders of one driver.
 #[derive(Debug, Clone)]
@@ -113,9 +113,13 @@ impl Places {
     }
 
     /// Writes a definition. Blocks.
-    pub(crate) fn save(&self, def: &Domain) -> Result<()> {
-        let text = self.on_paper(def);
-        store::write(&self.definition(&def.name), text.as_bytes(), store::PRIVATE)
+    pub(crate) fn save(&self, name: &str, definition: &str) -> Result<()> {
+        let edit = match self.owner {
+            Owner::System => "virsh edit",
+            Owner::Session => "virsh -c qemu:///session edit",
+        };
+        let text = store::with_note("machine", edit, name, definition);
+        store::write(&self.definition(name), text.as_bytes(), store::PRIVATE)
     }
 
     /// Removes a definition and its autostart link. Blocks.
@@ -133,18 +137,10 @@ impl Places {
         }
     }
 
-    /// Whether the autostart link stands and leads to the definition. Blocks.
-    pub(crate) fn is_autostart(&self, name: &str) -> bool {
-        std::fs::read_link(self.autostart(name)).is_ok()
-    }
-
-    fn on_paper(&self, def: &Domain) -> String {
-        let edit = match self.owner {
-            Owner::System => "virsh edit",
-            Owner::Session => "virsh -c qemu:///session edit",
-        };
-        let body = def.format(FormatFlags::INACTIVE | FormatFlags::SECURE);
-        store::with_note("machine", edit, &def.name, &body)
+    /// The machines whose autostart links stand. Blocks.
+    pub(crate) fn autostarted_names(&self) -> Result<HashSet<String>> {
+        let links = store::list(&self.autostart, ".xml")?;
+        Ok(links.into_iter().filter(|(_, link)| link.is_symlink()).map(|(name, _)| name).collect())
     }
 }
 
@@ -170,19 +166,6 @@ pub fn check_name(name: &str) -> Result<()> {
         return wrong(&format!("name '{name}' is not possible: it means a folder"));
     }
     Ok(())
-}
-
-/// Reads a definition file. Blocks.
-pub(crate) fn load(path: &Path) -> Result<Domain> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| Error::system(format!("cannot read '{}'", path.display()), &cause))?;
-    let parsed = Domain::parse(&text, ParseFlags::INACTIVE | ParseFlags::SKIP_VALIDATE)?;
-    for warning in &parsed.warnings {
-        tracing::warn!("{}:{}:{}: {}", path.display(), warning.line, warning.column, warning.text);
-    }
-    let def = parsed.value;
-    check_name(&def.name)?;
-    Ok(def)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! published, immutable [`Snapshot`] and never wait; no lock is held across an `.await`.
 
 mod actor;
+mod at_rest;
 mod context;
 mod control;
 mod core;
@@ -14,6 +15,8 @@ pub mod cpu_map;
 mod define;
 mod definitions;
 mod devices;
+pub mod facts;
+mod found;
 mod handle;
 pub mod image;
 mod ink;
@@ -36,10 +39,12 @@ mod status;
 mod tuner;
 mod undo;
 
+pub use at_rest::AtRest;
 pub use context::Context;
 pub use define::Leftovers;
 pub use definitions::{Places, check_name};
 pub use devices::{attach_to, detach_from, remove_alias, update_in};
+pub use facts::Facts;
 pub use handle::Handle;
 pub use jobs::{Job, Long};
 pub use keeper::Keeper;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use virtus_api::Result;
 use virtus_core::store;
-use virtus_xml::Domain;
 
 use crate::definitions::Places;
 use crate::moments::{Moment, Moments};
@@ -33,8 +32,8 @@ impl Records {
     }
 
     /// Writes a definition.
-    pub(crate) fn save(&self, def: &Domain) -> Result<()> {
-        self.places().map_or(Ok(()), |places| places.save(def))
+    pub(crate) fn save(&self, name: &str, definition: &str) -> Result<()> {
+        self.places().map_or(Ok(()), |places| places.save(name, definition))
     }
 
     /// Removes a definition and its autostart link.

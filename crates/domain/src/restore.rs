@@ -2,12 +2,13 @@
 //! How the machines come back when the daemon starts: definitions from their files, running machines
 //! from their status files.
 //!
-//! A file that cannot be read is reported and left alone; it stops nothing else. A machine that runs
+//! A file that cannot be read is reported and left alone; it stops nothing else. The daemon serves as soon as it
+//! knows names and UUIDs ([`crate::found`]). A machine that runs
 //! is shown at once as its status file says, and its jobs wait until it is taken over: a monitor that
 //! does not answer delays nobody but its own machine. What has ended meanwhile is cleaned up and told.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +18,15 @@ use tokio::task::{JoinSet, spawn_blocking};
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::events::Hub;
 use virtus_core::{Paths, store};
-use virtus_xml::{Domain, ParseFlags};
+use virtus_xml::ParseFlags;
 
 use crate::context::Context;
 use crate::core::{Core, Live, StatusPart};
-use crate::definitions::{Places, load};
+use crate::definitions::Places;
+use crate::found::{Found, check_all, definitions};
 use crate::handle::Handle;
 use crate::jobs::{Job, Long};
-use crate::machine::{Machine, Origin};
+use crate::machine::Machine;
 use crate::machines::Machines;
 use crate::moments::{Known, Moment, Moments};
 use crate::notice::End;
@@ -38,8 +40,6 @@ use crate::status::Status;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Machines that start at the same time when the host boots.
 const AT_ONCE: usize = 4;
-/// Files that one blocking task reads.
-const BATCH: usize = 256;
 
 impl<M: Machine> Machines<M> {
     /// Loads all machines of `machine`'s driver and takes over those that run.
@@ -51,12 +51,15 @@ impl<M: Machine> Machines<M> {
         let set = Self::empty(machine, hub, Records::Disk(places.clone()));
         let saved = saved_names(places.clone()).await?;
         let mut known = all_moments(places.clone()).await?;
-        for (def, autostart) in definitions(&set.machine().clone(), places.clone()).await? {
-            let managed_save = saved.contains(&def.name);
-            let moments = known.remove(&def.name).unwrap_or_default();
-            set.add_defined(def, autostart, managed_save, moments);
+        let of_autostart = places.clone();
+        let marked = blocking(move || of_autostart.autostarted_names()).await?;
+        for found in definitions(set.machine(), places.clone()).await? {
+            let (autostart, managed_save) =
+                (marked.contains(&found.name), saved.contains(&found.name));
+            let moments = known.remove(&found.name).unwrap_or_default();
+            set.add_found(found, autostart, managed_save, moments);
         }
-        let found = statuses(places).await?;
+        let found = statuses(places.clone()).await?;
         let mut takeovers = JoinSet::new();
         for (path, status) in found {
             match set.add_running(&status) {
@@ -71,6 +74,7 @@ impl<M: Machine> Machines<M> {
             tracing::warn!("{} domains have not been taken over yet", takeovers.len());
             takeovers.detach_all();
         }
+        tokio::spawn(check_all(set.clone(), places));
         Ok(set)
     }
 
@@ -98,20 +102,19 @@ impl<M: Machine> Machines<M> {
         stream::iter(marked).for_each_concurrent(AT_ONCE, start).await;
     }
 
-    fn add_defined(
+    fn add_found(
         self: &Arc<Self>,
-        def: Domain,
+        found: Found,
         autostart: bool,
         managed_save: bool,
         moments: Known,
     ) {
-        let uuid = def.uuid.unwrap_or_default();
-        let mut core = Core::claimed(&def.name);
-        core.persistent = Some(Arc::new(def));
+        let mut core = Core::claimed(&found.name);
+        core.persistent = Some(Arc::new(found.at_rest));
         core.autostart = autostart;
         core.managed_save = managed_save;
         core.moments = moments;
-        if let Err(error) = self.add(uuid, core) {
+        if let Err(error) = self.add(found.uuid, core) {
             tracing::error!("a definition is passed over: {error}");
         }
     }
@@ -195,54 +198,6 @@ async fn reattach<M: Machine>(context: &Context<M>, status: &Status) -> Result<(
     }
 }
 
-/// All definitions that can be read, completed, with their autostart marks.
-async fn definitions<M: Machine>(machine: &Arc<M>, places: Places) -> Result<Vec<(Domain, bool)>> {
-    let folder = places.config().to_owned();
-    let files = blocking(move || store::list(&folder, ".xml")).await?;
-    let mut tasks = JoinSet::new();
-    for (place, batch) in files.chunks(BATCH).enumerate() {
-        let (machine, places, batch) = (machine.clone(), places.clone(), batch.to_vec());
-        tasks.spawn_blocking(move || (place, read_batch(&*machine, &places, &batch)));
-    }
-    let mut batches = tasks.join_all().await;
-    batches.sort_by_key(|(place, _)| *place);
-    Ok(batches.into_iter().flat_map(|(_, batch)| batch).collect())
-}
-
-fn read_batch<M: Machine>(
-    machine: &M,
-    places: &Places,
-    files: &[(String, PathBuf)],
-) -> Vec<(Domain, bool)> {
-    let mut read = Vec::with_capacity(files.len());
-    for (stem, path) in files {
-        match read_definition(machine, stem, path) {
-            Ok(def) => {
-                let autostart = places.is_autostart(&def.name);
-                read.push((def, autostart));
-            }
-            Err(error) => tracing::error!("'{}' is passed over: {error}", path.display()),
-        }
-    }
-    read
-}
-
-fn read_definition<M: Machine>(machine: &M, stem: &str, path: &Path) -> Result<Domain> {
-    let mut def = load(path)?;
-    if def.name != stem {
-        let text = format!("it defines domain '{}', which belongs in another file", def.name);
-        return Err(Error::new(ErrorCode::XmlError, text));
-    }
-    if def.uuid.is_none_or(|uuid| uuid.is_nil()) {
-        return Err(broken("it has no uuid"));
-    }
-    // What this host cannot run now (a missing binary) is still defined.
-    if let Err(error) = machine.complete(&mut def, Origin::Disk) {
-        tracing::warn!("domain '{stem}': {error}");
-    }
-    Ok(def)
-}
-
 /// What is known of the moments of machines, by their names.
 async fn all_moments(places: Places) -> Result<HashMap<String, Known>> {
     blocking(move || {
@@ -310,7 +265,7 @@ async fn statuses(places: Places) -> Result<Vec<(PathBuf, Status)>> {
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     match spawn_blocking(work).await {
@@ -319,6 +274,6 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn broken(why: &'static str) -> Error {
+pub(crate) fn broken(why: &'static str) -> Error {
     Error::new(ErrorCode::XmlError, why)
 }

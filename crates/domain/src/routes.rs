@@ -201,7 +201,7 @@ pub fn definition_of(flags: u32, snapshot: &Snapshot) -> Result<Arc<virtus_xml::
             "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' cannot be asked for at once",
         ));
     }
-    if wanted.live { snapshot.live().cloned() } else { snapshot.persistent().cloned() }
+    if wanted.live { snapshot.live().cloned() } else { snapshot.persistent() }
 }
 
 /// An error of the domain XML parser's own domain.

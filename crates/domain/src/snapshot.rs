@@ -11,6 +11,8 @@ use uuid::Uuid;
 use virtus_api::{DomainRef, Error, ErrorCode, Result};
 use virtus_xml::Domain;
 
+use crate::at_rest::AtRest;
+use crate::facts::Facts;
 use crate::moments::Known;
 use crate::state::State;
 
@@ -20,7 +22,7 @@ pub struct Snapshot {
     pub uuid: Uuid,
     pub name: Arc<str>,
     /// The definition that the next start will use; none for a transient machine.
-    pub persistent: Option<Arc<Domain>>,
+    pub persistent: Option<Arc<AtRest>>,
     /// The definition of the machine that runs, with its id; none if it does not.
     pub live: Option<Arc<Domain>>,
     pub state: State,
@@ -68,9 +70,25 @@ impl Snapshot {
     /// The definition that describes it now: the live one if it runs.
     ///
     /// # Errors
-    /// `VIR_ERR_NO_DOMAIN` if it is gone.
-    pub fn def(&self) -> Result<&Arc<Domain>> {
-        self.live.as_ref().or(self.persistent.as_ref()).ok_or_else(|| self.gone())
+    /// `VIR_ERR_NO_DOMAIN` if it is gone; as [`AtRest::definition`].
+    pub fn def(&self) -> Result<Arc<Domain>> {
+        match (&self.live, &self.persistent) {
+            (Some(live), _) => Ok(live.clone()),
+            (None, Some(persistent)) => persistent.definition(),
+            (None, None) => Err(self.gone()),
+        }
+    }
+
+    /// What of [`Snapshot::def`] is asked of many machines at once.
+    ///
+    /// # Errors
+    /// As [`Snapshot::def`].
+    pub fn facts(&self) -> Result<Arc<Facts>> {
+        match (&self.live, &self.persistent) {
+            (Some(live), _) => Ok(Arc::new(Facts::of(live))),
+            (None, Some(persistent)) => persistent.facts(),
+            (None, None) => Err(self.gone()),
+        }
     }
 
     /// The definition of the machine that runs.
@@ -84,9 +102,9 @@ impl Snapshot {
     /// The definition that the next start will use.
     ///
     /// # Errors
-    /// `VIR_ERR_OPERATION_INVALID` for a transient machine.
-    pub fn persistent(&self) -> Result<&Arc<Domain>> {
-        self.persistent.as_ref().ok_or_else(|| {
+    /// `VIR_ERR_OPERATION_INVALID` for a transient machine; as [`AtRest::definition`].
+    pub fn persistent(&self) -> Result<Arc<Domain>> {
+        let persistent = self.persistent.as_ref().ok_or_else(|| {
             Error::new(
                 ErrorCode::OperationInvalid,
                 "cannot modify the persistent configuration of a transient domain",
@@ -95,7 +113,8 @@ impl Snapshot {
                 "make '{0}' persistent first: virsh dumpxml {0} > {0}.xml; virsh define {0}.xml",
                 self.name
             ))
-        })
+        })?;
+        persistent.definition()
     }
 
     fn gone(&self) -> Error {

@@ -44,7 +44,7 @@ impl<M: Machine> Handle<M> {
             if snapshot.is_active() {
                 return Err(Error::new(ErrorCode::OperationInvalid, "domain is already running"));
             }
-            let def = snapshot.def()?.clone();
+            let def = snapshot.def()?;
             bring_up(&context, &def, wishes).await
         })
         .await

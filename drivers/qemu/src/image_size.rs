@@ -12,8 +12,8 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use virtus_xml::domain::disk::Disk;
-use virtus_xml::domain::storage::{ImageFormat, StorageType};
+use virtus_domain::facts::DiskFacts;
+use virtus_xml::domain::storage::ImageFormat;
 
 use crate::readings::image::{HEAD, capacity};
 
@@ -36,26 +36,21 @@ pub(crate) struct Sizes {
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) path: String,
+    pub(crate) path: Box<str>,
     pub(crate) format: ImageFormat,
 }
 
 impl Place {
     /// The image of a disk that lies on this host.
-    pub(crate) fn of(disk: &Disk) -> Option<Self> {
-        let source = disk.source.as_ref()?;
-        let path = match disk.kind {
-            StorageType::File => source.file.clone()?,
-            StorageType::Block => source.dev.clone()?,
-            _ => return None,
-        };
-        Some(Self { path, format: disk.format().unwrap_or(ImageFormat::Raw) })
+    pub(crate) fn of(disk: &DiskFacts) -> Option<Self> {
+        let (path, format) = disk.local.clone()?;
+        Some(Self { path, format })
     }
 }
 
 /// Looks at one image; blocks.
 pub(crate) fn look(place: &Place) -> io::Result<Sizes> {
-    let path = Path::new(&place.path);
+    let path = Path::new(&*place.path);
     let meta = path.metadata()?;
     if !meta.is_file() && !meta.file_type().is_block_device() {
         // Opening a pipe or a console would wait for its other end, or do something.

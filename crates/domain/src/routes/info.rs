@@ -22,16 +22,16 @@ pub(super) async fn get_info<D: HasMachines>(
     request: DomainGetInfo,
 ) -> Result<DomainGetInfoReply> {
     let (handle, snapshot) = find(&*driver, &request.dom)?;
-    let def = snapshot.def()?;
+    let facts = snapshot.facts()?;
     let usage = match handle.running() {
         Some(running) => driver.machines().machine().usage(&running),
         None => Usage::default(),
     };
     Ok(DomainGetInfoReply {
         state: u8::try_from(snapshot.state.kind() as i32).unwrap_or_default(),
-        max_mem: def.memory.kib,
-        memory: current_memory(def),
-        nr_virt_cpu: u16::try_from(current_vcpus(def)).unwrap_or(u16::MAX),
+        max_mem: facts.max_memory,
+        memory: facts.memory,
+        nr_virt_cpu: u16::try_from(facts.vcpus).unwrap_or(u16::MAX),
         cpu_time: usage.cpu_time,
     })
 }
@@ -72,14 +72,14 @@ pub(super) async fn get_xml<D: HasMachines>(
     let (_, snapshot) = find(&*driver, &request.dom)?;
     let inactive = flags.contains(DomainXmlFlags::INACTIVE) || !snapshot.is_active();
     let def = match &snapshot.persistent {
-        Some(persistent) if inactive => persistent,
+        Some(persistent) if inactive => persistent.definition()?,
         _ => snapshot.def()?,
     };
     let mut format = FormatFlags::empty();
     format.set(FormatFlags::SECURE, flags.contains(DomainXmlFlags::SECURE));
     format.set(FormatFlags::INACTIVE, inactive);
     if flags.contains(DomainXmlFlags::MIGRATABLE) {
-        let mut thin = Domain::clone(def);
+        let mut thin = Domain::clone(&def);
         driver.machines().machine().thin(&mut thin);
         return Ok(thin.format(format));
     }

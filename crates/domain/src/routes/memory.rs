@@ -22,7 +22,7 @@ pub(super) async fn get_max<D: HasMachines>(
     _: Call,
     request: DomainGetMaxMemory,
 ) -> Result<u64> {
-    Ok(find(&*driver, &request.dom)?.1.def()?.memory.kib)
+    Ok(find(&*driver, &request.dom)?.1.facts()?.max_memory)
 }
 
 pub(super) async fn set<D: HasMachines>(

@@ -83,7 +83,7 @@ async fn take<M: Keeper>(
     check_new(known, snapshot.name())?;
     snapshot.set_parent(known.current().map(|current| current.name()));
     let def = machine.def()?;
-    snapshot.domain = Some(as_kept(def)?);
+    snapshot.domain = Some(as_kept(&def)?);
     let memory = snapshot.memory.get_or_insert_default();
     let disks_only = flags.contains(Create::DISK_ONLY);
     snapshot.state = Some(match machine.state {
@@ -98,7 +98,7 @@ async fn take<M: Keeper>(
         memory.mode.get_or_insert(SnapshotMode::Internal);
     }
     snapshot.align(
-        def,
+        &def,
         Alignment {
             default: if outside { SnapshotMode::External } else { SnapshotMode::Internal },
             uniform: !outside,

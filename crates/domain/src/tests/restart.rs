@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use virtus_api::{
     DomainCreate, DomainCreateXml, DomainDefineXml, DomainDestroy, DomainSetAutostart,
-    DomainShutdown, DomainSuspend,
+    DomainShutdown, DomainSuspend, ErrorCode,
 };
 
 use super::null::Host;
-use super::{Daemon, Folder, put, until, xml};
+use super::{Daemon, Folder, put, until, xml, xml_with};
 use crate::notice::End;
 
 #[tokio::test]
@@ -90,6 +90,34 @@ async fn a_deaf_machine_does_not_keep_the_daemon_from_serving() {
     let dom = daemon.dom("well").await;
     daemon.call(DomainDestroy { dom }).await.unwrap();
     assert!(host.is_clean());
+}
+
+#[tokio::test]
+async fn what_looks_like_a_definition_and_is_none_is_forgotten() {
+    let (folder, host) = (Folder::new(), Arc::new(Host::default()));
+    let daemon = Daemon::start(&folder, &host).await;
+    let good = daemon.call(DomainDefineXml { xml: xml("good") }).await.unwrap();
+    let runs = daemon.call(DomainDefineXml { xml: xml("runs") }).await.unwrap();
+    daemon.call(DomainCreate { dom: runs.clone() }).await.unwrap();
+    daemon.killed();
+    let file = |name: &str| folder.file(&format!("etc/libvirt/null/{name}.xml"));
+    let damaged = xml_with("damaged", 7).replace("</os>", "");
+    put(file("damaged"), &damaged);
+    put(file("runs"), xml_with("runs", runs.uuid.as_u128()).replace("4</vcpu>", "many</vcpu>"));
+
+    let daemon = Daemon::start(&folder, &host).await;
+    let snapshot = |name: &str| daemon.machines.by_name(name).map(|h| h.snapshot());
+    let seen = snapshot("damaged").expect("it is listed until it is read");
+    assert_eq!(seen.def().unwrap_err().code(), ErrorCode::XmlDetail);
+    until("the check", || snapshot("damaged").is_none()).await;
+    until("the check", || snapshot("runs").unwrap().persistent.is_none()).await;
+    assert!(snapshot("runs").unwrap().is_active());
+    assert_eq!(std::fs::read_to_string(file("damaged")).unwrap(), damaged);
+    assert_eq!(snapshot("good").unwrap().def().unwrap().uuid, Some(good.uuid));
+    let mut heard = daemon.heard.take();
+    heard.sort();
+    assert_eq!(heard, ["damaged 1.0", "runs 1.0"]);
+    daemon.call(DomainDestroy { dom: runs }).await.unwrap();
 }
 
 #[tokio::test]

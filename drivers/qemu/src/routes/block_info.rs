@@ -11,6 +11,7 @@ use virtus_api::{
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::routes::{check_flags, find};
+use virtus_domain::facts::DiskFacts;
 use virtus_domain::{Job, named};
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::storage::{ImageFormat, StorageType};
@@ -36,7 +37,7 @@ async fn info(
     check_flags(request.flags, 0, "virDomainGetBlockInfo")?;
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let def = snapshot.def()?;
-    let disk = named::find_disk(def, &request.path).ok_or_else(|| {
+    let disk = named::find_disk(&def, &request.path).ok_or_else(|| {
         Error::new(
             ErrorCode::InvalidArg,
             format!("invalid path {} not assigned to domain", request.path),
@@ -47,7 +48,8 @@ async fn info(
         let text = format!("disk '{}' does not currently have a source assigned", request.path);
         return Err(Error::new(ErrorCode::InvalidArg, text));
     }
-    let place = Place::of(disk);
+    let facts = DiskFacts::of(disk);
+    let place = Place::of(&facts);
     let Some(guest) = handle.running() else {
         return Ok(reply(look(disk, place).await?));
     };
@@ -63,7 +65,7 @@ async fn info(
     if let Some(nodes) = answers.next() {
         readings.read_nodes(&nodes?);
     }
-    let node = disks::chain(disk).first().and_then(|image| image.node(&readings));
+    let node = facts.images.first().and_then(|image| disks::node(image, &readings));
     let Some(node) = node else { return Ok(reply(look(disk, place).await?)) };
     let (mut sizes, end_unknown) = in_use(disk, &node);
     if end_unknown && let Ok(seen) = look(disk, place).await {
@@ -135,12 +137,12 @@ async fn set_threshold(
             let (guest, live) = (context.running()?, context.live()?);
             let (target, index) = split(&request.dev);
             let disk = named::disk(&live, target)?;
-            let chain = disks::chain(disk);
+            let images = DiskFacts::of(disk).images;
             let image = match index {
-                None => chain.first(),
-                Some(index) => chain.iter().find(|image| image.index == Some(index)),
+                None => images.first(),
+                Some(index) => images.iter().find(|image| image.index == Some(index)),
             };
-            let node = image.and_then(disks::Image::storage_node).ok_or_else(|| {
+            let node = image.and_then(disks::storage_node).ok_or_else(|| {
                 let text = format!("block device '{}' has no image to watch", request.dev);
                 Error::new(ErrorCode::InvalidArg, text)
             })?;

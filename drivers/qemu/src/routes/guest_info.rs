@@ -36,7 +36,7 @@ pub(super) async fn get_fsinfo(
             mountpoint: text(&fs["mountpoint"]),
             name: text(&fs["name"]),
             fstype: text(&fs["type"]),
-            dev_aliases: disks(fs).filter_map(|disk| target_of(def, disk)).collect(),
+            dev_aliases: disks(fs).filter_map(|disk| target_of(&def, disk)).collect(),
         })
         .collect();
     let ret = number_of(info.len());
@@ -126,10 +126,11 @@ pub(super) async fn get_addresses(
             let reply = guest.agent_execute(command, None, AGENT).await?;
             Ok(list(&reply, command)?.iter().map(interface).collect())
         }
-        ARP_SOURCE => Ok(from_arp(snapshot.def()?)),
+        ARP_SOURCE => Ok(from_arp(&*snapshot.def()?)),
         _ => {
             // Addresses from leases: of networks, of which this guest has none.
-            let networks = &snapshot.def()?.devices.interfaces;
+            let def = snapshot.def()?;
+            let networks = &def.devices.interfaces;
             let kind = virtus_xml::domain::interface::InterfaceType::Network;
             if networks.iter().any(|card| card.kind == kind) {
                 return Err(Error::new(
@@ -211,7 +212,7 @@ pub(super) async fn get(
             continue;
         }
         match guest.agent_execute(command, None, AGENT).await {
-            Ok(reply) => describe(&mut all, kind, &reply, def),
+            Ok(reply) => describe(&mut all, kind, &reply, &def),
             // Of "everything", what this agent does not know is left out.
             Err(error) if !asked && error.code() == ErrorCode::OperationUnsupported => {}
             Err(error) => return Err(error),

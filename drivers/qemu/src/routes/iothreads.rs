@@ -70,8 +70,8 @@ async fn info(
         None => {
             let def = snapshot.persistent()?;
             let told =
-                |id| DomainIothreadInfo { iothread_id: id, cpumap: map(pinned(def, id, cpus)) };
-            numbers(def).into_iter().map(told).collect()
+                |id| DomainIothreadInfo { iothread_id: id, cpumap: map(pinned(&def, id, cpus)) };
+            numbers(&def).into_iter().map(told).collect()
         }
     };
     let ret = u32::try_from(info.len()).unwrap_or(u32::MAX);

@@ -29,8 +29,8 @@ async fn messages(
         return Ok(Vec::new());
     }
     let def = snapshot.def()?;
-    let known = driver.qemu.emulator(def).ok().and_then(|path| driver.qemu.caps.known(&path));
-    Ok(known.map(|caps| deprecations(def, &caps)).unwrap_or_default())
+    let known = driver.qemu.emulator(&def).ok().and_then(|path| driver.qemu.caps.known(&path));
+    Ok(known.map(|caps| deprecations(&def, &caps)).unwrap_or_default())
 }
 
 /// What QEMU advises against.

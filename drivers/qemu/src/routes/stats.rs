@@ -18,7 +18,7 @@ use virtus_api::{
     DomainStatsTypes as Groups, Error, ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Snapshot;
+use virtus_domain::{Facts, Snapshot};
 use virtus_domain::routes::{check_flags, meant};
 
 use self::collect::{Answers, Host, Links};
@@ -49,6 +49,8 @@ pub(super) fn routes() -> Routes<QemuDriver> {
 /// One guest, with all that was learnt of it.
 struct Subject {
     snapshot: Arc<Snapshot>,
+    /// None if its definition cannot be read.
+    facts: Option<Arc<Facts>>,
     guest: Option<Arc<Guest>>,
     answers: Answers,
     host: Host,
@@ -96,6 +98,7 @@ fn subjects(driver: &QemuDriver, request: &ConnectGetAllDomainStats, flags: Flag
     meant(driver, &request.doms, filters.bits())
         .into_iter()
         .map(|(handle, snapshot)| Subject {
+            facts: snapshot.facts().ok(),
             guest: handle.running().filter(|_| snapshot.is_active()),
             snapshot,
             answers: Answers::default(),
@@ -147,12 +150,11 @@ fn places(subjects: &mut [Subject], groups: Groups) -> (Vec<(usize, usize)>, Vec
         return (owners, places);
     }
     for (at, subject) in subjects.iter_mut().enumerate() {
-        let Some(def) = subject.snapshot.persistent.as_ref().filter(|_| subject.guest.is_none())
-        else {
+        let Some(facts) = subject.facts.as_ref().filter(|_| subject.guest.is_none()) else {
             continue;
         };
-        subject.images = vec![None; def.devices.disks.len()];
-        for (number, disk) in def.devices.disks.iter().enumerate() {
+        subject.images = vec![None; facts.disks.len()];
+        for (number, disk) in facts.disks.iter().enumerate() {
             if let Some(place) = Place::of(disk) {
                 owners.push((at, number));
                 places.push(place);

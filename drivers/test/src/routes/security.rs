@@ -58,10 +58,10 @@ async fn get_messages(
     let wants = |kind| wanted.is_empty() || wanted.contains(kind);
     let mut told = Vec::new();
     if wants(Kinds::TAINTING) {
-        let found = TAINTS.iter().filter(|taint| (taint.holds)(def));
+        let found = TAINTS.iter().filter(|taint| (taint.holds)(&def));
         told.extend(found.map(|taint| format!("tainted: {}", taint.text)));
     }
-    if wants(Kinds::DEPRECATION) && is_deprecated(def) {
+    if wants(Kinds::DEPRECATION) && is_deprecated(&def) {
         told.push(format!("deprecated configuration: CPU model {DEPRECATED}"));
     }
     Ok(told)

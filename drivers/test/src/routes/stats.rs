@@ -120,7 +120,8 @@ async fn get_block_info(
     let (_, snapshot) = find(&*world, &request.dom)?;
     let path = &request.path;
     let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
-    let disk = named::find_disk(snapshot.def()?, path)
+    let def = snapshot.def()?;
+    let disk = named::find_disk(&def, path)
         .ok_or_else(|| invalid(format!("invalid path {path} not assigned to domain")))?;
     if disk.source.is_none() {
         let text = format!("disk '{path}' does not currently have a source assigned");

@@ -183,7 +183,7 @@ where
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let wanted = targets(request.flags & !TYPED_STRINGS, &snapshot)?;
     let live = handle.running().filter(|_| wanted.live);
-    let def = if live.is_some() { snapshot.live()? } else { snapshot.persistent()? };
+    let def = if live.is_some() { snapshot.live()?.clone() } else { snapshot.persistent()? };
     let mut tune = def.blkiotune.clone().unwrap_or_default();
     if let Some(running) = live {
         tune.weight = driver.machines().machine().blkio_weight(&running, tune.weight)?;

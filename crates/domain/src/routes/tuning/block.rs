@@ -44,15 +44,15 @@ where
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let wanted = targets(request.flags & !TYPED_STRINGS, &snapshot)?;
     let live = handle.running().filter(|_| wanted.live);
-    let def = if live.is_some() { snapshot.live()? } else { snapshot.persistent()? };
+    let def = if live.is_some() { snapshot.live()?.clone() } else { snapshot.persistent()? };
     let tune = match (&request.disk, live) {
         // Clients ask first how much room they need.
         (None, _) => Iotune::default(),
         (Some(disk), None) => {
-            named::disk(def, disk)?.iotune.as_deref().cloned().unwrap_or_default()
+            named::disk(&def, disk)?.iotune.as_deref().cloned().unwrap_or_default()
         }
         (Some(disk), Some(guest)) => {
-            driver.machines().machine().throttled(&guest, named::disk(def, disk)?).await?
+            driver.machines().machine().throttled(&guest, named::disk(&def, disk)?).await?
         }
     };
     let (params, nparams) = no_more_than(request.nparams, written(&tune));

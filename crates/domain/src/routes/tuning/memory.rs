@@ -95,7 +95,7 @@ where
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let wanted = targets(request.flags & !TYPED_STRINGS, &snapshot)?;
     let live = handle.running().filter(|_| wanted.live);
-    let def = if live.is_some() { snapshot.live()? } else { snapshot.persistent()? };
+    let def = if live.is_some() { snapshot.live()?.clone() } else { snapshot.persistent()? };
     let mut limits = Limits::noted(def.memtune.as_ref());
     if let Some(running) = live {
         limits = driver.machines().machine().memory_limits(&running, limits)?;

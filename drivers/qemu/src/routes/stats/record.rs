@@ -3,8 +3,8 @@
 
 use virtus_api::params::domain_bulk_stats as name;
 use virtus_api::{DomainStatsTypes as Groups, TypedParam, TypedValue, VcpuState};
+use virtus_domain::facts::{DiskFacts, Facts, Image};
 use virtus_xml::Domain;
-use virtus_xml::domain::disk::Disk;
 
 use super::Subject;
 use super::collect::{Answers, Links, nanos};
@@ -12,7 +12,7 @@ use crate::image_size::Sizes;
 use crate::readings::balloon::bulk_name;
 use crate::readings::block::{Counts, Node};
 use crate::readings::link::Way;
-use crate::routes::disks::{self, Image};
+use crate::routes::disks;
 use crate::routes::interface_stats;
 
 struct Record(Vec<TypedParam>);
@@ -48,7 +48,7 @@ pub(super) fn write(
     links: &Links,
 ) -> Vec<TypedParam> {
     let mut out = Record(Vec::with_capacity(64));
-    let Ok(def) = subject.snapshot.def() else { return out.0 };
+    let Some(facts) = &subject.facts else { return out.0 };
     if groups.contains(Groups::STATE) {
         out.put(name::STATE_STATE, subject.snapshot.state.kind() as i32);
         out.put(name::STATE_REASON, subject.snapshot.state.reason());
@@ -59,16 +59,17 @@ pub(super) fn write(
         out.put(name::CPU_SYSTEM, nanos(usage.system));
     }
     if groups.contains(Groups::BALLOON) {
-        balloon(&mut out, subject, def);
+        balloon(&mut out, subject, facts);
     }
     if groups.contains(Groups::VCPU) {
-        vcpus(&mut out, subject, def);
+        vcpus(&mut out, subject, facts);
     }
-    if groups.contains(Groups::INTERFACE) && subject.snapshot.is_active() {
-        interfaces(&mut out, def, links);
+    if let Some(live) = subject.snapshot.live.as_ref().filter(|_| groups.contains(Groups::INTERFACE))
+    {
+        interfaces(&mut out, live, links);
     }
     if groups.contains(Groups::BLOCK) {
-        disks(&mut out, subject, def, backing);
+        disks(&mut out, subject, facts, backing);
     }
     if groups.contains(Groups::IOTHREAD) {
         iothreads(&mut out, &subject.answers);
@@ -79,10 +80,9 @@ pub(super) fn write(
     out.0
 }
 
-fn balloon(out: &mut Record, subject: &Subject, def: &Domain) {
-    let known = def.current_memory.map_or(def.memory.kib, |current| current.0);
-    out.put(name::BALLOON_CURRENT, subject.answers.memory_kib.unwrap_or(known));
-    out.put(name::BALLOON_MAXIMUM, def.memory.kib);
+fn balloon(out: &mut Record, subject: &Subject, facts: &Facts) {
+    out.put(name::BALLOON_CURRENT, subject.answers.memory_kib.unwrap_or(facts.memory));
+    out.put(name::BALLOON_MAXIMUM, facts.max_memory);
     for (tag, value) in &subject.answers.words {
         if let Some(field) = bulk_name(*tag) {
             out.put(field, *value);
@@ -91,11 +91,9 @@ fn balloon(out: &mut Record, subject: &Subject, def: &Domain) {
     out.put_if_some(name::BALLOON_RSS, subject.host.rss_kib);
 }
 
-fn vcpus(out: &mut Record, subject: &Subject, def: &Domain) {
-    let max = def.vcpu.as_ref().map_or(1, |vcpu| vcpu.max);
-    let current = def.vcpu.as_ref().and_then(|vcpu| vcpu.current).unwrap_or(max);
-    out.put(name::VCPU_CURRENT, current);
-    out.put(name::VCPU_MAXIMUM, max);
+fn vcpus(out: &mut Record, subject: &Subject, facts: &Facts) {
+    out.put(name::VCPU_CURRENT, facts.vcpus);
+    out.put(name::VCPU_MAXIMUM, facts.max_vcpus);
     for (number, vcpu) in subject.host.vcpus.iter().enumerate() {
         let Some(time) = vcpu.time else { continue };
         let running = VcpuState::Running.number();
@@ -143,32 +141,27 @@ fn interfaces(out: &mut Record, def: &Domain, links: &Links) {
     }
 }
 
-fn disks(out: &mut Record, subject: &Subject, def: &Domain, backing: bool) {
-    let images = |disk: &Disk| {
-        let images = disks::chain(disk).len().max(1);
-        if backing { images } else { 1 }
-    };
-    let total = def.devices.disks.iter().map(images).sum();
-    out.put(name::BLOCK_COUNT, count(total));
+fn disks(out: &mut Record, subject: &Subject, facts: &Facts, backing: bool) {
+    let images = |disk: &DiskFacts| if backing { disk.images.len().max(1) } else { 1 };
+    out.put(name::BLOCK_COUNT, count(facts.disks.iter().map(images).sum()));
     let mut number = 0;
-    for (at, disk) in def.devices.disks.iter().enumerate() {
-        let chain = disks::chain(disk);
-        let top = chain.first();
+    for (at, disk) in facts.disks.iter().enumerate() {
+        let top = disk.images.first();
         head(out, number, disk, top);
         let readings = subject.answers.block.as_ref();
-        let alias = disk.info.alias.as_deref();
+        let alias = disk.alias.as_deref();
         if let Some(counts) = alias.and_then(|alias| readings?.devices.get(alias)) {
             traffic(out, number, counts);
         }
         if let Some(sizes) = subject.images.get(at).copied().flatten() {
             at_rest(out, number, sizes);
         }
-        let node = |image: &Image<'_>| readings.and_then(|readings| image.node(readings));
+        let node = |image: &Image| readings.and_then(|readings| disks::node(image, readings));
         if let Some(node) = top.and_then(node) {
             sizes(out, number, node);
         }
         number += 1;
-        for image in chain.iter().skip(1).filter(|_| backing) {
+        for image in disk.images.iter().skip(1).filter(|_| backing) {
             head(out, number, disk, Some(image));
             if let Some(node) = node(image) {
                 sizes(out, number, node);
@@ -178,9 +171,9 @@ fn disks(out: &mut Record, subject: &Subject, def: &Domain, backing: bool) {
     }
 }
 
-fn head(out: &mut Record, number: u32, disk: &Disk, image: Option<&Image<'_>>) {
-    out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_NAME, disk.target.dev.as_str());
-    if let Some(path) = image.and_then(|image| image.path) {
+fn head(out: &mut Record, number: u32, disk: &DiskFacts, image: Option<&Image>) {
+    out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_NAME, &*disk.target);
+    if let Some(path) = image.and_then(|image| image.path.as_deref()) {
         out.put_of(name::BLOCK_PREFIX, number, name::BLOCK_SUFFIX_PATH, path);
     }
     if let Some(index) = image.and_then(|image| image.index) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use virtus_api::{DomainRunningReason, DomainShutoffReason};
-use virtus_domain::{Snapshot, State};
+use virtus_domain::{AtRest, Snapshot, State};
 use virtus_host::cgroup::CpuUsage;
 use virtus_xml::ParseFlags;
 
@@ -32,10 +32,11 @@ fn subject(state: State) -> Subject {
     let def = Arc::new(Domain::parse(GUEST, ParseFlags::STATUS).unwrap().value);
     let active = state.is_active();
     Subject {
+        facts: Some(Arc::new(Facts::of(&def))),
         snapshot: Arc::new(Snapshot {
             uuid: Uuid::nil(),
             name: "g".into(),
-            persistent: Some(def.clone()),
+            persistent: Some(Arc::new(AtRest::kept(&def))),
             live: active.then_some(def),
             state,
             autostart: false,
