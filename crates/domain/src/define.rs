@@ -28,7 +28,8 @@ use crate::state::Lifecycle;
 const ADDED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Added as i32);
 const UPDATED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Updated as i32);
 const RENAMED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Renamed as i32);
-pub(crate) const REMOVED: Lifecycle = Lifecycle(DomainEventType::Undefined, Undefined::Removed as i32);
+pub(crate) const REMOVED: Lifecycle =
+    Lifecycle(DomainEventType::Undefined, Undefined::Removed as i32);
 const RENAMED_AWAY: Lifecycle = Lifecycle(DomainEventType::Undefined, Undefined::Renamed as i32);
 
 /// What of a machine's other files an undefine may remove or leave.

@@ -15,8 +15,8 @@ use virtus_core::store;
 use virtus_xml::glance;
 
 use crate::at_rest::{AtRest, Complete};
-use crate::definitions::{Places, check_name};
 use crate::define::REMOVED;
+use crate::definitions::{Places, check_name};
 use crate::handle::Handle;
 use crate::jobs::Job;
 use crate::machine::{Machine, Origin};
@@ -48,7 +48,9 @@ pub(crate) async fn definitions<M: Machine>(
         let look = move |(name, path): (String, PathBuf)| {
             look_at(name, &path, &complete).inspect_err(|error| passed_over(&path, error)).ok()
         };
-        tasks.spawn_blocking(move || (place, batch.into_iter().filter_map(look).collect::<Vec<_>>()));
+        tasks.spawn_blocking(move || {
+            (place, batch.into_iter().filter_map(look).collect::<Vec<_>>())
+        });
     }
     let mut batches = tasks.join_all().await;
     batches.sort_by_key(|(place, _)| *place);

@@ -193,6 +193,11 @@ impl Server {
         self.arrivals.load(Ordering::Relaxed)
     }
 
+    /// Resolves when a client leaves.
+    pub async fn some_left(&self) {
+        self.clients.some_left().await;
+    }
+
     /// Accepts no one any more, lets calls in flight finish, and disconnects everybody, at the
     /// latest after `grace`.
     pub async fn stop(&self, grace: Duration) {

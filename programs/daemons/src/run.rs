@@ -13,7 +13,8 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 use virtus_api::{Error, Result};
 use virtus_core::access::Gate;
@@ -32,6 +33,9 @@ use crate::{authentication, background, logging, notify};
 
 /// How long calls in flight may take to finish when the daemon stops, and a driver to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long after the start, or after a client has left, memory is given back: those who leave together cost it once.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How often an idle daemon with `--timeout` looks whether it still is.
 const IDLE_CHECK: Duration = Duration::from_millis(500);
@@ -220,6 +224,7 @@ impl Life {
         for driver in &drivers {
             tokio::spawn(driver.autostart());
         }
+        tokio::spawn(tidy(main.clone()));
         let servers = Servers { main, admin };
         self.until_told(&mut signals, &mut wishes, &servers, &drivers).await;
         drop(wishes);
@@ -337,6 +342,16 @@ impl Servers {
 
     fn arrivals(&self) -> u64 {
         self.main.arrivals() + self.admin.arrivals()
+    }
+}
+
+/// Gives memory back after the start and after clients that have left. They may have been many, and none may come again.
+async fn tidy(server: Arc<Server>) {
+    loop {
+        sleep(QUIET).await;
+        // A panic in it would cost memory, nothing else.
+        let _tidied = spawn_blocking(virtus_host::heap::give_back).await;
+        server.some_left().await;
     }
 }
 

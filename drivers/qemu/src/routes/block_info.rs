@@ -10,8 +10,8 @@ use virtus_api::{
     DomainGetBlockInfo, DomainGetBlockInfoReply, DomainSetBlockThreshold, Error, ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::routes::{check_flags, find};
 use virtus_domain::facts::DiskFacts;
+use virtus_domain::routes::{check_flags, find};
 use virtus_domain::{Job, named};
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::storage::{ImageFormat, StorageType};

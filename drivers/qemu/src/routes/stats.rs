@@ -18,8 +18,8 @@ use virtus_api::{
     DomainStatsTypes as Groups, Error, ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::{Facts, Snapshot};
 use virtus_domain::routes::{check_flags, meant};
+use virtus_domain::{Facts, Snapshot};
 
 use self::collect::{Answers, Host, Links};
 pub(super) use self::collect::{balloon_alias, cpu_usage, guest_stats, links, nanos};

@@ -64,7 +64,8 @@ pub(super) fn write(
     if groups.contains(Groups::VCPU) {
         vcpus(&mut out, subject, facts);
     }
-    if let Some(live) = subject.snapshot.live.as_ref().filter(|_| groups.contains(Groups::INTERFACE))
+    if let Some(live) =
+        subject.snapshot.live.as_ref().filter(|_| groups.contains(Groups::INTERFACE))
     {
         interfaces(&mut out, live, links);
     }
