@@ -57,7 +57,8 @@ pub struct Blueprint {
     pub capabilities: BTreeSet<Capability>,
     /// Whether system calls that only serve to break out, or to change the host's kernel, are refused.
     pub call_filter: bool,
-    /// Its control group, below the daemon's own: see `virtus_host::cgroup::machine_group`.
+    /// Its control group, below that in which the controller is started (the daemon's): see
+    /// `virtus_host::cgroup::machine_group`.
     pub cgroup: String,
     /// What it may use.
     pub limits: Limits,

@@ -36,6 +36,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::UnshareFlags;
 
 use self::boot::Boot;
+use self::console::Pump;
 use self::daemons::Daemons;
 use self::group::Payload;
 use self::meminfo::Meminfo;
@@ -117,6 +118,8 @@ fn one_life(
     let limited = blueprint.limits.memory.is_some();
     let (mut meminfo, mount) = limited.then(|| Meminfo::mount(group.limits())).transpose()?.unzip();
     let mut boot = Boot::prepare(blueprint, group, mount)?;
+    let consoles = std::mem::take(&mut boot.consoles).into_iter().map(Pump::new);
+    let pumps = consoles.collect::<Step<Vec<_>>>()?;
     match daemon {
         None => {
             boot.run()?;
@@ -129,8 +132,15 @@ fn one_life(
             daemon.report(&Report::Running);
         }
     }
-    let after =
-        watch::until_end(&mut boot, daemons, signal, meminfo.as_mut(), blueprint.on_reboot)?;
+    let after = watch::until_end(
+        &mut boot,
+        pumps,
+        daemons,
+        signal,
+        meminfo.as_mut(),
+        group.limits(),
+        blueprint.on_reboot,
+    )?;
     if let After::End(_) = after {
         boot.is_over();
     }

@@ -18,6 +18,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -59,7 +60,7 @@ impl Starting {
     /// blueprint names.
     ///
     /// # Errors
-    /// What failed in the controller, or that it did not answer in time; nothing is left then.
+    /// What failed in the controller; nothing is left then. Or that it did not answer in time.
     pub async fn begin(spawn: Spawn, blueprint: &Blueprint) -> Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()
             .and_then(|(ours, theirs)| {
@@ -105,8 +106,10 @@ impl Starting {
         let mut line = String::new();
         let read = self.handshake.read_line(&mut line);
         match tokio::time::timeout(PATIENCE, read).await {
-            // With its end of the socket the controller is told to unwind: ours closes with the error.
             Err(_) => {
+                // It may wait for something that never comes. Init dies with it; its group and its socket are
+                // left for the driver to remove.
+                let _ = self.process.signal(Signal::KILL);
                 let text = format!("the container's controller took longer than {PATIENCE:?}");
                 Err(Error::new(ErrorCode::OperationTimeout, text).in_domain(ErrorDomain::Lxc))
             }

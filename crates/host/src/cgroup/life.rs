@@ -67,14 +67,17 @@ impl Group {
     /// call it again: without version 2, a process can be born meanwhile.
     pub fn kill(&self) {
         let unified = self.parts.iter().find(|part| part.unified);
-        if unified.is_some_and(|part| part.write("cgroup.kill", "1").is_ok()) {
-            return;
-        }
-        for pid in self.processes() {
-            if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-                // It may have ended already.
-                let _ = kill_process(pid, Signal::KILL);
+        if unified.is_none_or(|part| part.write("cgroup.kill", "1").is_err()) {
+            for pid in self.processes() {
+                if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+                    // It may have ended already.
+                    let _ = kill_process(pid, Signal::KILL);
+                }
             }
+        }
+        if self.part(Controller::Freezer).is_ok() {
+            // In version 1 what stands still cannot even end. A group that is gone needs nothing.
+            let _ = self.thaw();
         }
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use super::dev::Console;
 use super::sys;
@@ -27,6 +28,9 @@ impl Pump {
         // Each boot has its own copy: the blueprint's descriptor stays for the next.
         let host = sys::borrowed(console.host).try_clone_to_owned();
         let host = host.attempt(|| "open the host's end of a console")?;
+        // Only a terminal whose other end was closed says that nobody has it open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        drop(ioctl_tiocgptpeer(&host, flags).attempt(|| "open the host's end of a console")?);
         rustix::io::ioctl_fionbio(&host, true).attempt(|| "prepare the host's end of a console")?;
         Ok(Self {
             host,

@@ -31,7 +31,7 @@ const REGULAR_FILE: u32 = 0o100_444;
 pub(super) struct Meminfo {
     fuse: File,
     group: Group,
-    /// What a reader is reading: made when it begins.
+    /// What readers read: made anew when one begins.
     text: String,
 }
 
@@ -52,6 +52,8 @@ impl Meminfo {
             ("user_id", "0".to_owned()),
             ("group_id", "0".to_owned()),
             ("allow_other", String::new()),
+            // So that the kernel asks for the attributes, and with them the size, at each opening.
+            ("default_permissions", String::new()),
         ];
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
             | MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -94,21 +96,25 @@ impl Meminfo {
                 Some(answer)
             }
             GETATTR => {
-                // How long it holds (16 bytes), then the attributes (88), of which the file has a number,
-                // a mode and one link.
-                let mut answer = vec![0; 104];
-                answer[16] = 1;
-                answer[76..80].copy_from_slice(&REGULAR_FILE.to_ne_bytes());
-                answer[80] = 1;
-                Some(answer)
-            }
-            // Read as it is now, not from a cache: flag 1 after a handle of 8 bytes.
-            OPEN => Some([0_u64.to_ne_bytes(), 1_u64.to_le_bytes()].concat()),
-            READ => {
-                let offset = u64::from(word(body, 8)) | u64::from(word(body, 12)) << 32;
-                if offset == 0 {
+                if self.text.is_empty() {
                     self.text = text::meminfo(&self.group);
                 }
+                // How long it holds (16 bytes), then the attributes (88), of which the file has a number,
+                // a size, a mode and one link. Without its size nothing of it could be sent from file to file.
+                let mut answer = vec![0; 104];
+                answer[16] = 1;
+                answer[24..32].copy_from_slice(&(self.text.len() as u64).to_ne_bytes());
+                answer[76..80].copy_from_slice(&REGULAR_FILE.to_ne_bytes());
+                answer[80..84].copy_from_slice(&1_u32.to_ne_bytes());
+                Some(answer)
+            }
+            OPEN => {
+                self.text = text::meminfo(&self.group);
+                // No handle, and no flag: what the kernel has cached is forgotten.
+                Some(vec![0; 16])
+            }
+            READ => {
+                let offset = u64::from(word(body, 8)) | u64::from(word(body, 12)) << 32;
                 let left = self.text.as_bytes().get(offset as usize..).unwrap_or_default();
                 Some(left[..left.len().min(word(body, 16) as usize)].to_vec())
             }

@@ -203,6 +203,16 @@ pub(super) fn become_user(user: u32, group: u32) -> io::Result<()> {
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Does something with files as this user and group.
+pub(super) fn as_owner<T>((user, group): (u32, u32), work: impl FnOnce() -> T) -> T {
+    // SAFETY: these calls take numbers, and tell nothing of how they went: the work fails then.
+    let (user, group) = unsafe { (libc::setfsuid(user), libc::setfsgid(group)) };
+    let done = work();
+    // SAFETY: as above; the controller always may go back.
+    unsafe { (libc::setfsgid(group.cast_unsigned()), libc::setfsuid(user.cast_unsigned())) };
+    done
+}
+
 /// Takes a capability away for good.
 pub(super) fn drop_from_bounding_set(capability: u32) -> io::Result<()> {
     // SAFETY: this option takes a number.

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
+use super::sys;
 use crate::failure::{Attempt, Failure, Step};
 
 /// A root, and whom new folders in it belong to.
@@ -47,7 +48,7 @@ impl Tree {
         for name in names(path)? {
             here = match enter(&here, name, OFlags::DIRECTORY) {
                 Err(Errno::NOENT) => {
-                    rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755))
+                    self.make(|| rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755)))
                         .attempt(|| format!("make the container's folder '{}'", path.display()))?;
                     let made = enter(&here, name, OFlags::DIRECTORY);
                     let made = made.map_err(|errno| refusal(path, errno))?;
@@ -67,13 +68,9 @@ impl Tree {
         match enter(&above, name, OFlags::empty()) {
             Err(Errno::NOENT) => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                rustix::fs::openat(
-                    &above,
-                    name,
-                    flags | OFlags::WRONLY,
-                    Mode::from_raw_mode(0o644),
-                )
-                .attempt(|| format!("make the container's file '{}'", path.display()))?;
+                let mode = Mode::from_raw_mode(0o644);
+                self.make(|| rustix::fs::openat(&above, name, flags | OFlags::WRONLY, mode))
+                    .attempt(|| format!("make the container's file '{}'", path.display()))?;
                 let made = enter(&above, name, OFlags::empty());
                 let made = made.map_err(|errno| refusal(path, errno))?;
                 self.give(&made, path)?;
@@ -102,6 +99,14 @@ impl Tree {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         rustix::mount::open_tree(self.open(path)?, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
             .attempt(|| format!("copy the container's '{}'", path.display()))
+    }
+
+    /// Makes something, which on an id-mapped mount nobody can but those who are in the map.
+    fn make<T>(&self, make: impl Fn() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+        match make() {
+            Err(Errno::OVERFLOW) => sys::as_owner(self.owner, make),
+            other => other,
+        }
     }
 
     fn top(&self) -> Step<OwnedFd> {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::process::WaitIdStatus;
+use virtus_host::cgroup::Group;
 
 use super::boot::Boot;
 use super::console::Pump;
@@ -34,15 +35,13 @@ pub(super) enum After {
 /// Serves the container until its init has ended, or until a signal says that it is to end.
 pub(super) fn until_end(
     boot: &mut Boot,
+    mut pumps: Vec<Pump>,
     daemons: &mut Daemons,
     signal: &OwnedFd,
     mut meminfo: Option<&mut Meminfo>,
+    group: &Group,
     on_reboot: OnReboot,
 ) -> Step<After> {
-    let mut pumps = Vec::new();
-    for console in std::mem::take(&mut boot.consoles) {
-        pumps.push(Pump::new(console)?);
-    }
     let poll = epoll::create(CreateFlags::CLOEXEC).attempt(|| "watch the container")?;
     let watch = |fd: std::os::fd::BorrowedFd<'_>, number: u64, flags: EventFlags| {
         epoll::add(&poll, fd, EventData::new_u64(number), flags).attempt(|| "watch the container")
@@ -83,7 +82,7 @@ pub(super) fn until_end(
                     // Which of them it was does not matter.
                     let _ = rustix::io::read(signal, &mut taken[..]);
                     killed = true;
-                    boot.kill();
+                    group.kill();
                 }
                 DAEMONS => daemons.welcome(boot.pid()),
                 MEMINFO => {

@@ -15,9 +15,14 @@ use virtus_lxc::blueprint::{
     Source, allowed_devices,
 };
 use virtus_lxc::launch::Starting;
+use virtus_lxc::monitor::{Monitor, News};
 
 /// How long a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What scripts use of busybox.
+const COMMANDS: &str = "cat chroot cp cut df find free grep head hostname id insmod ip ln ls mkdir mknod mount ps \
+                        readlink reboot rm rmdir rmmod sed sh sleep sort swapoff tail tr tty umount usleep wc";
 
 /// Why no container can run here, if none can.
 pub(crate) fn obstacle() -> Option<&'static str> {
@@ -51,9 +56,9 @@ impl Bed {
         }
         fs::create_dir(folder.join("staging")).unwrap();
         fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-        symlink("busybox", root.join("bin/sh")).unwrap();
-        let names = "PATH=/bin; for n in $(busybox --list); do [ $n = sh ] || busybox ln -s busybox /bin/$n; done";
-        let script = format!("[ -e /bin/ls ] || {{ {names}; }}\n{script}\n");
+        for name in COMMANDS.split_whitespace() {
+            symlink("busybox", root.join("bin").join(name)).unwrap();
+        }
         let devices = DeviceNode::standard();
         let blueprint = Blueprint {
             socket: folder.join("socket"),
@@ -73,7 +78,7 @@ impl Bed {
             consoles: Vec::new(),
             init: Init {
                 program: "/bin/sh".into(),
-                args: vec!["-c".into(), script],
+                args: vec!["-c".into(), script.into()],
                 env: vec![
                     ("container".into(), "lxc-libvirt".into()),
                     ("PATH".into(), "/bin".into()),
@@ -162,6 +167,24 @@ impl Bed {
             Exit::Code(0) => Ok(()),
             exit => Err(format!("the controller ended with {exit}: {}", self.log())),
         }
+    }
+
+    /// The next news of its controller; `None` at their end.
+    pub(crate) async fn next(monitor: &mut Monitor) -> Result<Option<News>, String> {
+        within(monitor.next()).await?.map_err(|error| error.to_string())
+    }
+
+    /// Its init's number on the host.
+    pub(crate) async fn init(&self) -> Result<u64, String> {
+        match Self::next(&mut self.monitor().await?).await? {
+            Some(News::Init(pid)) => Ok(pid),
+            other => Err(format!("instead of an init: {other:?}")),
+        }
+    }
+
+    /// A connection to its controller.
+    pub(crate) async fn monitor(&self) -> Result<Monitor, String> {
+        Monitor::connect(&self.blueprint.socket).await.map_err(|error| error.to_string())
     }
 
     /// Waits until the container has written this to `/out`.

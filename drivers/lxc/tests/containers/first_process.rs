@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a container's first process finds around it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::process::Signal;
 use virtus_lxc::blueprint::Account;
 
-use crate::bed::{Bed, run, write};
+use crate::bed::{Bed, run, until, write};
 use crate::{Case, Outcome, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
@@ -61,7 +63,7 @@ fn cannot_change_the_host_through_proc_and_sys() -> Outcome {
 }
 
 fn inherits_what_it_is_given_and_nothing_else() -> Outcome {
-    let mut bed = Bed::new("ls /proc/1/fd | tr '\\n' ' ' > /out; cat <&3 >> /out");
+    let mut bed = Bed::new("cat <&3 > /out; exec sleep 1000");
     let given = bed.beside("given");
     write(&given, "a gift\n");
     run(async {
@@ -70,9 +72,16 @@ fn inherits_what_it_is_given_and_nothing_else() -> Outcome {
         spawn.inherit(std::fs::File::open("/etc/passwd").unwrap());
         bed.blueprint.init.descriptors = vec![number];
         let process = bed.start_with(spawn).await?;
+        let init = bed.init().await?;
+        until(|| std::fs::read(format!("/proc/{init}/cmdline")).unwrap().starts_with(b"sleep"))
+            .await?;
+        equal("the gift", bed.out().as_str(), "a gift\n")?;
+        let entries = std::fs::read_dir(format!("/proc/{init}/fd")).unwrap().flatten();
+        let names: BTreeSet<_> = entries.map(|entry| entry.file_name()).collect();
+        equal("descriptors", names, ["0", "1", "2", "3"].map(Into::into).into())?;
+        process.signal(Signal::TERM).unwrap();
         bed.ended(&process).await
-    })?;
-    equal("descriptors", bed.out().as_str(), "0 1 2 3 a gift\n")
+    })
 }
 
 fn is_the_user_that_was_asked_for() -> Outcome {
@@ -101,11 +110,10 @@ fn with_an_id_map_its_root_is_nobody_outside() -> Outcome {
         equal("the container", bed.out().as_str(), "0\n 0 100000 65536\ncrw-rw-rw-    1 0   \n")?;
         // Id-mapped: on the disk it is root's.
         equal("its file", std::fs::metadata(bed.root("out")).unwrap().uid(), 0)?;
-        let group = bed.group();
-        let pid = *group.processes().first().ok_or("the group is empty")?;
+        let pid = bed.init().await?;
         let outside = std::fs::metadata(format!("/proc/{pid}")).unwrap().uid();
         equal("its user outside", outside, 100_000)?;
-        process.signal(rustix::process::Signal::TERM).unwrap();
+        process.signal(Signal::TERM).unwrap();
         bed.ended(&process).await?;
         bed.left_nothing()
     })

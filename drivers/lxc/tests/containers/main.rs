@@ -5,7 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare itself stops")]
 
 mod bed;
+mod boundary;
+mod console;
 mod first_process;
+mod hostile;
+mod life;
+mod limits;
+mod network;
+mod storage;
+mod unwind;
 
 use std::process::ExitCode;
 
@@ -17,7 +25,17 @@ type Outcome = Result<(), String>;
 /// A test: its name, and what it does.
 type Case = (&'static str, fn() -> Outcome);
 
-const TOPICS: &[(&str, &[Case])] = &[("first_process", first_process::CASES)];
+const TOPICS: &[(&str, &[Case])] = &[
+    ("first_process", first_process::CASES),
+    ("life", life::CASES),
+    ("console", console::CASES),
+    ("storage", storage::CASES),
+    ("network", network::CASES),
+    ("limits", limits::CASES),
+    ("unwind", unwind::CASES),
+    ("boundary", boundary::CASES),
+    ("hostile", hostile::CASES),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -183,7 +183,7 @@ mod tests {
         replace(&group, &[]).unwrap();
         replace(&group, &[NULL]).unwrap();
         assert_eq!(attached(&group).unwrap().len(), 1);
-        let script = ": > /dev/null && ! : < /dev/zero";
+        let script = "true > /dev/null && ! true < /dev/zero";
         let shell = Spawn::new("sh").args(["-c", script]).cgroup(folder.join("cgroup.procs"));
         let exit = shell.start().await.unwrap().exited().await;
         std::fs::remove_dir(&folder).unwrap();
