@@ -167,13 +167,19 @@ impl fmt::Display for Uri {
         if let Some(transport) = &self.transport {
             write!(f, "+{transport}")?;
         }
-        f.write_str("://")?;
+        // Without a slash it stands behind no authority, not even an empty one.
+        let rootless = !self.path.is_empty() && !self.path.starts_with('/');
+        f.write_str(if rootless { ":" } else { "://" })?;
         if let Some(user) = &self.user {
             encode(f, user, "!$&'()*+,;=:")?;
             f.write_str("@")?;
         }
         match &self.server {
-            Some(server) if server.contains(':') => write!(f, "[{server}]")?,
+            Some(server) if server.contains(':') => {
+                f.write_str("[")?;
+                encode(f, server, "!$&'()*+,;=:")?;
+                f.write_str("]")?;
+            }
             Some(server) => encode(f, server, "!$&'()*+,;=")?,
             None => {}
         }
@@ -211,6 +217,9 @@ mod tests {
         assert_eq!(uri.parameter("socket"), Some("/run/x"));
         assert_eq!(uri.fragment.as_deref(), Some("a b"));
         assert_eq!(uri.to_string(), text);
+        let text = "qemu+tcp://[fe80::1%25eth0]/system";
+        assert_eq!(Uri::parse(text).unwrap().server.as_deref(), Some("fe80::1%eth0"));
+        assert_eq!(Uri::parse(text).unwrap().to_string(), text);
     }
 
     #[test]
