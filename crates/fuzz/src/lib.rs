@@ -9,8 +9,11 @@ mod document;
 mod engine;
 mod frame;
 mod image;
+mod monitor;
+mod probed;
 mod reply;
 mod request;
+mod text;
 
 use virtus_wire::sample::Random;
 
@@ -32,6 +35,9 @@ pub const TARGETS: &[Target] = &[
     engine::TARGET,
     document::TARGET,
     image::TARGET,
+    text::TARGET,
+    probed::TARGET,
+    monitor::TARGET,
 ];
 
 /// Runs the target of this name on a fuzzer's bytes.
@@ -87,10 +93,14 @@ fn change(input: &mut Vec<u8>, random: &mut Random) {
 mod tests {
     use super::*;
 
+    /// `VIRTUS_FUZZ` says how many inputs each target takes, if not 20,000.
     #[test]
     fn every_target_survives_a_bounded_run() {
+        let count = std::env::var("VIRTUS_FUZZ").map_or(20_000, |count| count.parse().unwrap());
         for target in TARGETS {
-            run_bounded(target, 20_000);
+            let start = std::time::Instant::now();
+            run_bounded(target, count);
+            println!("{}: {count} inputs in {:?}", target.name, start.elapsed());
         }
     }
 
