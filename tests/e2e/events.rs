@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use virtus_tests::{DEADLINE, Guest, Lines, Outcome, Testbed};
+use virtus_tests::{DEADLINE, Guest, Lines, Options, Outcome, Testbed};
 
 use crate::{Case, contains, equal};
 
@@ -12,6 +12,8 @@ pub(crate) const CASES: &[Case] = &[
     ("a_guests_own_shutdown_and_reboot_are_told", guests_own_doing),
     ("a_registration_for_one_domain_hears_of_no_other", one_domain_only),
     ("virsh_event_prints_what_happens", virsh_event),
+    ("each_registration_hears_its_own", each_its_own),
+    ("networks_tell_of_their_metadata", network_metadata),
     ("the_bindings_calls_agree_with_each_other", calls_agree),
 ];
 
@@ -92,6 +94,34 @@ fn virsh_event() -> Outcome {
     events.expect("event 'lifecycle' for domain 'heard': Started Booted", DEADLINE)?;
     bed.virsh("destroy heard")?;
     events.expect("event 'lifecycle' for domain 'heard': Stopped Destroyed", DEADLINE).map(drop)
+}
+
+/// The daemon with the test driver, and the driver's URI.
+fn world() -> Outcome<(Testbed, String)> {
+    let bed = Testbed::with(&Options { daemon: Some("libvirtd"), ..Options::default() })?;
+    let uri = bed.uri_of("test", "/default");
+    Ok((bed, uri))
+}
+
+fn each_its_own() -> Outcome {
+    let (bed, uri) = world()?;
+    let who = if bed.is_ours() { "ours" } else { "stock" };
+    contains(&bed.python_done("registrations.py", &[&uri, who])?, "each heard its own")
+}
+
+/// The bindings know only one kind of event of networks; virsh knows both.
+fn network_metadata() -> Outcome {
+    let (bed, uri) = world()?;
+    let mut events =
+        bed.virsh_lines(&format!("-c {uri} net-event --event metadata-change --loop"))?;
+    for round in 0..100 {
+        bed.virsh(&format!("-c {uri} net-desc default --title 'a{round}'"))?;
+        let told = "event 'metadata-change' for network default: type title";
+        if events.expect(told, Duration::from_millis(300)).is_ok() {
+            return Ok(());
+        }
+    }
+    Err("no change of metadata is told of".into())
 }
 
 fn calls_agree() -> Outcome {
