@@ -81,10 +81,14 @@ impl Error {
         self
     }
 
-    /// Says what the user can do about it; shown on a line of its own.
+    /// Says what the user can do about it; shown on a line of its own, after what was said before.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint = Some(hint.into());
+        let hint = hint.into();
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(before) => format!("{before}; {hint}").into(),
+            None => hint,
+        });
         self
     }
 
@@ -183,6 +187,13 @@ mod tests {
             "Domain not found: no domain with matching name 'vm1'\n\
              hint: list what is defined with 'virsh list --all'"
         );
+    }
+
+    #[test]
+    fn a_second_hint_follows_the_first() {
+        let error =
+            Error::new(ErrorCode::XmlError, "no").hint("see line 3").hint("put a name there");
+        assert_eq!(error.hint_text(), Some("see line 3; put a name there"));
     }
 
     #[test]

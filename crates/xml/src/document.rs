@@ -3,7 +3,7 @@
 //!
 //! Invariant: settling twice is settling once; what was settled, written and read again is the same.
 
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::reader::{self, Element, ParseFlags, Parsed};
 use crate::writer::{FormatFlags, Writer};
@@ -81,7 +81,7 @@ macro_rules! for_all_documents {
 /// Reads any bytes as any known document: the entry for fuzzing. `Ok` says that some document was read.
 pub fn parse_any(bytes: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|cause| reader::malformed("(document)", 1, &format!("not UTF-8: {cause}")))?;
+        .map_err(|cause| Error::new(ErrorCode::XmlDetail, format!("not UTF-8: {cause}")))?;
     match root(text) {
         "domstatus" => crate::Status::parse(text).map(|_| ()),
         "domainCapabilities" => crate::DomainCapabilities::parse(text).map(|_| ()),

@@ -24,7 +24,7 @@ element! {
     /// `<interface>`.
     pub struct HostInterface {
         required kind: HostInterfaceType = "type",
-        required name: String = "name",
+        attr name: String = "name",
         child start: Option<Start> = "start",
         child mtu: Option<Mtu> = "mtu",
         block protocols: Vec<Protocol> = "protocol",
@@ -95,7 +95,7 @@ impl HostInterface {
     /// Refuses what lacks its type's element; drops what the type does not have.
     fn check(&mut self, node: Node<'_>) -> Result<()> {
         if self.name.is_empty() {
-            return Err(node.missing_attr("name"));
+            return Err(node.error("interface has no name"));
         }
         if self.mtu.as_ref().is_some_and(|mtu| mtu.size > MAX_MTU) {
             return Err(node.error(format_args!("the mtu of an interface is at most {MAX_MTU}")));

@@ -24,6 +24,7 @@ mod glance;
 pub mod host_interface;
 pub mod ip;
 pub mod limits;
+mod malformed;
 pub mod moment;
 pub mod names;
 mod nearest;

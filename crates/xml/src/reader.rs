@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Walks a parsed tree on behalf of typed elements and knows where everything stands.
 //!
-//! Every error names line, column, element, attribute, value and what is allowed. What no element asks for is
+//! Every error speaks libvirt's words of element, attribute and value; its hint has line, column and what is
+//! allowed. What no element asks for is
 //! reported as a [`Warning`]; with [`ParseFlags::VALIDATE`] it is an error. At most [`MAX_WARNINGS`] are kept.
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use bitflags::bitflags;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::limits::{self, MAX_NODES};
+use crate::malformed;
 use crate::nearest::with_nearest;
 use crate::schema::{self, Piece, Shape};
 use crate::value::{Allowed, Value};
@@ -92,7 +94,7 @@ pub struct Source<'a> {
 }
 
 /// Reads `text` with `read`, which gets the root element. `what` names the document in errors, in libvirt's
-/// way: `(domain_definition)`.
+/// way: `(domain_definition)`, or the path of its file.
 pub fn parse<T>(
     text: &str,
     what: &str,
@@ -110,17 +112,14 @@ pub fn parse_for<T>(
     flags: ParseFlags,
     read: impl FnOnce(Node<'_>) -> Result<T>,
 ) -> Result<Parsed<T>> {
-    limits::check(text).map_err(|refused| {
-        let line = 1 + text.as_bytes()[..refused.offset].iter().filter(|&&b| b == b'\n').count();
-        malformed(what, line, refused.why)
-    })?;
+    limits::check(text).map_err(|refused| malformed::refused(domain, what, text, refused))?;
     let options = roxmltree::ParsingOptions {
         allow_dtd: false,
         nodes_limit: MAX_NODES,
         ..Default::default()
     };
     let tree = roxmltree::Document::parse_with_options(text, options)
-        .map_err(|cause| malformed(what, cause.pos().row as usize, &cause.to_string()))?;
+        .map_err(|cause| malformed::error(domain, what, text, &cause))?;
     let context = Context { tree: &tree, flags, domain, warnings: RefCell::default() };
     let value = read(Node { xml: tree.root_element(), context: &context })?;
     let warnings = context.warnings.take();
@@ -135,15 +134,10 @@ pub fn parse_for<T>(
     Ok(Parsed { value, warnings })
 }
 
-/// What cannot be read as XML at all.
-pub(crate) fn malformed(what: &str, line: usize, why: &str) -> Error {
-    Error::new(ErrorCode::XmlDetail, format!("{what}:{line}: {why}")).in_domain(ErrorDomain::Xml)
-}
-
 /// An element that knows how to read and write itself.
 pub trait Element: Sized {
     /// What the schema allows in it. Stated with `shape!` where `read` is written by hand.
-    const SHAPE: &'static Shape = Shape::ANY;
+    const SHAPE: &'static Shape;
     fn read(node: Node<'_>) -> Result<Self>;
     fn write(&self, tag: &str, out: &mut crate::writer::Writer);
 }
@@ -164,7 +158,7 @@ pub trait Part: Default {
     const ATTRS: &'static [&'static str];
     const CHILDREN: &'static [&'static str];
     /// What the schema allows in an element with this part.
-    const PIECES: &'static [Piece] = &[Piece::Any];
+    const PIECES: &'static [Piece];
     /// Takes an attribute, or answers `false`.
     fn attr(&mut self, name: &str, value: Source<'_>) -> Result<bool>;
     /// Takes a child element, or answers `false`.
@@ -398,7 +392,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An error about this element: `text` follows its place.
+    /// An error about this element; the hint says where it stands.
     #[must_use]
     pub fn error(&self, text: impl std::fmt::Display) -> Error {
         self.error_at(self.xml.range().start, text)
@@ -406,11 +400,9 @@ impl<'a> Node<'a> {
 
     fn error_at(&self, offset: usize, text: impl std::fmt::Display) -> Error {
         let (line, column) = self.context.place(offset);
-        Error::new(
-            ErrorCode::XmlError,
-            format!("{text} (element <{}>, line {line}, column {column})", self.name()),
-        )
-        .in_domain(self.context.domain)
+        Error::new(ErrorCode::XmlError, text.to_string())
+            .in_domain(self.context.domain)
+            .hint(format!("see element <{}>, line {line}, column {column}", self.name()))
     }
 
     /// With the validate flag: errs at the first thing in this element that `shape` does not allow.
@@ -426,14 +418,15 @@ impl<'a> Node<'a> {
         if self.name() == name {
             return Ok(());
         }
-        Err(self
-            .error(format_args!("unexpected root element <{}>, expecting <{name}>", self.name())))
+        let text = format_args!("expecting root element of '{name}', not '{}'", self.name());
+        Err(self.error(text).in_domain(ErrorDomain::Xml))
     }
 
     /// The error for an attribute that must be there.
     #[must_use]
     pub fn missing_attr(&self, name: &str) -> Error {
         self.error(format_args!("Missing required attribute '{name}' in element '{}'", self.name()))
+            .in_domain(ErrorDomain::Xml)
     }
 
     /// The error for a child that must be there.
@@ -470,9 +463,9 @@ impl<'a> Source<'a> {
             Some(attr) => format!("attribute '{attr}' in element '{}'", self.node.name()),
             None => format!("element '{}'", self.node.name()),
         };
-        self.node.error_at(
-            self.offset,
-            format_args!("Invalid value for {place}: '{shown}'. Allowed: {allowed}"),
-        )
+        let expected = allowed.expected();
+        let text = format_args!("Invalid value for {place}: '{shown}'.{expected}");
+        let error = self.node.error_at(self.offset, text);
+        error.in_domain(ErrorDomain::Xml).hint(format!("allowed: {allowed}"))
     }
 }

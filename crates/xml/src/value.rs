@@ -26,14 +26,29 @@ pub trait Value: Sized {
 #[derive(Debug, Clone, Copy)]
 pub enum Allowed {
     OneOf(&'static [&'static str]),
+    /// A number that is not negative.
+    Count(&'static str),
+    /// A number.
+    Number(&'static str),
     A(&'static str),
+}
+
+impl Allowed {
+    /// What libvirt says that it expected, where it does.
+    pub(crate) fn expected(&self) -> &'static str {
+        match self {
+            Self::Count(_) => " Expected non-negative integer value",
+            Self::Number(_) => " Expected integer value",
+            Self::OneOf(_) | Self::A(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOf(words) => f.write_str(&words.join(", ")),
-            Self::A(kind) => f.write_str(kind),
+            Self::Count(kind) | Self::Number(kind) | Self::A(kind) => f.write_str(kind),
         }
     }
 }
@@ -49,9 +64,9 @@ impl Value for String {
 }
 
 macro_rules! numbers {
-    ($($ty:ident $xsd:literal $kind:literal),*) => {$(
+    ($($ty:ident $xsd:literal $sort:ident $kind:literal),*) => {$(
         impl Value for $ty {
-            const ALLOWED: Allowed = Allowed::A($kind);
+            const ALLOWED: Allowed = Allowed::$sort($kind);
             const DATA: Data = Data::Xsd($xsd);
             fn parse(text: &str) -> Option<Self> {
                 let text = text.trim_ascii();
@@ -65,9 +80,12 @@ macro_rules! numbers {
     )*};
 }
 numbers!(
-    u8 "unsignedByte" "a number from 0 to 255", u16 "unsignedShort" "a number from 0 to 65535",
-    u32 "unsignedInt" "a number from 0 to 4294967295", u64 "unsignedLong" "a non-negative number",
-    i32 "int" "a number", i64 "long" "a number"
+    u8 "unsignedByte" Count "a number from 0 to 255",
+    u16 "unsignedShort" Count "a number from 0 to 65535",
+    u32 "unsignedInt" Count "a number from 0 to 4294967295",
+    u64 "unsignedLong" Count "a non-negative number",
+    i32 "int" Number "a number",
+    i64 "long" Number "a number"
 );
 
 macro_rules! shown {
@@ -140,7 +158,7 @@ impl fmt::Display for Mac {
 pub struct Hex<const WIDTH: usize>(pub u64);
 
 impl<const WIDTH: usize> Value for Hex<WIDTH> {
-    const ALLOWED: Allowed = Allowed::A("a number such as 0x1f");
+    const ALLOWED: Allowed = Allowed::Count("a number such as 0x1f");
     const DATA: Data = Data::Pattern("0[xX][0-9a-fA-F]+|[0-9]+");
     fn parse(text: &str) -> Option<Self> {
         c_number(text).map(Self)

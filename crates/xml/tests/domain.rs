@@ -110,7 +110,7 @@ fn errors_say_where_and_what_is_allowed() {
         assert!(error.contains(piece), "{piece} in {error}");
     }
     let error = Domain::parse("<domain>\n<name>a</nam></domain>", ParseFlags::empty()).unwrap_err();
-    assert!(error.text().starts_with("(domain_definition):2: "), "{error}");
+    assert!(error.text().starts_with("at line 2: "), "{error}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn a_pool_without_what_it_needs_is_refused() {
     let target = "<target><path>/mnt</path></target>";
     for (text, why) in [
         ("<pool><name>a</name></pool>".to_owned(), "attribute 'type'"),
-        ("<pool type='dri'><name>a</name></pool>".to_owned(), "Allowed: dir, fs"),
+        ("<pool type='dri'><name>a</name></pool>".to_owned(), "allowed: dir, fs"),
         (format!("<pool type='dir'>{target}</pool>"), "missing pool source name"),
         (format!("<pool type='dir'><name>a/b</name>{target}</pool>"), "cannot contain '/'"),
         ("<pool type='dir'><name>a</name></pool>".to_owned(), "missing storage pool target path"),

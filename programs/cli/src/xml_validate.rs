@@ -98,11 +98,15 @@ fn validate(file: &str, schema: Option<&str>, input: &mut dyn Read) -> Result<()
             (Status::Invalid, text)
         })?,
     };
-    document.validate(&text).map_err(|error| match error.code() {
-        ErrorCode::XmlInvalidSchema => {
-            (Status::Invalid, format!("{file}: {}\n{file} fails to validate", error.text()))
+    document.validate(&text).map_err(|error| {
+        let place = error.hint_text().map_or_else(String::new, |hint| format!(" ({hint})"));
+        let told = format!("{file}: {}{place}", error.text());
+        match error.code() {
+            ErrorCode::XmlInvalidSchema => {
+                (Status::Invalid, format!("{told}\n{file} fails to validate"))
+            }
+            _ => (Status::Malformed, told),
         }
-        _ => (Status::Malformed, format!("{file}: {}", error.text())),
     })
 }
 

@@ -241,7 +241,7 @@ fn unknown(node: Node<'_>, what: String, name: &str, known: &[&str]) -> Error {
         }
     }
     let allowed = if once.is_empty() { "nothing".to_owned() } else { once.join(", ") };
-    invalid(node, &format!("{text}. Allowed: {allowed}"))
+    invalid(node, &text).hint(format!("allowed: {allowed}"))
 }
 
 fn invalid(node: Node<'_>, what: &str) -> Error {
@@ -250,7 +250,8 @@ fn invalid(node: Node<'_>, what: &str) -> Error {
 
 /// The same error as one of validation.
 fn refused(error: Error) -> Error {
+    let place = error.hint_text().unwrap_or_default().to_owned();
     Error::new(ErrorCode::XmlInvalidSchema, error.text().to_owned())
         .in_domain(ErrorDomain::Xml)
-        .hint("correct the document, or define the object without the validate flag")
+        .hint(place)
 }

@@ -230,7 +230,7 @@ impl Grammar {
     fn kind(&mut self, kind: &Kind) {
         match (kind.data, kind.allowed) {
             (Data::Plain, Allowed::OneOf(words)) => self.words(words),
-            (Data::Plain, Allowed::A(_)) => self.out.empty("text"),
+            (Data::Plain, _) => self.out.empty("text"),
             (Data::Xsd(name), _) => {
                 self.out.start("data");
                 self.out.attr_text("type", name);

@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{ErrorDomain, Result};
 
 use super::{LEVEL, Metadata, attribute, escape, laid_out};
 use crate::limits::{self, MAX_NODES};
+use crate::malformed;
 
 impl Metadata {
     /// The element of the namespace `uri`, without that namespace: as it was put in.
@@ -68,17 +69,16 @@ impl Metadata {
 }
 
 pub(super) fn parse(xml: &str) -> Result<roxmltree::Document<'_>> {
-    let wrong = |why: String| {
-        Error::new(ErrorCode::XmlDetail, format!("(metadata_xml): {why}"))
-            .in_domain(ErrorDomain::Xml)
-    };
-    limits::check(xml).map_err(|refused| wrong(refused.why.to_owned()))?;
+    const WHAT: &str = "(metadata_xml)";
+    const SPEAKER: ErrorDomain = ErrorDomain::Xml;
+    limits::check(xml).map_err(|why| malformed::refused(SPEAKER, WHAT, xml, why))?;
     let options = roxmltree::ParsingOptions {
         allow_dtd: false,
         nodes_limit: MAX_NODES,
         ..Default::default()
     };
-    roxmltree::Document::parse_with_options(xml, options).map_err(|cause| wrong(cause.to_string()))
+    roxmltree::Document::parse_with_options(xml, options)
+        .map_err(|cause| malformed::error(SPEAKER, WHAT, xml, &cause))
 }
 
 fn children<'a>(
