@@ -31,7 +31,7 @@ pub enum Value {
 /// One `name = value` of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The name; it may occur again, then the last one holds.
+    /// The name; it may occur again, then the first one holds.
     pub name: String,
     /// The value.
     pub value: Value,
@@ -111,7 +111,7 @@ impl Conf {
     /// The setting that holds for `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Setting> {
-        self.settings().filter(|setting| setting.name == name).last()
+        self.settings().find(|setting| setting.name == name)
     }
 
     /// A text, if set.

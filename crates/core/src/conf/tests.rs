@@ -36,8 +36,8 @@ fn a_file_formats_as_it_was_read() {
 }
 
 #[test]
-fn the_last_setting_of_a_name_holds() {
-    assert_eq!(parse("a = 1\na = 2\n").number::<u8>("a").unwrap(), Some(2));
+fn the_first_setting_of_a_name_holds() {
+    assert_eq!(parse("a = 1\na = 2\n").number::<u8>("a").unwrap(), Some(1));
 }
 
 #[test]
