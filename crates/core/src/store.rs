@@ -68,9 +68,24 @@ pub fn make_folder(folder: &Path, mode: u32) -> Result<()> {
     })
 }
 
-/// The files of `folder` whose names end in `suffix`, with their names without it, sorted.
-/// A folder that is not there is empty.
-pub fn list(folder: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>> {
+/// The files of `folder` whose names end in `suffix`, with their names without it, sorted, for a program that starts
+/// and alone writes there: what a kill cut off is swept away. A folder that is not there is empty.
+pub fn open(folder: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for (name, path) in entries(folder)? {
+        if is_temporary(&name) {
+            // One that cannot be removed is only litter.
+            let _litter = fs::remove_file(&path);
+        } else if let Some(stem) = name.strip_suffix(suffix).filter(|stem| !stem.is_empty()) {
+            found.push((stem.to_owned(), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Names and paths of what is in a folder; one whose name is not text is nobody's here.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let explain = |cause| Error::system(format!("cannot list '{}'", folder.display()), &cause);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -80,13 +95,10 @@ pub fn list(folder: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(explain)?;
-        let name = entry.file_name();
-        let stem = name.to_str().and_then(|name| name.strip_suffix(suffix));
-        if let Some(stem) = stem.filter(|stem| !stem.is_empty()) {
-            found.push((stem.to_owned(), entry.path()));
+        if let Ok(name) = entry.file_name().into_string() {
+            found.push((name, entry.path()));
         }
     }
-    found.sort();
     Ok(found)
 }
 
@@ -126,6 +138,32 @@ fn folder_of(path: &Path) -> &Path {
 fn temporary_for(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
+    name.push(NEW);
     path.with_file_name(name)
+}
+
+/// What ends the name of a file that is not whole yet.
+const NEW: &str = ".new";
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(NEW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_a_folder_sweeps_what_a_kill_has_left() {
+        let folder = std::env::temp_dir().join(format!("virtus-store-{}", uuid::Uuid::new_v4()));
+        write(&folder.join("a.xml"), b"a", PRIVATE).unwrap();
+        let left = temporary_for(&folder.join("b.xml"));
+        fill(&left, b"b", PRIVATE).unwrap();
+        fill(&folder.join("c.new"), b"c", PRIVATE).unwrap();
+        let found = open(&folder, ".xml").unwrap();
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a"]);
+        assert!(!left.exists() && folder.join("c.new").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

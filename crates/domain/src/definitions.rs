@@ -139,7 +139,7 @@ impl Places {
 
     /// The machines whose autostart links stand. Blocks.
     pub(crate) fn autostarted_names(&self) -> Result<HashSet<String>> {
-        let links = store::list(&self.autostart, ".xml")?;
+        let links = store::open(&self.autostart, ".xml")?;
         Ok(links.into_iter().filter(|(_, link)| link.is_symlink()).map(|(name, _)| name).collect())
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn definitions<M: Machine>(
     machine: &Arc<M>,
     places: Places,
 ) -> Result<Vec<Found>> {
-    let files = blocking(move || store::list(places.config(), ".xml")).await?;
+    let files = blocking(move || store::open(places.config(), ".xml")).await?;
     let machine = machine.clone();
     let complete: Complete = Arc::new(move |def| machine.complete(def, Origin::Disk));
     let mut tasks = JoinSet::new();

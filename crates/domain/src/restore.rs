@@ -226,7 +226,7 @@ fn moments_of<T: Moment>(places: &Places) -> Result<Vec<(String, Arc<Moments<T>>
     for entry in entries {
         let Ok(machine) = entry.map_err(explain)?.file_name().into_string() else { continue };
         let mut found: Vec<T> = Vec::new();
-        for (_, path) in store::list(&folder.join(&machine), ".xml")? {
+        for (_, path) in store::open(&folder.join(&machine), ".xml")? {
             let text = std::fs::read_to_string(&path).map_err(|cause| {
                 Error::system(format!("cannot read '{}'", path.display()), &cause)
             });
@@ -243,13 +243,13 @@ fn moments_of<T: Moment>(places: &Places) -> Result<Vec<(String, Arc<Moments<T>>
 
 /// The machines that have saved memory to continue from.
 async fn saved_names(places: Places) -> Result<HashSet<String>> {
-    let files = blocking(move || store::list(places.saved(), ".save")).await?;
+    let files = blocking(move || store::open(places.saved(), ".save")).await?;
     Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 
 async fn statuses(places: Places) -> Result<Vec<(PathBuf, Status)>> {
     blocking(move || {
-        let files = store::list(places.state(), ".xml")?;
+        let files = store::open(places.state(), ".xml")?;
         let mut read = Vec::with_capacity(files.len());
         for (_, path) in files {
             let text = std::fs::read_to_string(&path).map_err(|cause| {

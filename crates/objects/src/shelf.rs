@@ -115,7 +115,8 @@ impl Folder {
 
     fn load<K: Kind>(&self) -> Result<Vec<Found<K>>> {
         let mut found = Vec::new();
-        for (file, path) in store::list(&self.path, ".xml")? {
+        let _swept = store::open(&self.path.join("autostart"), ".xml")?;
+        for (file, path) in store::open(&self.path, ".xml")? {
             match read::<K>(&file, &path) {
                 // A link that leads nowhere still says what is wanted.
                 Ok(def) => {
