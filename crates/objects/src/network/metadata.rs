@@ -15,7 +15,7 @@ use super::HasNetworks;
 use super::update::Targets;
 use crate::object::Turn;
 
-const TRANSIENT: &str = "transient networks do not have any persistent config";
+const TRANSIENT: &str = "cannot change persistent config of a transient network";
 
 pub(super) async fn get<D: HasNetworks>(
     driver: Arc<D>,

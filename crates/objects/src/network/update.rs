@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use virtus_api::{
-    Error, ErrorCode, NetworkUpdate, NetworkUpdateCommand as Command, NetworkUpdateFlags as Impact,
-    NetworkUpdateSection as Section, Result,
+    Error, ErrorCode, ErrorDomain, NetworkUpdate, NetworkUpdateCommand as Command,
+    NetworkUpdateFlags as Impact, NetworkUpdateSection as Section, Result,
 };
 use virtus_core::Call;
 use virtus_core::flags::check_flags;
@@ -13,7 +13,6 @@ use virtus_xml::Network;
 
 use super::{HasNetworks, NetworkBackend};
 use crate::object::{Snapshot, Turn};
-use crate::step::refuse;
 
 /// Which definitions a change is for.
 pub(super) struct Targets {
@@ -38,11 +37,13 @@ impl Targets {
             targets.live = network.is_active();
             targets.config = !targets.live;
         }
+        let refuse =
+            |why| Err(Error::new(ErrorCode::OperationInvalid, why).in_domain(ErrorDomain::Network));
         if targets.live && !network.is_active() {
-            refuse::<()>("network is not running".to_owned())?;
+            return refuse("network is not running");
         }
         if targets.config && !network.is_persistent() {
-            refuse::<()>(transient.to_owned())?;
+            return refuse(transient);
         }
         Ok(targets)
     }
@@ -56,13 +57,14 @@ pub(super) async fn update<D: HasNetworks>(
     const NAME: &str = "virNetworkUpdate";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let number = |number: u32| i32::try_from(number).unwrap_or(-1);
-    let unknown = |what, number| {
-        Error::new(ErrorCode::InvalidArg, format!("unknown {what} {number} in {NAME}"))
+    let unknown = |text: String| {
+        Error::new(ErrorCode::OperationUnsupported, text).in_domain(ErrorDomain::Network)
     };
-    let command = Command::try_from(number(request.command))
-        .map_err(|_| unknown("command", request.command))?;
     let section = Section::try_from(number(request.section))
-        .map_err(|_| unknown("section", request.section))?;
+        .map_err(|_| unknown("can't update unrecognized section of network".to_owned()))?;
+    let command = Command::try_from(number(request.command)).map_err(|_| {
+        unknown(format!("unrecognized network update command code {}", request.command))
+    })?;
     let networks = driver.networks().clone();
     let (object, _) = networks.find(&request.net)?;
     let work = {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ranges of addresses, as DHCP servers and NAT use them.
 
-use std::fmt;
-
 use super::{Family, IpAddress};
 
 /// The bits that may differ between the ends of a range: no range is larger than 65536 addresses.
@@ -21,18 +19,33 @@ pub enum RangeError {
     Reversed,
 }
 
-impl fmt::Display for RangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MixedFamilies => "its ends are addresses of different families",
-            Self::OtherFamilyThanNetwork => "its family is not that of the network",
-            Self::BadPrefix => "the prefix of the network is not usable",
-            Self::OutsideNetwork => "it is not entirely within network",
-            Self::StartsAtNetworkAddress => "it starts at the network address",
-            Self::EndsAtBroadcastAddress => "it ends at the broadcast address",
-            Self::TooLarge => "it is too large (> 65535)",
-            Self::Reversed => "it is reversed",
-        })
+impl RangeError {
+    /// The same in libvirt's words, of the range from `start` to `end` in `network`.
+    #[must_use]
+    pub fn about(
+        self,
+        start: IpAddress,
+        end: IpAddress,
+        network: Option<(IpAddress, u32)>,
+    ) -> String {
+        let range = format!("range {start} - {end}");
+        let network = network.map_or_else(String::new, |(ip, prefix)| format!("{ip}/{prefix}"));
+        match self {
+            Self::MixedFamilies => format!("mismatch of address family in {range}"),
+            Self::OtherFamilyThanNetwork => {
+                format!("mismatch of address family in {range} for network {network}")
+            }
+            Self::BadPrefix => format!("bad prefix of network {network} when checking {range}"),
+            Self::OutsideNetwork => format!("{range} is not entirely within network {network}"),
+            Self::StartsAtNetworkAddress => {
+                format!("start of {range} in network {network} is the network address")
+            }
+            Self::EndsAtBroadcastAddress => {
+                format!("end of {range} in network {network} is the broadcast address")
+            }
+            Self::TooLarge => format!("{range} is too large (> 65535)"),
+            Self::Reversed => format!("{range} is reversed "),
+        }
     }
 }
 

@@ -184,7 +184,7 @@ impl NatAddresses {
         }
         range_size(*start, *end, None)
             .map(|_| ())
-            .map_err(|why| node.error(format_args!("bad range {start} - {end}: {why}")))
+            .map_err(|why| node.error(why.about(*start, *end, None)))
     }
 }
 

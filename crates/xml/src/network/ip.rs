@@ -88,14 +88,10 @@ impl NetworkIp {
                 place.error(format_args!("{} has no prefix to check a range by", self.address))
             );
         };
-        range_size(range.start, range.end, Some((self.address, prefix))).map(|_| ()).map_err(
-            |why| {
-                place.error(format_args!(
-                    "bad range {} - {} for {}/{prefix}: {why}",
-                    range.start, range.end, self.address
-                ))
-            },
-        )
+        let network = Some((self.address, prefix));
+        range_size(range.start, range.end, network)
+            .map(|_| ())
+            .map_err(|why| place.error(why.about(range.start, range.end, network)))
     }
 
     /// Whether the server at this address can know `host`; of a pattern (`partial`) any one field is enough.

@@ -7,6 +7,7 @@
 mod dhcp;
 mod dns;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use virtus_api::{
@@ -28,44 +29,45 @@ impl Network {
         parent: i32,
         text: &str,
     ) -> Result<()> {
-        let change = Change::of(command)?;
-        let pattern = change == Change::Delete;
+        let change = Change::of(command);
+        let pattern = matches!(change, Ok(Change::Delete));
         let flags = if pattern { ParseFlags::PARTIAL } else { ParseFlags::empty() };
-        let read = |read: &mut dyn FnMut(Node<'_>) -> Result<()>| {
+        let read = |read: &mut dyn FnMut(Change, Node<'_>) -> Result<()>| {
             reader::parse_for(ErrorDomain::Network, text, "(network_update_xml)", flags, |root| {
-                read(root)
+                read(change.clone()?, root)
             })
             .map(|_| ())
         };
         match section {
-            Section::IpDhcpHost => read(&mut |root| self.update_dhcp_host(change, parent, root)),
-            Section::IpDhcpRange => read(&mut |root| self.update_dhcp_range(change, parent, root)),
-            Section::ForwardInterface => {
-                read(&mut |root| self.update_forward_interface(change, root))
+            Section::IpDhcpHost => read(&mut |how, root| self.update_dhcp_host(how, parent, root)),
+            Section::IpDhcpRange => {
+                read(&mut |how, root| self.update_dhcp_range(how, parent, root))
             }
-            Section::Portgroup => read(&mut |root| self.update_portgroup(change, root)),
-            Section::DnsHost => read(&mut |root| self.update_dns_host(change, root)),
-            Section::DnsTxt => read(&mut |root| self.update_dns_txt(change, root)),
-            Section::DnsSrv => read(&mut |root| self.update_dns_srv(change, root)),
-            Section::None
-            | Section::Bridge
+            Section::ForwardInterface => {
+                read(&mut |how, root| self.update_forward_interface(how, root))
+            }
+            Section::Portgroup => read(&mut |how, root| self.update_portgroup(how, root)),
+            Section::DnsHost => read(&mut |how, root| self.update_dns_host(how, root)),
+            Section::DnsTxt => read(&mut |how, root| self.update_dns_txt(how, root)),
+            Section::DnsSrv => read(&mut |how, root| self.update_dns_srv(how, root)),
+            Section::None => Err(unsupported("can't update unrecognized section of network")),
+            Section::Bridge
             | Section::Domain
             | Section::Ip
             | Section::Forward
             | Section::ForwardPf => {
                 let (name, network) = (section_name(section), &self.name);
                 let text = format!("can't update '{name}' section of network '{network}'");
-                Err(Error::new(ErrorCode::OperationUnsupported, text)
-                    .in_domain(ErrorDomain::Network))
+                Err(unsupported(text))
             }
         }
     }
 
     fn update_forward_interface(&mut self, change: Change, root: Node<'_>) -> Result<()> {
         if change == Change::Modify {
-            return Err(self.unmodifiable("forward interface entries"));
+            return Err(unmodifiable("forward interface entries"));
         }
-        let entry: ForwardInterface = read_entry(root, "interface")?;
+        let entry: ForwardInterface = self.read_entry(root, "interface")?;
         let shown = format!("<interface dev='{}'>", entry.dev);
         if self.mode() == ForwardMode::None {
             return Err(self.invalid("there is no <forward> whose interfaces could be updated"));
@@ -78,7 +80,11 @@ impl Network {
             .filter(|(_, known)| known.dev == entry.dev)
             .map(|(at, _)| at)
             .collect();
-        let place = self.place(change, &found, "interface entry", &shown)?;
+        let missing = || {
+            format!("couldn't find an interface entry in network '{}' matching {shown}", self.name)
+        };
+        let exists = || self.existing("interface entry", &shown);
+        let place = place(change, &found, exists, missing)?;
         let used = self.forward.iter().flat_map(|forward| &forward.interfaces).nth(place.at);
         if let Some(users) =
             used.map(|known| known.connections.0).filter(|users| place.replaces && *users > 0)
@@ -93,17 +99,22 @@ impl Network {
     }
 
     fn update_portgroup(&mut self, change: Change, root: Node<'_>) -> Result<()> {
-        let entry: Portgroup = read_entry(root, "portgroup")?;
+        let entry: Portgroup = self.read_entry(root, "portgroup")?;
         let shown = format!("<portgroup name='{}'>", entry.name);
         let found = positions(&self.portgroups, |known| known.name == entry.name);
-        let place = self.place(change, &found, "portgroup entry", &shown)?;
+        let missing = || {
+            format!("couldn't find a portgroup entry in network '{}' matching {shown}", self.name)
+        };
+        let exists = || self.existing("portgroup entry", &shown);
+        let place = place(change, &found, exists, missing)?;
         let other_default = self.portgroups.iter().any(|known| {
             known.default.is_some() && (change != Change::Modify || known.name != entry.name)
         });
         if change != Change::Delete && entry.default.is_some() && other_default {
-            return Err(self.invalid(
-                "a different portgroup entry is already set as the default, and only one default is allowed",
-            ));
+            return Err(refused(format!(
+                "a different portgroup entry in network '{}' is already set as the default. Only one default is allowed.",
+                self.name
+            )));
         }
         place.apply(change, &mut self.body.portgroups, entry);
         Ok(())
@@ -113,27 +124,51 @@ impl Network {
         validate::error(ErrorCode::OperationInvalid, self, why)
     }
 
-    fn unmodifiable(&self, what: &str) -> Error {
-        let why = format!("{what} cannot be modified, only added or deleted");
-        validate::error(ErrorCode::OperationUnsupported, self, why)
+    /// Reads the entry, which must be a `tag`.
+    fn read_entry<T: Element>(&self, root: Node<'_>, tag: &str) -> Result<T> {
+        if root.name() != tag {
+            let (found, name) = (root.name(), &self.name);
+            return Err(root.error(format_args!(
+                "unexpected element <{found}>, expecting <{tag}>, while updating network '{name}'"
+            )));
+        }
+        T::read(root)
     }
 
-    /// Where a change takes place, if the entries `found` are those that it is about.
-    fn place(&self, change: Change, found: &[usize], what: &str, shown: &str) -> Result<Place> {
-        match (change, found) {
-            (Change::AddFirst | Change::AddLast, []) => Ok(Place { at: 0, replaces: false }),
-            (Change::AddFirst | Change::AddLast, _) => Err(refused(format!(
-                "there is an existing {what} in network '{}' that matches \"{shown}\"",
-                self.name
-            ))),
-            (Change::Modify | Change::Delete, []) => Err(refused(format!(
-                "couldn't locate a matching {what} in network '{}'",
-                self.name
-            ))
-            .hint(format!("it is looked for by what stands in {shown}"))),
-            (Change::Modify | Change::Delete, [at, ..]) => Ok(Place { at: *at, replaces: true }),
-        }
+    /// What is said of an entry that is there already.
+    fn existing(&self, what: &str, shown: &str) -> String {
+        format!("there is an existing {what} in network '{}' that matches \"{shown}\"", self.name)
     }
+
+    /// What is said of an entry that is not there.
+    fn lacking(&self, what: &str) -> String {
+        format!("couldn't locate a matching {what} in network '{}'", self.name)
+    }
+}
+
+/// Where a change takes place, if the entries `found` are those that it is about; or else what is said of those that
+/// are there, or are missing.
+fn place(
+    change: Change,
+    found: &[usize],
+    exists: impl FnOnce() -> String,
+    missing: impl FnOnce() -> String,
+) -> Result<Place> {
+    match (change, found) {
+        (Change::AddFirst | Change::AddLast, []) => Ok(Place { at: 0, replaces: false }),
+        (Change::AddFirst | Change::AddLast, _) => Err(refused(exists())),
+        (Change::Modify | Change::Delete, []) => Err(refused(missing())),
+        (Change::Modify | Change::Delete, [at, ..]) => Ok(Place { at: *at, replaces: true }),
+    }
+}
+
+fn unmodifiable(what: &str) -> Error {
+    unsupported(format!("{what} cannot be modified, only added or deleted"))
+}
+
+/// A change that no network knows.
+fn unsupported(text: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorCode::OperationUnsupported, text).in_domain(ErrorDomain::Network)
 }
 
 /// A change that the network, as it is, refuses.
@@ -148,7 +183,7 @@ fn section_name(section: Section) -> &'static str {
         Section::Domain => "domain",
         Section::Ip => "ip",
         Section::Forward => "forward",
-        Section::ForwardPf => "forward-pf",
+        Section::ForwardPf => "forward pf",
         _ => "none",
     }
 }
@@ -178,12 +213,8 @@ impl Change {
             Command::AddFirst => Self::AddFirst,
             Command::AddLast => Self::AddLast,
             Command::None => {
-                return Err(Error::new(
-                    ErrorCode::OperationUnsupported,
-                    "no network update command is given",
-                )
-                .in_domain(ErrorDomain::Network)
-                .hint("give one of modify, delete, add-first and add-last"));
+                return Err(unsupported("unrecognized network update command code 0")
+                    .hint("give one of modify, delete, add-first and add-last"));
             }
         })
     }
@@ -204,12 +235,6 @@ impl Place {
             Change::AddLast => list.push(entry),
         }
     }
-}
-
-/// Reads the entry, which must be a `tag`.
-fn read_entry<T: Element>(root: Node<'_>, tag: &str) -> Result<T> {
-    root.expect(tag)?;
-    T::read(root)
 }
 
 /// Where in a list the entries are that match.

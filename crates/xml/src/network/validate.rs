@@ -29,8 +29,9 @@ pub(super) fn validate(network: &Network) -> Result<()> {
 fn names(network: &Network) -> Result<()> {
     let name = &network.name;
     if name.is_empty() {
-        return Err(Error::new(ErrorCode::NoName, "the document has no <name>")
-            .in_domain(ErrorDomain::Network));
+        return Err(Error::new(ErrorCode::NoName, "")
+            .in_domain(ErrorDomain::Network)
+            .hint("the document has no <name>"));
     }
     for bad in ['/', '\n'] {
         if name.contains(bad) {
@@ -142,7 +143,11 @@ fn by_mode(network: &Network, forward: &Forward) -> Result<()> {
                 return refuse("forwarding requested, but no <ip> says from where");
             }
             if forward.interfaces.len() > 1 {
-                return refuse("multiple forwarding interfaces specified, only one is supported");
+                let name = &network.name;
+                let text = format!(
+                    "multiple forwarding interfaces specified for network '{name}', only one is supported"
+                );
+                return Err(Error::new(ErrorCode::XmlError, text).in_domain(ErrorDomain::Network));
             }
             if forward.mode == ForwardMode::Open && !forward.interfaces.is_empty() {
                 return refuse(

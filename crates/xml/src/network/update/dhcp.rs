@@ -3,7 +3,7 @@
 
 use virtus_api::Result;
 
-use super::{Change, positions, read_entry};
+use super::{Change, place, positions, refused, unmodifiable};
 use crate::network::Network;
 use crate::network::dhcp::{Dhcp, DhcpHost, DhcpRange};
 use crate::reader::Node;
@@ -16,8 +16,8 @@ impl Network {
         parent: i32,
         root: Node<'_>,
     ) -> Result<()> {
-        let entry: DhcpHost = read_entry(root, "host")?;
-        let index = self.dhcp_parent(parent)?;
+        let entry: DhcpHost = self.read_entry(root, "host")?;
+        let index = self.dhcp_parent(parent, "dhcp host entry")?;
         let ip = &self.ips[index];
         ip.check_host(&entry, root, change == Change::Delete)?;
         let family = entry.ip.map(crate::ip::IpAddress::family);
@@ -30,7 +30,8 @@ impl Network {
         } else {
             positions(hosts, |known| collides(known, &entry))
         };
-        let place = self.place(change, &found, "dhcp host entry", &shown(&entry))?;
+        let exists = || self.existing("dhcp host entry", &shown(&entry));
+        let place = place(change, &found, exists, || self.lacking("dhcp host entry"))?;
         self.refuse_second_server(change, index)?;
         self.edit_dhcp(index, |dhcp| place.apply(change, &mut dhcp.hosts, entry));
         Ok(())
@@ -43,28 +44,32 @@ impl Network {
         root: Node<'_>,
     ) -> Result<()> {
         if change == Change::Modify {
-            return Err(self.unmodifiable("dhcp ranges"));
+            return Err(unmodifiable("dhcp ranges"));
         }
-        let entry: DhcpRange = read_entry(root, "range")?;
-        let index = self.dhcp_parent(parent)?;
+        let entry: DhcpRange = self.read_entry(root, "range")?;
+        let index = self.dhcp_parent(parent, "dhcp range entry")?;
         let ip = &self.ips[index];
         ip.check_range(&entry, root)?;
         let ranges = ip.dhcp.as_ref().map_or(&[][..], |dhcp| &dhcp.ranges);
         let found = positions(ranges, |known| (known.start, known.end) == (entry.start, entry.end));
         let shown = format!("<range start='{}' end='{}'/>", entry.start, entry.end);
-        let place = self.place(change, &found, "dhcp range entry", &shown)?;
+        let exists = || self.existing("dhcp range entry", &shown);
+        let place = place(change, &found, exists, || self.lacking("dhcp range entry"))?;
         self.refuse_second_server(change, index)?;
         self.edit_dhcp(index, |dhcp| place.apply(change, &mut dhcp.ranges, entry));
         Ok(())
     }
 
-    /// Which `<ip>` is meant.
-    fn dhcp_parent(&self, parent: i32) -> Result<usize> {
+    /// Which `<ip>` is meant, for an update of `what`.
+    fn dhcp_parent(&self, parent: i32, what: &str) -> Result<usize> {
         if let Ok(index) = usize::try_from(parent) {
             if index < self.ips.len() {
                 return Ok(index);
             }
-            return Err(self.invalid(format_args!("no <ip> element found at index {index}")));
+            let name = &self.name;
+            return Err(refused(format!(
+                "couldn't update {what} - no <ip> element found at index {index} in network '{name}'"
+            )));
         }
         let serving = self.ips.iter().position(|ip| ip.dhcp.is_some());
         let first_v4 = || self.ips.iter().position(|ip| ip.address.0.is_ipv4());

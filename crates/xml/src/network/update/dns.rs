@@ -3,14 +3,14 @@
 
 use virtus_api::Result;
 
-use super::{Change, positions, read_entry};
+use super::{Change, Place, place, positions, refused, unmodifiable};
 use crate::network::Network;
 use crate::network::dns::{DnsHost, Srv, Txt};
 use crate::reader::Node;
 
 impl Network {
     pub(super) fn update_dns_host(&mut self, change: Change, root: Node<'_>) -> Result<()> {
-        let entry: DnsHost = read_entry(root, "host")?;
+        let entry: DnsHost = self.read_entry(root, "host")?;
         let same_ip = |known: &DnsHost| entry.ip.is_some() && known.ip == entry.ip;
         let shares_name =
             |known: &DnsHost| entry.names.iter().any(|name| known.names.contains(name));
@@ -18,27 +18,26 @@ impl Network {
         let pattern = change == Change::Delete;
         let found =
             positions(&self.dns.hosts, |known| same_ip(known) || (pattern && shares_name(known)));
-        self.update_dns(change, &found, "DNS HOST record")?.apply(
-            change,
-            &mut self.body.dns.hosts,
-            entry,
-        );
+        let exists = "at least one DNS HOST record with a matching field";
+        let place = self.dns_place(change, &found, "DNS HOST record", exists)?;
+        place.apply(change, &mut self.body.dns.hosts, entry);
         Ok(())
     }
 
     pub(super) fn update_dns_txt(&mut self, change: Change, root: Node<'_>) -> Result<()> {
-        let entry: Txt = read_entry(root, "txt")?;
+        let entry: Txt = self.read_entry(root, "txt")?;
         let found = positions(&self.dns.txts, |known| known.name == entry.name);
-        self.update_dns(change, &found, "DNS TXT record")?.apply(
-            change,
-            &mut self.body.dns.txts,
-            entry,
-        );
+        let exists = format!("a DNS TXT record with name '{}'", entry.name);
+        let place = self.dns_place(change, &found, "DNS TXT record", &exists)?;
+        place.apply(change, &mut self.body.dns.txts, entry);
         Ok(())
     }
 
     pub(super) fn update_dns_srv(&mut self, change: Change, root: Node<'_>) -> Result<()> {
-        let entry: Srv = read_entry(root, "srv")?;
+        if change == Change::Modify {
+            return Err(unmodifiable("DNS SRV records"));
+        }
+        let entry: Srv = self.read_entry(root, "srv")?;
         let agrees =
             |asked: &Option<String>, known: &Option<String>| asked.is_none() || asked == known;
         let found = positions(&self.dns.srvs, |known| {
@@ -47,22 +46,29 @@ impl Network {
                 && agrees(&entry.protocol, &known.protocol)
                 && agrees(&entry.target, &known.target)
         });
-        self.update_dns(change, &found, "DNS SRV record")?.apply(
-            change,
-            &mut self.body.dns.srvs,
-            entry,
-        );
+        let exists = "at least one DNS SRV record matching all specified fields";
+        let place = self.dns_place(change, &found, "DNS SRV record", exists)?;
+        place.apply(change, &mut self.body.dns.srvs, entry);
         Ok(())
     }
 
-    /// Records are added or deleted, and what is deleted must be one.
-    fn update_dns(&self, change: Change, found: &[usize], what: &str) -> Result<super::Place> {
-        if change == Change::Modify {
-            return Err(self.unmodifiable(&format!("{what}s")));
+    /// Which record is meant: only one can be changed or deleted.
+    fn dns_place(
+        &self,
+        change: Change,
+        found: &[usize],
+        what: &str,
+        exists: &str,
+    ) -> Result<Place> {
+        let name = &self.name;
+        let replaces = matches!(change, Change::Modify | Change::Delete);
+        if replaces && found.len() > 1 {
+            let text = format!("multiple matching {what}s were found in network {name}");
+            return Err(refused(text));
         }
-        if change == Change::Delete && found.len() > 1 {
-            return Err(self.invalid(format_args!("multiple matching {what}s were found")));
-        }
-        self.place(change, found, what, "all specified fields")
+        let exists = || format!("there is already {exists} in network {name}");
+        place(change, found, exists, || {
+            format!("couldn't locate a matching {what} in network {name}")
+        })
     }
 }
