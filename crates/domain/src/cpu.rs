@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! CPU models: what their names mean, and what can be computed with them. Pure: libvirt's descriptions of models
-//! are given as text, the registers of a CPU as data.
+//! CPU models: what their names mean, and what can be computed with them. Pure but for `host`, which reads what
+//! is known on this host: libvirt's descriptions of models are given as text, the registers of a CPU as data.
 //!
 //! Only x86 has models that are sets of features. POWER and Arm know their models by a register; s390x leaves
 //! models to QEMU; of others nothing is known, and nothing is compared.
 
 mod arm;
 mod compare;
+mod host;
 mod map;
 mod ppc64;
 mod profile;
@@ -14,6 +15,7 @@ mod update;
 pub mod x86;
 
 pub use compare::{Baseline, Comparison};
+pub use host::Cpus;
 pub use map::CpuMap;
 pub use profile::Profile;
 

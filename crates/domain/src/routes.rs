@@ -4,6 +4,7 @@
 
 mod checkpoint_changes;
 mod checkpoints;
+mod cpu;
 mod definition;
 mod device;
 mod events;
@@ -34,6 +35,7 @@ use crate::machine::Machine;
 use crate::machines::Machines;
 use crate::snapshot::{Snapshot, not_running};
 
+pub use cpu::{HasCpuMap, baseline_document, baseline_flags, cpu_profiles, cpu_routes};
 pub use list::meant;
 pub use tuning::pinning::{cpus_of_all, tell_bound, wanted_cpus};
 pub use tuning::{no_more_than, tuning_routes};

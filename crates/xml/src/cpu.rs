@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A `<cpu>` that stands alone: a guest's, or a host's, which is told by its `<arch>`.
 
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use crate::capabilities::HostCpu;
 use crate::document::Document;
@@ -25,6 +25,11 @@ impl Element for CpuDocument {
     fn read(node: Node<'_>) -> Result<Self> {
         if node.find("arch").is_none() {
             return Cpu::read(node).map(|guest| Self::Guest(Box::new(guest)));
+        }
+        if node.attr("mode").is_some() {
+            let text = "Attribute mode is only allowed for guest CPU";
+            let error = Error::new(ErrorCode::ConfigUnsupported, text);
+            return Err(error.in_domain(ErrorDomain::Cpu).hint("a <cpu> with <arch> is a host's"));
         }
         if node.attr("match").is_some() {
             return Err(node.error("'arch' cannot stand in a <cpu> that has 'match'"));

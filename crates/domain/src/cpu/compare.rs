@@ -69,7 +69,7 @@ impl CpuMap {
     pub fn baseline(&self, arch: &str, cpus: &[Profile], how: &Baseline<'_>) -> Result<Profile> {
         let mut common = match (Family::of(arch), cpus) {
             (_, []) => {
-                return Err(error(ErrorCode::InvalidArg, "no CPUs to compute a baseline of"));
+                return Err(error(ErrorCode::InvalidArg, "no CPUs given"));
             }
             (Some(Family::X86), cpus) => baseline_x86(&self.x86, cpus, how)?,
             (Some(Family::Ppc64), cpus) => {

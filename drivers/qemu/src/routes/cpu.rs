@@ -1,54 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! CPU models: which there are, whether this host can run one, and what several hosts have in common.
+//! CPU models: whether this host can run one, and what several hypervisors have in common.
 
 use std::sync::Arc;
 
 use virtus_api::{
-    ConnectBaselineCpu, ConnectBaselineCpuFlags, ConnectBaselineHypervisorCpu, ConnectCompareCpu,
-    ConnectCompareCpuFlags, ConnectCompareHypervisorCpu, ConnectGetCpuModelNames,
-    ConnectGetCpuModelNamesReply, CpuCompareResult, Error, ErrorCode, Result,
+    ConnectBaselineCpuFlags, ConnectBaselineHypervisorCpu, ConnectCompareCpu,
+    ConnectCompareCpuFlags, ConnectCompareHypervisorCpu, CpuCompareResult, Error, ErrorCode,
+    Result,
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::cpu::{Baseline, Comparison, CpuMap, Family, Profile};
-use virtus_domain::routes::check_flags;
+use virtus_domain::routes::{
+    HasCpuMap, baseline_document, baseline_flags, check_flags, cpu_profiles, cpu_routes,
+};
 use virtus_xml::domain::cpu::Fallback;
-use virtus_xml::{CpuDocument, Document, FormatFlags, ParseFlags};
+use virtus_xml::{CpuDocument, Document, ParseFlags};
 
+use super::by;
 use super::domain_capabilities::{Target, target};
-use super::{by, count};
 use crate::cpu::{HostModel, Offer};
-use crate::driver::{ARCHITECTURES, QemuDriver};
+use crate::driver::QemuDriver;
 
 /// The routes of this topic.
 pub(super) fn routes() -> Routes<QemuDriver> {
-    Routes::new()
-        .on(by(model_names))
-        .on(by(compare))
-        .on(by(compare_with_hypervisor))
-        .on(by(baseline))
-        .on(by(baseline_for_hypervisor))
+    cpu_routes().on(by(compare)).on(by(compare_with_hypervisor)).on(by(baseline_for_hypervisor))
 }
 
-async fn model_names(
-    driver: Arc<QemuDriver>,
-    _: Call,
-    request: ConnectGetCpuModelNames,
-) -> Result<ConnectGetCpuModelNamesReply> {
-    check_flags(request.flags, 0, "virConnectGetCPUModelNames")?;
-    let arch = request.arch.as_str();
-    if !ARCHITECTURES.contains(&arch) {
-        let text = format!("cannot find architecture {arch}");
-        return Err(Error::new(ErrorCode::InvalidArg, text));
+impl HasCpuMap for QemuDriver {
+    async fn cpu_map(&self) -> Arc<CpuMap> {
+        self.qemu.cpus.map.clone()
     }
-    if Family::of(arch).is_none() {
-        let text = format!("no CPU models are known of architecture {arch}");
-        return Err(Error::new(ErrorCode::NoSupport, text));
-    }
-    // None: whatever the hypervisor knows.
-    let models = driver.qemu.cpus.map.models(arch).unwrap_or_default();
-    let ret = count(models.len());
-    let wanted = models.into_iter().filter(|_| request.need_results != 0);
-    Ok(ConnectGetCpuModelNamesReply { models: wanted.map(str::to_owned).collect(), ret })
 }
 
 async fn compare(driver: Arc<QemuDriver>, _: Call, request: ConnectCompareCpu) -> Result<i32> {
@@ -99,20 +80,6 @@ fn comparison(
     Ok(answer.number())
 }
 
-async fn baseline(driver: Arc<QemuDriver>, _: Call, request: ConnectBaselineCpu) -> Result<String> {
-    let flags = baseline_flags(request.flags, "virConnectBaselineCPU")?;
-    let cpus = profiles(&request.xml_cp_us)?;
-    let arch = cpus.first().and_then(|cpu| cpu.arch.clone()).ok_or_else(|| {
-        Error::new(ErrorCode::XmlError, "missing CPU architecture")
-            .hint("give the host's <cpu>, as 'virsh capabilities' has it")
-    })?;
-    let migratable = flags.contains(ConnectBaselineCpuFlags::MIGRATABLE);
-    let how = Baseline { migratable, ..Baseline::default() };
-    let map = &driver.qemu.cpus.map;
-    let common = map.baseline(&arch, &cpus, &how)?;
-    document(map, &arch, common, flags)
-}
-
 async fn baseline_for_hypervisor(
     driver: Arc<QemuDriver>,
     _: Call,
@@ -121,7 +88,7 @@ async fn baseline_for_hypervisor(
     let ConnectBaselineHypervisorCpu { emulator, arch, machine, virttype, xml_cp_us, flags } =
         request;
     let flags = baseline_flags(flags, "virConnectBaselineHypervisorCPU")?;
-    let cpus = profiles(&xml_cp_us)?;
+    let cpus = cpu_profiles(&xml_cp_us)?;
     let target = target(&driver, emulator, arch, machine, virttype).await?;
     only_x86(&target.arch, "computing a baseline of hypervisor CPUs")?;
     let migratable = flags.contains(ConnectBaselineCpuFlags::MIGRATABLE);
@@ -131,30 +98,7 @@ async fn baseline_for_hypervisor(
     let map = &driver.qemu.cpus.map;
     let common = map.baseline(&target.arch, &cpus, &how)?;
     let common = Profile { fallback: Some(Fallback::Forbid), ..common };
-    document(map, &target.arch, common, flags)
-}
-
-fn baseline_flags(flags: u32, call: &str) -> Result<ConnectBaselineCpuFlags> {
-    check_flags(flags, ConnectBaselineCpuFlags::all().bits(), call)?;
-    Ok(ConnectBaselineCpuFlags::from_bits_truncate(flags))
-}
-
-fn profiles(texts: &[String]) -> Result<Vec<Profile>> {
-    let read = |text: &String| CpuDocument::parse(text, ParseFlags::empty());
-    texts.iter().map(|text| Ok(Profile::of(&read(text)?.value))).collect()
-}
-
-fn document(
-    map: &CpuMap,
-    arch: &str,
-    common: Profile,
-    flags: ConnectBaselineCpuFlags,
-) -> Result<String> {
-    let common = match flags.contains(ConnectBaselineCpuFlags::EXPAND_FEATURES) {
-        true => map.expand(arch, &common)?,
-        false => common,
-    };
-    Ok(CpuDocument::Guest(Box::new(common.to_guest())).format(FormatFlags::empty()))
+    baseline_document(map, &target.arch, common, flags)
 }
 
 fn offer(target: &Target) -> Result<Offer<'_>> {

@@ -1,29 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Reads what is known of CPUs on this host.
+//! What is known of CPUs on this host.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use virtus_api::{Error, Result};
-use virtus_domain::cpu::x86::{Decode, Kind, Register, Registers};
-use virtus_domain::cpu::{CpuMap, Family, Profile};
 use virtus_host::node::{Node, arch, cpuid};
 
-use super::Cpus;
+use super::x86::{Decode, Kind, Register, Registers};
+use super::{CpuMap, Family, Profile};
 
 /// Where libvirt describes CPU models.
 const FOLDER: &str = "/usr/share/libvirt/cpu_map";
 /// The register in which CPUs say which of their own flaws are mended.
 const ARCH_CAPABILITIES: u32 = 0x10a;
 
+/// What is known of CPUs on a host.
+#[derive(Debug, Clone, Default)]
+pub struct Cpus {
+    /// The descriptions of models.
+    pub map: Arc<CpuMap>,
+    /// The host's architecture.
+    pub arch: String,
+    /// The host's own CPU, if its model is known.
+    pub host: Option<Profile>,
+    /// The width of the host's physical addresses in bits; 0 if it is not known.
+    pub address_bits: u32,
+}
+
+impl CpuMap {
+    /// The descriptions that this host has; none where they cannot be read. Reads files.
+    #[must_use]
+    pub fn of_this_host() -> Self {
+        load(Path::new(FOLDER)).unwrap_or_else(|error| {
+            tracing::warn!("{error}; CPU models cannot be compared, and there is no 'host-model'");
+            Self::default()
+        })
+    }
+}
+
 impl Cpus {
     /// What is known here. Reads files and registers.
-    pub(crate) fn of_this_host(node: &Node) -> Self {
-        let map = load(Path::new(FOLDER)).unwrap_or_else(|error| {
-            tracing::warn!("{error}; CPU models cannot be compared, and there is no 'host-model'");
-            CpuMap::default()
-        });
+    #[must_use]
+    pub fn of_this_host(node: &Node) -> Self {
+        let map = CpuMap::of_this_host();
         let arch = arch();
         let host = describe(&map, &arch, node).unwrap_or_else(|error| {
             tracing::warn!("the host's CPU has no model: {error}");
