@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::conf::Conf;
 use virtus_core::events::EventSink;
-use virtus_core::{Connection, Driver, Environment, Identity, Paths, Role, Session, Uri};
+use virtus_core::{Connection, Driver, Environment, Identity, Keychain, Paths, Role, Session, Uri};
 use virtus_rpc::engine::Authentication;
 use virtus_rpc::{Hello, Remote, local_calls};
 
-use crate::credentials::{self, Credentials, Passwords};
+use crate::credentials::{self, Known, Passwords};
 use crate::dial::dial;
 use crate::options::Options;
-use crate::resolve::{self, Surroundings, Target};
+use crate::resolve::{self, Surroundings};
 
 /// An answered connection; its daemon, if it has one.
 pub(crate) struct Attached {
@@ -36,7 +36,9 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
     let conf = conf.map_err(|cause| broken_off(&cause))??;
     let default_uri = env::var("LIBVIRT_DEFAULT_URI").ok();
     let exists = |path: &Path| path.exists();
-    let around = Surroundings { uid, system, session, default_uri, conf, exists: &exists };
+    let autostart = env::var_os("LIBVIRT_AUTOSTART").is_none_or(|value| value != "0");
+    let around =
+        Surroundings { uid, system, session, default_uri, conf, autostart, exists: &exists };
     let uri = resolve::meant(options.uri.as_deref(), &around)?;
     if let Some(uri) = uri.as_ref().filter(|uri| uri.transport.is_none() && uri.server.is_none())
         && let Some(attached) = in_process(options, uri, &around, events.clone()).await?
@@ -44,8 +46,11 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
         return Ok(attached);
     }
     let target = resolve::target(uri.as_ref(), options.read_only, &around)?;
-    let line = dial(&target.way, &around).await?;
-    let passwords = Passwords::new(target.way.is_secure(), credentials(options, &target, &around));
+    let line = dial(&target, &around).await?;
+    let known = known(options, target.auth_file.as_deref(), &around);
+    let host = target.host;
+    let ask = move || known.credentials("libvirt", &host);
+    let passwords = Passwords::new(target.way.is_secure(), ask);
     let hello = Hello {
         name: target.name,
         read_only: options.read_only,
@@ -59,21 +64,12 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
     Ok(Attached { connection, remote: Some(remote), _tunnel: line.tunnel })
 }
 
-/// Who knows the credentials for the target's host: the application, or else a file.
-fn credentials(
-    options: &Options,
-    target: &Target,
-    around: &Surroundings<'_>,
-) -> impl FnMut() -> Result<Option<Credentials>> + Send + 'static {
-    let (callback, host) = (options.credentials.clone(), target.host.clone());
+/// Who knows passwords: the application, or else a file, `named` in the URI or in the usual place.
+fn known(options: &Options, named: Option<&Path>, around: &Surroundings<'_>) -> Known {
     let variable = env::var_os("LIBVIRT_AUTH_FILE").map(PathBuf::from);
     let (own, system) = (&around.session.config, &around.system.config);
-    let file = credentials::file(target.auth_file.as_deref(), variable, own, system);
-    move || match (callback.as_ref().and_then(|callback| callback(&host)), &file) {
-        (Some(known), _) => Ok(Some(known)),
-        (None, Some(file)) => credentials::of_host(file, &host),
-        (None, None) => Ok(None),
-    }
+    let file = credentials::file(named, variable, own, system);
+    Known { callback: options.credentials.clone(), file }
 }
 
 /// A connection to the linked driver that serves `uri`, with those that serve beside it.
@@ -96,7 +92,10 @@ async fn in_process(
         }
     }
     let Some(driver) = serving else { return Ok(None) };
-    let session = Session::new(identity(), options.read_only, uri.clone(), events);
+    let known = known(options, uri.parameter("authfile").map(Path::new), around);
+    let (who, read_only) = (identity(), options.read_only);
+    let session =
+        Session::with_keychain(who, read_only, uri.clone(), events, Some(Box::new(known)));
     let companions = started
         .iter()
         .filter(|other| driver.role() == Role::Hypervisor && other.role() == Role::Companion);

@@ -14,24 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use virtus_api::Result;
+use virtus_core::{Credentials, Keychain};
 
 pub(crate) use sasl::Passwords;
-
-/// A name and its password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user's name, as the daemon knows it.
-    pub user: String,
-    /// What proves it.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    /// Without the password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
 
 /// What an application answers when a daemon on this host asks.
 pub(crate) type Callback = Arc<dyn Fn(&str) -> Option<Credentials> + Send + Sync>;
@@ -48,10 +33,20 @@ pub(crate) fn file(
     named.map(Path::to_owned).or(variable).or_else(usual)
 }
 
-/// What `file` says for `host`.
-///
-/// # Errors
-/// `VIR_ERR_SYSTEM_ERROR` or `VIR_ERR_CONF_SYNTAX` naming file and line.
-pub(crate) fn of_host(file: &Path, host: &str) -> Result<Option<Credentials>> {
-    file::read(file)?.credentials(host)
+/// The application, or else libvirt's file, as whoever knows passwords.
+pub(crate) struct Known {
+    pub(crate) callback: Option<Callback>,
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Keychain for Known {
+    /// # Errors
+    /// `VIR_ERR_SYSTEM_ERROR` or `VIR_ERR_CONF_SYNTAX` naming file and line.
+    fn credentials(&self, service: &str, host: &str) -> Result<Option<Credentials>> {
+        match (self.callback.as_ref().and_then(|callback| callback(host)), &self.file) {
+            (Some(known), _) => Ok(Some(known)),
+            (None, Some(path)) => file::read(path)?.credentials(service, host),
+            (None, None) => Ok(None),
+        }
+    }
 }

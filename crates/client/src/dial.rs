@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Gets to where a connection is answered.
 
+mod own_daemon;
 mod pki;
 
 use std::io;
@@ -13,7 +14,7 @@ use tokio::process::Command;
 use virtus_api::{Error, ErrorDomain, Result};
 use virtus_rpc::{TlsClient, Transport};
 
-use crate::resolve::{Surroundings, Way};
+use crate::resolve::{Surroundings, Target, Way};
 
 /// What carries the bytes, and who must live as long as it does.
 pub(crate) struct Line {
@@ -38,9 +39,17 @@ impl Way {
 ///
 /// # Errors
 /// `VIR_ERR_SYSTEM_ERROR` naming the socket, host or command; `VIR_ERR_RPC` for what TLS objects to.
-pub(crate) async fn dial(way: &Way, around: &Surroundings<'_>) -> Result<Line> {
-    match way {
-        Way::Unix(path) => unix(path).await.map(|socket| Transport::from(socket).into()),
+pub(crate) async fn dial(target: &Target, around: &Surroundings<'_>) -> Result<Line> {
+    match &target.way {
+        Way::Unix(path) => {
+            let socket = match (unix(path).await, &target.daemon) {
+                (Err(error), Some(daemon)) if own_daemon::is_missing(&error) => {
+                    own_daemon::start(daemon, path).await?
+                }
+                (outcome, _) => outcome?,
+            };
+            Ok(Transport::from(socket).into())
+        }
         Way::Tcp { host, port } => {
             tcp(host, *port).await.map(|socket| Transport::from(socket).into())
         }

@@ -157,7 +157,8 @@
 //!
 //! All parameters of libvirt's URIs are understood (`socket`, `mode`, `pkipath`, `no_verify`, `netcat`,
 //! `proxy`, `keyfile`, …), as are `uri_aliases` and `uri_default` of libvirt.conf,
-//! `LIBVIRT_DEFAULT_URI` and auth.conf.
+//! `LIBVIRT_DEFAULT_URI` and auth.conf. A user's own daemon is started when nobody listens at its socket,
+//! unless `LIBVIRT_AUTOSTART` is 0.
 
 mod ask;
 mod attach;
@@ -176,7 +177,6 @@ mod stream;
 
 pub use ask::{Ask, Bits, Flagged};
 pub use connection::Connection;
-pub use credentials::Credentials;
 pub use events::{Events, Notice};
 pub use generated::*;
 pub use local::local_socket;
@@ -184,4 +184,4 @@ pub use options::{Options, Reconnect};
 pub use stream::{Chunk, Stream};
 pub use virtus_api as api;
 pub use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
-pub use virtus_core::DriverEntry;
+pub use virtus_core::{Credentials, DriverEntry};

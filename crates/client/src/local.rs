@@ -17,8 +17,15 @@ pub fn local_socket(uri: &str, read_only: bool) -> Result<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     let (system, session) = (Paths::system(), Paths::session(uid));
     let exists = |path: &Path| path.exists();
-    let around =
-        Surroundings { uid, system, session, default_uri: None, conf: None, exists: &exists };
+    let around = Surroundings {
+        uid,
+        system,
+        session,
+        default_uri: None,
+        conf: None,
+        autostart: false,
+        exists: &exists,
+    };
     let target = resolve::target(Some(&Uri::parse(uri)?), read_only, &around)?;
     match target.way {
         Way::Unix(socket) => Ok(socket),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use virtus_api::Result;
-use virtus_core::DriverEntry;
+use virtus_core::{Credentials, DriverEntry};
 use virtus_rpc::KeepalivePolicy;
 
 use crate::Connection;
-use crate::credentials::{Callback, Credentials};
+use crate::credentials::Callback;
 use crate::deadline;
 use crate::link::Link;
 

@@ -56,6 +56,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) default_uri: Option<String>,
     /// `libvirt.conf`
     pub(crate) conf: Option<Conf>,
+    /// Whether a user's own daemon may be started.
+    pub(crate) autostart: bool,
     pub(crate) exists: &'a (dyn Fn(&Path) -> bool + Sync),
 }
 
@@ -71,6 +73,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// The file of credentials that the URI names.
     pub(crate) auth_file: Option<PathBuf>,
+    /// The user's own daemon, which may be started if nobody listens.
+    pub(crate) daemon: Option<String>,
 }
 
 /// How to get there.
@@ -143,6 +147,15 @@ impl Surroundings<'_> {
         self.paths(session).run.join(format!("{daemon}-{kind}"))
     }
 
+    /// The daemon that may be started to listen there: only a user's own.
+    fn startable(&self, way: &Way) -> Option<String> {
+        let Way::Unix(socket) = way else { return None };
+        let own = socket.parent() == Some(&self.session.run) && self.uid != 0 && self.autostart;
+        let name = socket.file_name()?.to_str()?.strip_suffix("-sock")?;
+        let name = if name == "libvirt" { "libvirtd" } else { name };
+        own.then(|| name.to_owned())
+    }
+
     /// The daemon of whichever hypervisor is there.
     fn any(&self, read_only: bool) -> (String, Way) {
         let session = self.uid != 0;
@@ -155,6 +168,10 @@ impl Surroundings<'_> {
                     let kind = if session { "session" } else { "system" };
                     return (format!("{driver}:///{kind}"), Way::Unix(socket));
                 }
+            }
+            if session && self.autostart {
+                let socket = self.socket(session, "virtqemud", read_only);
+                return ("qemu:///session".to_owned(), Way::Unix(socket));
             }
         }
         (String::new(), Way::Unix(all))
@@ -172,7 +189,9 @@ pub(crate) fn target(
 ) -> Result<Target> {
     let Some(uri) = uri else {
         let (name, way) = around.any(read_only);
-        return Ok(Target { name, way, auth: None, host: LOCAL.to_owned(), auth_file: None });
+        let daemon = around.startable(&way);
+        let host = LOCAL.to_owned();
+        return Ok(Target { name, way, auth: None, host, auth_file: None, daemon });
     };
     let transport = match uri.transport.as_deref() {
         Some(transport) => transport.to_ascii_lowercase(),
@@ -204,9 +223,14 @@ pub(crate) fn target(
             return Err(wrong(uri, &text));
         }
     };
+    let daemon = match uri.parameter("socket") {
+        None => around.startable(&way),
+        Some(_) => None,
+    };
     Ok(Target {
         name,
         way,
+        daemon,
         auth: authentication(uri)?,
         host: uri.server.clone().unwrap_or_else(|| LOCAL.to_owned()),
         auth_file: uri.parameter("authfile").map(PathBuf::from),

@@ -7,7 +7,7 @@ use virtus_client::api::{
     ConnectGetHostname, ConnectGetUri, ConnectListAllDomains, DomainCreateWithFlags, DomainDestroy,
     DomainEventLifecycle, DomainLookupByName,
 };
-use virtus_client::{Connection, ErrorCode, Notice};
+use virtus_client::{Connection, Credentials, ErrorCode, Notice};
 
 const URI: &str = "test:///default";
 
@@ -44,6 +44,25 @@ async fn what_is_wrong_is_told() {
     let error = Connection::open(nobody).await.err().unwrap();
     assert_eq!(error.code(), ErrorCode::SystemError);
     assert!(error.to_string().contains("/nonexistent/sock") && error.hint_text().is_some());
+}
+
+#[tokio::test]
+async fn a_world_with_users_asks_who_comes() {
+    let uri = concat!("test://", env!("CARGO_MANIFEST_DIR"), "/tests/guarded.xml");
+    let open = |user: &'static str, password: &'static str| {
+        let known = Credentials { user: user.to_owned(), password: password.to_owned() };
+        Connection::options().credentials(move |_| Some(known.clone())).open(uri)
+    };
+    for (user, password) in [("rich", "secret"), ("jane", "")] {
+        let connection = open(user, password).await.unwrap();
+        assert_eq!(connection.call(ConnectGetUri).await.unwrap(), uri);
+    }
+    for (user, password) in [("rich", "guess"), ("nobody", "secret")] {
+        let error = open(user, password).await.err().unwrap();
+        assert_eq!(error.code(), ErrorCode::AuthFailed);
+    }
+    let error = Connection::options().credentials(|_| None).open(uri).await.err().unwrap();
+    assert_eq!(error.code(), ErrorCode::InvalidArg, "there is nobody to ask: {error}");
 }
 
 #[tokio::test]

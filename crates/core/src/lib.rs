@@ -12,6 +12,7 @@ pub mod access;
 mod call;
 pub mod conf;
 mod connection;
+mod credentials;
 mod driver;
 pub mod events;
 pub mod flags;
@@ -28,6 +29,7 @@ mod uri;
 
 pub use call::{Call, ReplyFds};
 pub use connection::{Connection, Responder, Service};
+pub use credentials::{Credentials, Keychain};
 pub use driver::{Driver, DriverEntry, Environment, Rehearsing, Role, Starting};
 pub use identity::Identity;
 pub use paths::{Paths, ROOT_VARIABLE};

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use virtus_api::{AnyRequest, Result};
+use virtus_api::{AnyRequest, Error, ErrorCode, ErrorDomain, Result};
 
 use crate::access::{Gate, Guard};
 use crate::events::{Delivery, EventSink};
-use crate::{Identity, Uri};
+use crate::{Credentials, Identity, Keychain, Uri};
 
 /// One client's open connection: who it is, what it may do, and where its events go.
 ///
@@ -24,6 +24,8 @@ pub struct Session {
     pub uri: Uri,
     events: Arc<dyn EventSink>,
     guard: Option<Arc<Guard>>,
+    /// Who knows passwords, where the client is an application in this process.
+    keychain: Option<Box<dyn Keychain>>,
 }
 
 impl Session {
@@ -35,7 +37,19 @@ impl Session {
         uri: Uri,
         events: Arc<dyn EventSink>,
     ) -> Arc<Self> {
-        Arc::new(Self { id: next_id(), identity, read_only, uri, events, guard: None })
+        Self::with_keychain(identity, read_only, uri, events, None)
+    }
+
+    /// A new session of a client that can be asked for passwords: an application in this process.
+    #[must_use]
+    pub fn with_keychain(
+        identity: Identity,
+        read_only: bool,
+        uri: Uri,
+        events: Arc<dyn EventSink>,
+        keychain: Option<Box<dyn Keychain>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { id: next_id(), identity, read_only, uri, events, guard: None, keychain })
     }
 
     /// A new session of a client of `driver` that may do what `gate` lets through. Must be called
@@ -50,8 +64,9 @@ impl Session {
         events: Arc<dyn EventSink>,
     ) -> Arc<Self> {
         let guard = Guard::new(gate, &identity, driver);
-        let events = guard.sieve_events(events);
-        Arc::new(Self { id: next_id(), identity, read_only, uri, events, guard: Some(guard) })
+        let (id, events) = (next_id(), guard.sieve_events(events));
+        let guard = Some(guard);
+        Arc::new(Self { id, identity, read_only, uri, events, guard, keychain: None })
     }
 
     /// Refuses a call for which no driver is asked, unless the client has what it takes of the connection.
@@ -67,6 +82,21 @@ impl Session {
 
     pub(crate) fn guard(&self) -> Option<&Arc<Guard>> {
         self.guard.as_ref()
+    }
+
+    /// What the client knows for a service on a host.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` if it knows nothing; those of its keychain.
+    pub fn credentials(&self, service: &str, host: &str) -> Result<Credentials> {
+        let known = match &self.keychain {
+            Some(keychain) => keychain.credentials(service, host)?,
+            None => None,
+        };
+        known.ok_or_else(|| {
+            Error::new(ErrorCode::InvalidArg, "Missing authentication credentials")
+                .in_domain(ErrorDomain::Auth)
+        })
     }
 
     /// Unique in this process.

@@ -5,11 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
-
-use super::Credentials;
-
-/// The service that virtual hosts are.
-const SERVICE: &str = "libvirt";
+use virtus_core::Credentials;
 
 pub(super) struct File {
     path: PathBuf,
@@ -48,11 +44,11 @@ fn parse(path: &Path, text: &str) -> Result<File> {
 }
 
 impl File {
-    /// Those of the host, or else those of every host.
-    pub(super) fn credentials(&self, host: &str) -> Result<Option<Credentials>> {
+    /// Those for a service on the host, or else on every host.
+    pub(super) fn credentials(&self, service: &str, host: &str) -> Result<Option<Credentials>> {
         let group = [host, "default"]
             .iter()
-            .find_map(|host| self.groups.get(&format!("auth-{SERVICE}-{host}")));
+            .find_map(|host| self.groups.get(&format!("auth-{service}-{host}")));
         let Some(group) = group else { return Ok(None) };
         let lacks = |what: &str| wrong(format!("{}: {what}", self.path.display()));
         let name = group
@@ -84,12 +80,13 @@ mod tests {
     #[test]
     fn a_host_has_its_own_credentials_or_those_of_all() {
         let file = parse(Path::new("auth.conf"), TEXT).unwrap();
-        let lab = file.credentials("host1").unwrap().unwrap();
+        let lab = file.credentials("libvirt", "host1").unwrap().unwrap();
         assert_eq!((lab.user.as_str(), lab.password.as_str()), ("fred", "a=b"));
-        let error = file.credentials("host2").unwrap_err();
+        let error = file.credentials("libvirt", "host2").unwrap_err();
         assert!(error.text().contains("'credentials-nobody'"), "{error}");
         let empty = parse(Path::new("auth.conf"), "").unwrap();
-        assert_eq!(empty.credentials("host1").unwrap(), None);
+        assert_eq!(empty.credentials("libvirt", "host1").unwrap(), None);
+        assert_eq!(file.credentials("test", "host1").unwrap(), None);
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! along and the daemon knows nothing better, by PLAIN.
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::Credentials;
 use virtus_rpc::engine::Sasl;
 use virtus_rpc::sasl::scram::{self, Failure, ScramClient};
-
-use super::Credentials;
 
 const PLAIN: &str = "PLAIN";
 

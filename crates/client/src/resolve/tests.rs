@@ -20,6 +20,7 @@ fn on<T>(uid: u32, sockets: &[&str], ask: impl FnOnce(&Surroundings<'_>) -> T) -
         session,
         default_uri: None,
         conf: None,
+        autostart: true,
         exists: &|path| present.iter().any(|known| known == path),
     })
 }
@@ -57,6 +58,31 @@ fn read_only_and_session_sockets() {
     let session = "/run/user/7/libvirt/virtqemud-sock";
     assert_eq!(socket("qemu:///session", 7, &[], true), session);
     assert_eq!(socket("qemu:///session", 0, &[], false), DIRECT, "root has no session daemon");
+}
+
+#[test]
+fn only_a_users_own_daemon_is_started() {
+    for (uri, uid, daemon) in [
+        ("qemu:///session", 7, Some("virtqemud")),
+        ("qemu:///session?mode=legacy", 7, Some("libvirtd")),
+        ("test+unix:///default", 7, Some("libvirtd")),
+        ("qemu:///system", 7, None),
+        ("qemu:///session", 0, None),
+        ("qemu+unix:///session?socket=/x/virtqemud-sock", 7, None),
+        ("qemu+ssh://host/session", 7, None),
+    ] {
+        assert_eq!(reached(uri, uid, &[], false).daemon.as_deref(), daemon, "{uri}");
+    }
+    let none = on(7, &[], |around| target(None, false, around)).unwrap();
+    assert_eq!(
+        (none.name.as_str(), none.daemon.as_deref()),
+        ("qemu:///session", Some("virtqemud"))
+    );
+    let asked = |around: &Surroundings<'_>| {
+        let around = Surroundings { autostart: false, ..surroundings(around) };
+        target(None, false, &around)
+    };
+    assert_eq!(on(7, &[], asked).unwrap().daemon, None);
 }
 
 #[test]
@@ -98,6 +124,7 @@ fn surroundings<'a>(of: &Surroundings<'a>) -> Surroundings<'a> {
         session: of.session.clone(),
         default_uri: of.default_uri.clone(),
         conf: of.conf.clone(),
+        autostart: of.autostart,
         exists: of.exists,
     }
 }
