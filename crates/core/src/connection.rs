@@ -71,7 +71,7 @@ impl Drivers {
         let id = request.call();
         match self.responders.iter().find(|r| r.answers(id)) {
             Some(responder) => responder.respond(call, request),
-            None => Box::pin(async move { Err(unsupported(id).in_domain(ErrorDomain::Rpc)) }),
+            None => Box::pin(async move { Err(unsupported(id)) }),
         }
     }
 }

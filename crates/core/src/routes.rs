@@ -106,5 +106,43 @@ impl<D: Send + Sync + 'static> Default for Routes<D> {
 
 /// libvirt names the API function in this error, and clients match on its lead.
 pub(crate) fn unsupported(call: CallId) -> Error {
-    Error::no_support(call.meta().shown())
+    let name = call.meta().shown();
+    Error::no_support(name).in_domain(subject(name))
+}
+
+/// Which part of the system a public function belongs to.
+fn subject(function: &str) -> ErrorDomain {
+    /// Words of names; those of whatever has none are about hosts and guests.
+    const WORDS: [(&str, ErrorDomain); 8] = [
+        ("Snapshot", ErrorDomain::DomainSnapshot),
+        ("Checkpoint", ErrorDomain::DomainCheckpoint),
+        ("NWFilter", ErrorDomain::Nwfilter),
+        ("NodeDevice", ErrorDomain::Nodedev),
+        ("Interface", ErrorDomain::Interface),
+        ("Storage", ErrorDomain::Storage),
+        ("Secret", ErrorDomain::Secret),
+        ("Network", ErrorDomain::Network),
+    ];
+    // What else a guest has is its own.
+    let words = if function.starts_with("virDomain") { &WORDS[..2] } else { &WORDS[..] };
+    let known = words.iter().find(|(word, _)| function.contains(word));
+    known.map_or(ErrorDomain::Domain, |(_, domain)| *domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_supported_is_told_by_the_part_of_the_system_that_lacks_it() {
+        for (function, domain) in [
+            ("virConnectListAllNWFilterBindings", ErrorDomain::Nwfilter),
+            ("virDomainInterfaceStats", ErrorDomain::Domain),
+            ("virDomainSnapshotGetParent", ErrorDomain::DomainSnapshot),
+            ("virNodeGetMemoryStats", ErrorDomain::Domain),
+            ("virNodeDeviceReset", ErrorDomain::Nodedev),
+        ] {
+            assert_eq!(subject(function), domain, "{function}");
+        }
+    }
 }

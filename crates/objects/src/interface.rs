@@ -53,6 +53,9 @@ pub struct Interfaces<B> {
 
 /// A driver of interfaces.
 pub trait HasInterfaces: Send + Sync + 'static {
+    /// Which part of the system speaks in its errors.
+    const DOMAIN: ErrorDomain = ErrorDomain::Interface;
+
     /// What configures them.
     type Backend: InterfaceBackend;
 
@@ -108,5 +111,5 @@ pub fn routes<D: HasInterfaces>() -> Routes<D> {
         .on(transaction::begin::<D>)
         .on(transaction::commit::<D>)
         .on(transaction::rollback::<D>)
-        .in_domain(ErrorDomain::Interface)
+        .in_domain(D::DOMAIN)
 }

@@ -59,6 +59,9 @@ pub struct Networks<B> {
 
 /// A driver of networks.
 pub trait HasNetworks: Send + Sync + 'static {
+    /// Which part of the system speaks in its errors.
+    const DOMAIN: ErrorDomain = ErrorDomain::Network;
+
     /// What makes them real.
     type Backend: NetworkBackend;
 
@@ -143,7 +146,7 @@ pub fn routes<D: HasNetworks>() -> Routes<D> {
         .on(port_parameters::set::<D>)
         .on(register::<D>)
         .on(deregister::<D>)
-        .in_domain(ErrorDomain::Network)
+        .in_domain(D::DOMAIN)
 }
 
 async fn register<D: HasNetworks>(

@@ -64,6 +64,9 @@ pub struct Devices<B> {
 
 /// A driver of devices.
 pub trait HasDevices: Send + Sync + 'static {
+    /// Which part of the system speaks in its errors.
+    const DOMAIN: ErrorDomain = ErrorDomain::Nodedev;
+
     /// What makes them.
     type Backend: DeviceBackend;
 
@@ -137,5 +140,5 @@ pub fn routes<D: HasDevices>() -> Routes<D> {
         .on(calls::destroy::<D>)
         .on(calls::register::<D>)
         .on(calls::deregister::<D>)
-        .in_domain(ErrorDomain::Nodedev)
+        .in_domain(D::DOMAIN)
 }

@@ -87,7 +87,7 @@ pub(crate) fn missing<K: Kind>(uuid: Option<Uuid>, name: &str) -> Error {
 /// The answer to a look-up that finds nothing.
 pub(crate) fn not_found<K: Kind>(text: String) -> Error {
     let hint = format!("list what there is with 'virsh {}'", K::LIST);
-    Error::new(K::MISSING, text).in_domain(K::DOMAIN).hint(hint)
+    Error::new(K::MISSING, text).hint(hint)
 }
 
 /// A queue of changes that must not overlap.
@@ -273,10 +273,9 @@ impl<K: Kind> Collection<K> {
                 Err(Error::new(ErrorCode::InternalError, format!("{name} on {object:?} panicked")))
             })
         });
-        let outcome = task.await.unwrap_or_else(|_| {
+        task.await.unwrap_or_else(|_| {
             let text = format!("{name} on {shown:?}: the daemon is ending");
             Err(Error::new(ErrorCode::OperationAborted, text))
-        });
-        outcome.map_err(|error| error.or_domain(K::DOMAIN))
+        })
     }
 }

@@ -78,6 +78,9 @@ pub struct Pools<B> {
 
 /// A driver of storage.
 pub trait HasPools: Send + Sync + 'static {
+    /// Which part of the system speaks in its errors.
+    const DOMAIN: ErrorDomain = ErrorDomain::Storage;
+
     /// What makes pools and volumes real.
     type Backend: StorageBackend;
 
@@ -171,7 +174,7 @@ pub fn routes<D: HasPools>() -> Routes<D> {
         .on(register::<D>)
         .on(deregister::<D>)
         .include(volume::routes())
-        .in_domain(ErrorDomain::Storage)
+        .in_domain(D::DOMAIN)
 }
 
 async fn register<D: HasPools>(

@@ -128,7 +128,7 @@ element! {
 element! {
     /// `<topology>` of the host.
     pub struct HostTopology {
-        child cells: Cells = "cells",
+        frame cells: Cells = "cells",
         child interconnects: Option<Interconnects> = "interconnects"
     }
 }
@@ -246,8 +246,24 @@ element! {
     /// `<secmodel>`: how guests are confined.
     pub struct Secmodel {
         leaf model: String = "model",
-        leaf doi: String = "doi",
+        frame doi: Doi = "doi",
         child baselabels: Vec<BaseLabel> = "baselabel"
+    }
+}
+
+/// `<doi>`, which has an end tag even where it is empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Doi(pub String);
+
+impl Element for Doi {
+    const SHAPE: &'static Shape = shape!(Doi: text String);
+    fn read(node: Node<'_>) -> Result<Self> {
+        node.text_value().map(Self)
+    }
+    fn write(&self, tag: &str, out: &mut Writer) {
+        out.start(tag);
+        out.whole_text(&self.0);
+        out.end(tag);
     }
 }
 

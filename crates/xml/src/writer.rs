@@ -184,6 +184,13 @@ impl Writer {
         }
     }
 
+    /// The text of the element whose tag is open, which gets an end tag on the same line even if it is empty.
+    pub fn whole_text<T: Value>(&mut self, value: &T) {
+        self.text.push('>');
+        value.write(&mut Escaped(&mut self.text));
+        self.state = State::Text;
+    }
+
     /// `<tag>value</tag>`.
     pub fn leaf<T: Value>(&mut self, tag: &str, value: &T) {
         self.start(tag);

@@ -5,15 +5,20 @@
 //! What only this driver knows of a domain stands in the namespace `test:`: its state, whether it is transient,
 //! whether it has saved memory, its snapshots.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::reader::{self, Node as Element};
+use virtus_xml::value::Value;
 use virtus_xml::{
     Document as _, Domain, HostInterface, Network, NodeDevice, ParseFlags, Snapshot, StoragePool,
+    Volume,
 };
 
+use crate::auth::User;
 use crate::node::Node;
 
 /// The namespace of a domain's elements that are for this driver.
@@ -28,12 +33,14 @@ pub(crate) struct Document {
     pub(crate) interfaces: Vec<HostInterface>,
     pub(crate) devices: Vec<NodeDevice>,
     pub(crate) pools: Vec<PoolEntry>,
+    /// Who may open the world; empty: everybody.
+    pub(crate) users: Vec<User>,
 }
 
-/// A pool and the documents of its volumes.
+/// A pool and the volumes that are in it.
 pub(crate) struct PoolEntry {
     pub(crate) def: StoragePool,
-    pub(crate) volumes: Vec<String>,
+    pub(crate) volumes: Vec<Volume>,
 }
 
 /// A domain and what is said of it beside its definition.
@@ -53,26 +60,30 @@ impl Document {
     /// That of the disk; `VIR_ERR_XML_ERROR`.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let text = load(file)?;
-        Self::parse(&text, file.parent().map(Path::to_owned))
+        Self::parse(&text, &file.display().to_string(), file.parent())
     }
 
-    /// Reads a document whose relative files stand in `folder`. Blocks if it names files.
+    /// Reads a document, which errors call `what`, and whose relative files stand in `folder`. Blocks if it names
+    /// files.
     ///
     /// # Errors
     /// `VIR_ERR_XML_ERROR`; that of the disk.
-    pub(crate) fn parse(text: &str, folder: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn parse(text: &str, what: &str, folder: Option<&Path>) -> Result<Self> {
         let read = |root: Element<'_>| {
-            if root.name() != "node" {
-                return Err(wrong("Root element is not 'node'"));
-            }
+            root.expect("node")?;
             let mut document = Self::default();
+            if let Some(cpu) = root.find("cpu") {
+                document.take_cpu(cpu)?;
+            }
+            if let Some(memory) = root.find("memory") {
+                document.node.memory = number(memory, "memory")?;
+            }
             for child in root.children() {
-                document.take(child, folder.as_deref())?;
+                document.take(child, folder)?;
             }
             Ok(document)
         };
-        let parsed =
-            reader::parse_for(ErrorDomain::Test, text, "(test driver)", ParseFlags::empty(), read)?;
+        let parsed = reader::parse_for(ErrorDomain::Test, text, what, ParseFlags::empty(), read)?;
         for warning in parsed.warnings {
             tracing::warn!("line {}, column {}: {}", warning.line, warning.column, warning.text);
         }
@@ -81,8 +92,10 @@ impl Document {
 
     fn take(&mut self, child: Element<'_>, folder: Option<&Path>) -> Result<()> {
         match child.name() {
-            "cpu" => self.take_cpu(child)?,
-            "memory" => self.node.memory = child.text_value()?,
+            "auth" => {
+                let users = child.children().filter(|user| user.name() == "user");
+                self.users = users.map(User::parse).collect::<Result<_>>()?;
+            }
             "network" => {
                 let mut network: Network = parsed(child, folder)?;
                 network.uuid.get_or_insert_with(Uuid::new_v4);
@@ -102,13 +115,13 @@ impl Document {
         let mut active = None;
         for child in cpu.children() {
             match child.name() {
-                "nodes" => node.nodes = child.text_value()?,
-                "sockets" => node.sockets = child.text_value()?,
-                "cores" => node.cores = child.text_value()?,
-                "threads" => node.threads = child.text_value()?,
-                "active" => active = Some(child.text_value::<u32>()?),
-                "mhz" => node.mhz = child.text_value()?,
-                "model" => node.model = child.text().into_owned(),
+                "nodes" => node.nodes = number(child, "cpu nodes")?,
+                "sockets" => node.sockets = number(child, "cpu sockets")?,
+                "cores" => node.cores = number(child, "cpu cores")?,
+                "threads" => node.threads = number(child, "cpu threads")?,
+                "active" => active = Some(number::<u32>(child, "cpu active")?),
+                "mhz" => node.mhz = number(child, "cpu mhz")?,
+                "model" => node.model = model(child)?,
                 _ => {}
             }
         }
@@ -125,7 +138,7 @@ impl PoolEntry {
         def.uuid.get_or_insert_with(Uuid::new_v4);
         let read = |root: Element<'_>| {
             let volumes = root.children().filter(|child| child.name() == "volume");
-            let volumes = volumes.map(|volume| text_of(volume, folder)).collect::<Result<_>>()?;
+            let volumes = volumes.map(|volume| parsed(volume, folder)).collect::<Result<_>>()?;
             Ok(Self { def, volumes })
         };
         reader::parse(text, "(storage_pool_definition)", ParseFlags::empty(), read)
@@ -193,6 +206,20 @@ fn run_state(element: Element<'_>) -> Result<DomainState> {
     DomainState::try_from(number).map_err(|_| wrong(format!("runstate '{number}' out of range'")))
 }
 
+/// The number that an element holds.
+fn number<T: Value>(element: Element<'_>, what: &str) -> Result<T> {
+    element.text_value().map_err(|_| wrong(format!("invalid node {what} value")))
+}
+
+/// The model of the host's CPUs, which travels in 32 bytes of which the last is zero.
+fn model(element: Element<'_>) -> Result<String> {
+    let model = element.text().into_owned();
+    if model.len() < 32 {
+        return Ok(model);
+    }
+    Err(wrong(format!("Model {model} too big for destination")))
+}
+
 /// What the document says that an element stands for.
 fn parsed<T: virtus_xml::Document>(element: Element<'_>, folder: Option<&Path>) -> Result<T> {
     Ok(T::parse(&text_of(element, folder)?, ParseFlags::INACTIVE)?.value)
@@ -210,8 +237,13 @@ fn text_of(element: Element<'_>, folder: Option<&Path>) -> Result<String> {
 }
 
 fn load(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file)
-        .map_err(|cause| Error::system(format!("cannot read '{}'", file.display()), &cause))
+    let failed = |attempt: &str, cause: &std::io::Error| {
+        Error::system(format!("Failed to {attempt} file '{}'", file.display()), cause)
+    };
+    let mut opened = File::open(file).map_err(|cause| failed("open", &cause))?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(|cause| failed("read", &cause))?;
+    Ok(text)
 }
 
 fn wrong(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {

@@ -80,11 +80,11 @@ impl Driver for Started {
     }
 
     fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
-        let (worlds, path) = (self.worlds.clone(), session.uri.path.clone());
+        let (worlds, session) = (self.worlds.clone(), session.clone());
         Box::pin(async move {
-            let opened = match path.as_str() {
+            let opened = match session.uri.path.as_str() {
                 SHARED => worlds.shared().await,
-                file => worlds.of_file(PathBuf::from(file)).await,
+                file => worlds.of_file(PathBuf::from(file), &session).await,
             };
             opened.map_err(|error| error.or_domain(ErrorDomain::Test))
         })

@@ -5,6 +5,7 @@
 //! Invariants: no call changes this host, apart from files that its caller names (saved memory, core dumps);
 //! a world ends with the last session that sees it.
 
+mod auth;
 mod document;
 mod driver;
 mod guest;

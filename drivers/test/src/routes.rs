@@ -36,6 +36,7 @@ pub(crate) fn routes() -> Routes<World> {
     virtus_domain::routes::routes::<World>()
         .include(virtus_domain::routes::moment_routes())
         .include(virtus_domain::routes::tuning_routes())
+        .include(virtus_domain::routes::cpu_routes())
         .include(virtus_objects::network::routes())
         .include(virtus_objects::interface::routes())
         .include(virtus_objects::node_device::routes())

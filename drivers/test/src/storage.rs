@@ -20,8 +20,7 @@ use virtus_objects::{Snapshot, Step, refuse};
 use virtus_xml::pool::PoolType;
 use virtus_xml::pool::source::{Dir, FormatName, PoolDevice, PoolHost, PoolSource};
 use virtus_xml::units::Bytes;
-use virtus_xml::volume::VolumeType;
-use virtus_xml::{PoolSources, StoragePool, Volume};
+use virtus_xml::{PoolSources, StoragePool, Volume, VolumeFlags};
 
 use self::disk::Disk;
 
@@ -70,6 +69,30 @@ impl Storage {
     fn keep(&self, pool: &StoragePool, kept: Kept) {
         self.all().entry(id(pool)).or_default().insert(kept.def.name.clone(), kept);
     }
+
+    /// Keeps a volume that a document says is there, by the key and at the path that it has there.
+    ///
+    /// # Errors
+    /// Those of the definition; `VIR_ERR_OPERATION_FAILED` if there is one of its name.
+    pub(crate) fn add(&self, pool: &StoragePool, mut def: Volume) -> Result<()> {
+        def.settle_in(pool.kind, VolumeFlags::empty())?;
+        let volumes = self.all().get(&id(pool)).is_some_and(|all| all.contains_key(&def.name));
+        if volumes {
+            return Err(self.taken(&def.name));
+        }
+        let path = def.target.path.clone().unwrap_or_else(|| path_in(pool, &def.name));
+        def.key.get_or_insert_with(|| path.clone());
+        def.target.path = Some(path);
+        self.keep(pool, Kept { def, disk: Disk::default() });
+        Ok(())
+    }
+}
+
+/// Where a volume appears.
+fn path_in(pool: &StoragePool, volume: &str) -> String {
+    let folder = pool.target.as_ref().and_then(|target| target.path.as_ref());
+    let folder = folder.or(pool.source.name.as_ref()).unwrap_or(&pool.name);
+    format!("{folder}/{volume}")
 }
 
 fn id(pool: &StoragePool) -> Uuid {
@@ -168,22 +191,20 @@ impl StorageBackend for Storage {
     }
 
     fn place(&self, pool: &Snapshot<StoragePool>, volume: &mut Volume) -> Result<()> {
-        if volume.name.contains('/') {
-            refuse(format!("volume name '{}' cannot contain '/'", volume.name))?;
-        }
         let wanted = volume.allocation.or(volume.capacity).unwrap_or_default().0;
         if wanted > pool.extra.sizes.available {
             let text = format!("Not enough free space in pool for volume '{}'", volume.name);
             return Err(Error::new(ErrorCode::OperationFailed, text));
         }
-        let def = pool.def()?;
-        let folder = def.target.as_ref().and_then(|target| target.path.as_ref());
-        let folder = folder.or(def.source.name.as_ref()).unwrap_or(&def.name);
-        let path = format!("{folder}/{}", volume.name);
-        volume.kind = VolumeType::File;
+        let path = path_in(pool.def()?, &volume.name);
         volume.key = Some(path.clone());
         volume.target.path = Some(path);
         Ok(())
+    }
+
+    /// In the words of libvirt's test driver.
+    fn taken(&self, _: &str) -> Error {
+        Error::new(ErrorCode::OperationFailed, "storage vol already exists")
     }
 
     async fn create_volume(

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use virtus_api::{DomainState, Error, ErrorCode, Result, StorageVolCreateFlags};
+use tokio::sync::OnceCell;
+use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::Session;
 use virtus_core::events::Hub;
+use virtus_domain::cpu::CpuMap;
 use virtus_domain::moments::{Moment, Moments};
+use virtus_domain::routes::HasCpuMap;
 use virtus_domain::{Begin, Change, HasMachines, Job, Machine, Machines, Origin, PowerOff, Wishes};
 use virtus_objects::Shelf;
 use virtus_objects::interface::{HasInterfaces, Interfaces};
@@ -33,6 +36,8 @@ pub(crate) struct World {
     interfaces: Arc<Interfaces<Null>>,
     devices: Arc<Devices<Vports>>,
     pools: Arc<Pools<Storage>>,
+    /// The descriptions of CPU models, once somebody has asked.
+    cpu_map: OnceCell<Arc<CpuMap>>,
     /// Where it is one of many sessions' world.
     shared_by: Option<Arc<Worlds>>,
 }
@@ -49,6 +54,7 @@ impl World {
             interfaces: Interfaces::open(Shelf::Memory, Null).await?,
             devices: Devices::open(Shelf::Memory, Vports::default(), hub.clone()).await?,
             pools: Pools::open(Shelf::Memory, Storage::default(), hub).await?,
+            cpu_map: OnceCell::new(),
             shared_by,
         };
         for domain in document.domains {
@@ -72,13 +78,11 @@ impl World {
     }
 
     async fn add_pool(&self, entry: PoolEntry) -> Result<()> {
-        let pool = self.pools.define(entry.def).await?;
-        self.pools.create(&pool, 0).await?;
         for volume in entry.volumes {
-            let flags = StorageVolCreateFlags::empty();
-            self.pools.create_volume(pool.clone(), volume, flags).await?;
+            self.pools.backend().add(&entry.def, volume)?;
         }
-        Ok(())
+        let pool = self.pools.define(entry.def).await?;
+        self.pools.create(&pool, 0).await
     }
 
     async fn add_domain(&self, entry: DomainEntry) -> Result<()> {
@@ -148,8 +152,21 @@ impl HasMachines for World {
     }
 }
 
+impl HasCpuMap for World {
+    async fn cpu_map(&self) -> Arc<CpuMap> {
+        let read = || async {
+            let map = tokio::task::spawn_blocking(CpuMap::of_this_host).await;
+            // Only a runtime that ends breaks it off.
+            Arc::new(map.unwrap_or_default())
+        };
+        self.cpu_map.get_or_init(read).await.clone()
+    }
+}
+
 impl HasNetworks for World {
     type Backend = Null;
+
+    const DOMAIN: ErrorDomain = ErrorDomain::Test;
 
     fn networks(&self) -> &Arc<Networks<Null>> {
         &self.networks
@@ -159,6 +176,8 @@ impl HasNetworks for World {
 impl HasInterfaces for World {
     type Backend = Null;
 
+    const DOMAIN: ErrorDomain = ErrorDomain::Test;
+
     fn interfaces(&self) -> &Arc<Interfaces<Null>> {
         &self.interfaces
     }
@@ -167,6 +186,8 @@ impl HasInterfaces for World {
 impl HasDevices for World {
     type Backend = Vports;
 
+    const DOMAIN: ErrorDomain = ErrorDomain::Test;
+
     fn devices(&self) -> &Arc<Devices<Vports>> {
         &self.devices
     }
@@ -174,6 +195,8 @@ impl HasDevices for World {
 
 impl HasPools for World {
     type Backend = Storage;
+
+    const DOMAIN: ErrorDomain = ErrorDomain::Test;
 
     fn pools(&self) -> &Arc<Pools<Storage>> {
         &self.pools

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_core::{Responder, Service};
+use virtus_core::{Responder, Service, Session};
 
+use crate::auth;
 use crate::document::Document;
 use crate::node::Node;
 use crate::routes;
@@ -36,7 +37,7 @@ impl Worlds {
         let entry = Entry::new(self);
         let cell = self.lock().world.clone();
         let world = cell.get_or_try_init(|| async {
-            let mut document = Document::parse(DEFAULT, None)?;
+            let mut document = Document::parse(DEFAULT, "(test:///default)", None)?;
             document.node.cells = Node::default_cells();
             let world = World::build(document, Some(self.clone())).await?;
             Ok::<_, Error>(service(world))
@@ -47,11 +48,16 @@ impl Worlds {
     }
 
     /// A world of its own for one session, as `file` describes it.
-    pub(crate) async fn of_file(&self, file: PathBuf) -> Result<Arc<dyn Responder>> {
+    pub(crate) async fn of_file(
+        &self,
+        file: PathBuf,
+        session: &Session,
+    ) -> Result<Arc<dyn Responder>> {
         let read = tokio::task::spawn_blocking(move || Document::read(&file));
         let document = read.await.map_err(|cause| {
             Error::new(ErrorCode::InternalError, format!("reading was broken off: {cause}"))
         })??;
+        auth::check(&document.users, session)?;
         Ok(service(World::build(document, None).await?))
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::NodeDevice;
 use virtus_xml::node_device::Capability;
 use virtus_xml::node_device::scsi::{FcHost, ScsiHost};
@@ -34,6 +34,7 @@ fn makes_vports(device: &NodeDevice) -> bool {
 pub fn check_vport(def: &NodeDevice) -> Result<&FcHost> {
     fc_host(def).ok_or_else(|| {
         Error::new(ErrorCode::ConfigUnsupported, "Device is not a fibre channel HBA")
+            .in_domain(ErrorDomain::Nodedev)
     })
 }
 
@@ -66,7 +67,8 @@ pub fn vport_parent(
     })?;
     if !makes_vports(parent.def()?) {
         let text = format!("Parent device {} is not capable of vport operations", parent.name);
-        return Err(Error::new(ErrorCode::OperationUnsupported, text));
+        let error = Error::new(ErrorCode::OperationUnsupported, text);
+        return Err(error.in_domain(ErrorDomain::Nodedev));
     }
     Ok(parent)
 }

@@ -97,6 +97,11 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// Changes nothing.
     fn place(&self, pool: &Snapshot<StoragePool>, volume: &mut Volume) -> Result<()>;
 
+    /// The answer to a new volume whose name another has.
+    fn taken(&self, name: &str) -> Error {
+        Error::new(ErrorCode::StorageVolExist, format!("'{name}'"))
+    }
+
     /// Makes a volume that has its place. Answers it as it became. If it fails nothing is left.
     fn create_volume(
         &self,

@@ -3,7 +3,7 @@
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::StoragePool;
-use virtus_xml::pool::PoolType;
+use virtus_xml::pool::{Adapter, AdapterType, PoolType};
 
 use crate::collection::Collection;
 use crate::kind::Kind;
@@ -43,11 +43,25 @@ fn same_source(a: &StoragePool, b: &StoragePool) -> bool {
         PoolType::Netfs => host && from.dir == other.dir,
         PoolType::Gluster => host && from.dir == other.dir && from.name == other.name,
         PoolType::Iscsi => devices() && from.initiator == other.initiator,
-        PoolType::Scsi => from.adapter == other.adapter,
+        PoolType::Scsi => {
+            let both = from.adapter.as_ref().zip(other.adapter.as_ref());
+            both.is_some_and(|(one, two)| same_adapter(one, two) || same_adapter(two, one))
+        }
         PoolType::Mpath => true,
         PoolType::Sheepdog => host && from.name == other.name,
         PoolType::Vstorage => from.name == other.name,
         PoolType::IscsiDirect | PoolType::Rbd => false,
+    }
+}
+
+/// Whether two adapters are one, or the second is the virtual port of the first.
+fn same_adapter(one: &Adapter, two: &Adapter) -> bool {
+    match (one.kind, two.kind) {
+        (Some(AdapterType::ScsiHost), Some(AdapterType::FcHost)) => one.name == two.parent,
+        (Some(AdapterType::FcHost), Some(AdapterType::FcHost)) => {
+            (&one.wwnn, &one.wwpn) == (&two.wwnn, &two.wwpn)
+        }
+        _ => one == two,
     }
 }
 

@@ -6,9 +6,11 @@ mod create;
 mod data;
 mod list;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use virtus_api::{Result, StorageVolRef};
+use futures_util::FutureExt;
+use virtus_api::{Error, ErrorCode, Result, StorageVolRef};
 use virtus_core::Routes;
 use virtus_xml::{StoragePool, Volume};
 
@@ -69,12 +71,30 @@ impl<B: StorageBackend> Pools<B> {
     }
 }
 
+/// What a backend has done; a panic of it is a failure like others, so that no volume stays taken.
+async fn attempt<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorCode::InternalError, "the work on a volume has panicked"))
+    })
+}
+
 /// Finishes what was begun even if the caller goes away.
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.unwrap_or_else(|_| {
-        let text = "the work on a volume was broken off";
-        Err(virtus_api::Error::new(virtus_api::ErrorCode::OperationAborted, text))
+        Err(Error::new(ErrorCode::OperationAborted, "the work on a volume was broken off"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_backend_is_a_failure() {
+        let error = attempt::<()>(async { panic!("no") }).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InternalError);
+        assert_eq!(attempt(async { Ok(1) }).await.unwrap(), 1);
+    }
 }

@@ -91,7 +91,8 @@ impl PoolSource {
         let rules = kind.rules();
         let has = |part| rules.source.contains(part);
         self.name.take_if(|name| name.is_empty());
-        if kind == PoolType::Rbd && self.name.is_none() {
+        // One that says nothing at all lacks more.
+        if kind == PoolType::Rbd && self.name.is_none() && *self != Self::default() {
             return Err(xml_error("element 'name' is mandatory for RBD pool"));
         }
         self.settle_format(kind)?;

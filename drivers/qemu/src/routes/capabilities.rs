@@ -8,8 +8,8 @@ use virtus_core::Call;
 use virtus_domain::cpu::Profile;
 use virtus_host::node;
 use virtus_xml::capabilities::{
-    BaseLabel, Capabilities, Host, HostCpu, IommuSupport, Microcode, PageSize, PowerManagement,
-    Secmodel,
+    BaseLabel, Capabilities, Doi, Host, HostCpu, IommuSupport, Microcode, PageSize,
+    PowerManagement, Secmodel,
 };
 use virtus_xml::domain::cpu::{MaxPhysAddr, PhysAddrMode, Topology};
 
@@ -40,7 +40,7 @@ fn host(qemu: &Qemu) -> Host {
         .to_vec();
     let secmodel = |model: &str, baselabels| Secmodel {
         model: model.to_owned(),
-        doi: "0".to_owned(),
+        doi: Doi("0".to_owned()),
         baselabels,
     };
     Host {

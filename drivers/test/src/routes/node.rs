@@ -95,16 +95,17 @@ async fn get_cells_free_memory(
 
 async fn get_free_pages(_: Arc<World>, _: Call, request: NodeGetFreePages) -> Result<Vec<u64>> {
     check_flags(request.flags, 0, "virNodeGetFreePages")?;
-    let cells = usize::try_from(request.cell_count).unwrap_or_default();
-    let wanted = cells.saturating_mul(request.pages.len());
-    let mut free = 6 * u64::try_from(request.start_cell).unwrap_or_default();
-    let mut counts = Vec::new();
-    // As the numbers double, there is an end to what fits.
-    for _ in 0..wanted.min(virtus_api::limits::NODE_MAX_CELLS) {
-        free = free.wrapping_mul(2).wrapping_add(7);
-        counts.push(free);
-    }
-    Ok(counts)
+    let start = u64::try_from(request.start_cell).unwrap_or_default();
+    let cells = (start..).take(usize::try_from(request.cell_count).unwrap_or_default());
+    let counts = cells.flat_map(|cell| {
+        let sizes = request.pages.iter();
+        sizes.scan(cell.wrapping_mul(6), |free, _| {
+            *free = free.wrapping_mul(2).wrapping_add(7);
+            Some(*free)
+        })
+    });
+    // More than these do not travel.
+    Ok(counts.take(virtus_api::limits::NODE_MAX_CELLS).collect())
 }
 
 async fn get_security_model(

@@ -14,7 +14,7 @@ use virtus_xml::{StoragePool, Volume};
 
 use super::super::contents::{Sizes, allocation};
 use super::super::{HasPools, Pools, StorageBackend};
-use super::{Place, to_the_end};
+use super::{Place, attempt, to_the_end};
 use crate::object::Turn;
 
 /// What is done to a volume.
@@ -45,7 +45,7 @@ impl<B: StorageBackend> Pools<B> {
             Ok((def, work))
         };
         let (def, work) = self.collection.change(&object, call, take).await?;
-        let done = self.perform(&live, &def, work).await;
+        let done = attempt(self.perform(&live, &def, work)).await;
         let gone = done.is_ok() && matches!(work, Work::Delete { .. });
         let after = if gone { None } else { Some(self.after(&live, def).await) };
         self.give_back(&object, call, vol.name, after).await?;
@@ -64,7 +64,7 @@ impl<B: StorageBackend> Pools<B> {
 
     /// The volume as the work has left it; what cannot be measured is thought to be as it was.
     async fn after(&self, live: &StoragePool, def: Arc<Volume>) -> Arc<Volume> {
-        match self.backend.measure(live, &def).await {
+        match attempt(self.backend.measure(live, &def)).await {
             Ok(now) => Arc::new(now),
             Err(error) => {
                 tracing::warn!("volume '{}' is not measured: {error}", def.name);

@@ -12,7 +12,7 @@ use virtus_core::flags::check_flags;
 use virtus_xml::{Document, ParseFlags, StoragePool, Volume, VolumeFlags};
 
 use super::super::{HasPools, Making, Pools, StorageBackend};
-use super::{Place, to_the_end};
+use super::{Place, attempt, to_the_end};
 use crate::object::{Object, Turn};
 
 const CREATE: &str = "virStorageVolCreateXML";
@@ -90,9 +90,10 @@ impl<B: StorageBackend> Pools<B> {
             let pool = turn.snapshot();
             let live = pool.active()?.clone();
             let mut contents = pool.extra.clone();
-            if contents.volume(&def.name).is_err() {
-                pools.backend.place(&pool, &mut def)?;
+            if contents.volume(&def.name).is_ok() {
+                return Err(pools.backend.taken(&def.name));
             }
+            pools.backend.place(&pool, &mut def)?;
             let def = Arc::new(def);
             contents.begin_making(def.clone())?;
             turn.publish(|pool| pool.extra = contents);
@@ -114,7 +115,7 @@ impl<B: StorageBackend> Pools<B> {
             reflink: wish.flags.contains(Create::REFLINK),
         };
         let Some(original) = &wish.copy_of else {
-            return self.backend.create_volume(live, def, how).await.map(Arc::new);
+            return attempt(self.backend.create_volume(live, def, how)).await.map(Arc::new);
         };
         let name = original.volume.def.name.clone();
         let read = {
@@ -128,7 +129,7 @@ impl<B: StorageBackend> Pools<B> {
         };
         let source = self.collection.change(&original.object, call, read).await?;
         how.copy_of = Some((&original.live, &source));
-        let made = self.backend.create_volume(live, def, how).await;
+        let made = attempt(self.backend.create_volume(live, def, how)).await;
         let back = self.give_back(&original.object, call, name, Some(source.clone())).await;
         if let Err(error) = back {
             tracing::warn!("volume '{}' stays in use: {error}", source.name);
