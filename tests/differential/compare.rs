@@ -8,17 +8,18 @@ use std::ops::AddAssign;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Same,
-    /// Stock does not support the call, ours answers it as its command's file says.
+    /// Stock does not support the call or its flags, ours answers it as its command's file says.
     More,
     Different,
 }
 
 impl Verdict {
     pub(crate) fn of(stock: &str, ours: &str, stated: &[String]) -> Self {
-        const UNSUPPORTED: &str = "this function is not supported by the connection driver";
+        const UNSUPPORTED: [&str; 2] =
+            ["this function is not supported by the connection driver", "unsupported flags ("];
         if stock == ours {
             Self::Same
-        } else if stock.contains(UNSUPPORTED)
+        } else if UNSUPPORTED.iter().any(|text| stock.contains(text))
             && !stated.is_empty()
             && stated.iter().all(|line| ours.contains(line.as_str()))
         {
