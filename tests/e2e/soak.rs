@@ -3,6 +3,7 @@
 //!
 //! `VIRTUS_SOAK` says how many bad ones come, if not 2,000; with 100,000 they come in crowds of 1,000.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,9 @@ pub(crate) const CASES: &[Case] = &[("crowds_of_bad_clients_harm_nobody", crowds
 /// Bad clients that come side by side.
 const HANDS: u64 = 4;
 
+/// How long it is measured what calls take without them: other programs of a busy machine have had turns by then.
+const IDLE: Duration = Duration::from_secs(3);
+
 #[expect(clippy::print_stdout, reason = "the figures are what one runs this for")]
 fn crowds() -> Outcome {
     let bed = Testbed::new()?;
@@ -44,14 +48,15 @@ fn crowds() -> Outcome {
     bed.virsh("capabilities")?;
     visit(&readers, 0, crowd)?;
     let mut good = Raw::open(&socket)?;
-    let idle = percentiles(measure(&mut good, |made| made < 500)?);
+    let start = Instant::now();
+    let idle = percentiles(measure(&mut good, || start.elapsed() < IDLE)?);
     let descriptors = bed.daemon_descriptors()?;
     let memory = bed.daemon_memory("VmRSS")?;
 
     let over = AtomicBool::new(false);
     let (busy, came) = thread::scope(|scope| {
         let good = scope.spawn(|| {
-            let goes_on = |_| !over.load(Ordering::Relaxed);
+            let goes_on = || !over.load(Ordering::Relaxed);
             measure(&mut good, goes_on).map_err(|error| error.to_string())
         });
         let came =
@@ -76,8 +81,8 @@ fn crowds() -> Outcome {
          memory {memory} KiB before, {after} KiB afterwards",
         busy.0, busy.1, idle.0, idle.1
     );
-    // A loaded machine makes any call slow now and then.
-    let bearable = (idle.1 * 10).max(Duration::from_millis(100));
+    // Whoever else wants this machine's cores may have a turn before the daemon has its own.
+    let bearable = (idle.1 * 10).max(Duration::from_millis(100) * others()?);
     equal(&format!("99 % of calls within {bearable:?}: {:?}", busy.1), busy.1 <= bearable, true)?;
     let allowed = memory + memory / 4 + 8 * 1024;
     equal(&format!("memory {after} of {allowed} KiB"), after <= allowed, true)?;
@@ -85,10 +90,18 @@ fn crowds() -> Outcome {
     contains(&bed.virsh("list --all")?, "vm")
 }
 
+/// How many programs want each core, as the kernel counts them over the last minute.
+fn others() -> Outcome<u32> {
+    let load: f64 =
+        fs::read_to_string("/proc/loadavg")?.split(' ').next().ok_or("no load average")?.parse()?;
+    let cores = thread::available_parallelism()?.get();
+    Ok((load / cores as f64).ceil().max(1.0) as u32)
+}
+
 /// How long the calls of a good client take.
-fn measure(good: &mut Raw, goes_on: impl Fn(usize) -> bool) -> Outcome<Vec<Duration>> {
+fn measure(good: &mut Raw, goes_on: impl Fn() -> bool) -> Outcome<Vec<Duration>> {
     let mut took = Vec::new();
-    while goes_on(took.len()) {
+    while goes_on() {
         let start = Instant::now();
         let all = good.ask(&ConnectListAllDomains { need_results: 1, flags: 0 })?;
         took.push(start.elapsed());
