@@ -150,7 +150,7 @@ impl Client {
     ) -> Self {
         let Newcomer { server, place, id, kick, access } = newcomer;
         let outbox = Arc::new(Outbox::default());
-        let phase = match server.serving().open_at_once(&identity, &outbox) {
+        let phase = match server.serving().open_at_once(&identity, &outbox, server.workers()) {
             Some(connection) => {
                 place.opened();
                 Phase::Open(connection)

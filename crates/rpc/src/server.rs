@@ -7,13 +7,15 @@
 //! Policy on workers (`max_workers`, `prio_workers`): `Snapshot` calls answer from memory and never
 //! queue. `Job` and `Guest` calls wait for one machine, so counting them together would let one
 //! frozen guest hold up the others; they are bounded per client alone (`max_client_requests`).
-//! `Host` calls share `max_workers` places, and `prio_workers` more are for urgent ones.
+//! `Host` calls share `max_workers` places, and `prio_workers` more are for urgent ones; no user but root takes more than
+//! `max_user_requests` of them.
 
 mod accept;
 mod admin;
 mod clients;
 mod serving;
 mod tls;
+mod user;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +41,7 @@ pub use clients::ClientInfo;
 use clients::Clients;
 pub(crate) use clients::{Kick, Place};
 pub use serving::Serving;
+pub(crate) use user::{Shares, User};
 pub(crate) use workers::Workers;
 
 /// What may be configured; libvirt's names and defaults.
@@ -52,6 +55,8 @@ pub struct Limits {
     pub max_anonymous_clients: usize,
     /// Calls of one client that run at the same time.
     pub max_client_requests: usize,
+    /// `Host` calls of one user who is not root that run at the same time.
+    pub max_user_requests: usize,
     /// `Host` calls for which there are always places; no less than these may be set while we run.
     pub min_workers: usize,
     /// `Host` calls that run at the same time.
@@ -69,6 +74,7 @@ impl Default for Limits {
             max_user_clients: 4500,
             max_anonymous_clients: 20,
             max_client_requests: 5,
+            max_user_requests: 15,
             min_workers: 5,
             max_workers: 20,
             prio_workers: 5,
@@ -123,7 +129,7 @@ impl Server {
             limits: RwLock::new(limits),
             serving,
             generic: [true, false].map(generic::responder),
-            workers: Workers::new(limits.max_workers, limits.prio_workers),
+            workers: Workers::new(&limits),
             clients: Clients::default(),
             tls: RwLock::default(),
             sasl: RwLock::default(),
@@ -170,7 +176,7 @@ impl Server {
         let mut wanted = *limits;
         change(&mut wanted)?;
         *limits = wanted;
-        self.workers.resize(wanted.max_workers, wanted.prio_workers);
+        self.workers.resize(&wanted);
         drop(limits);
         self.clients.may_enter();
         Ok(())

@@ -80,6 +80,7 @@ const HEEDED: &[&str] = &[
     "max_workers",
     "prio_workers",
     "max_client_requests",
+    "max_user_requests",
     "log_level",
     "log_filters",
     "log_outputs",
@@ -171,6 +172,8 @@ fn limits(conf: &Conf) -> Result<Limits> {
             .number("max_anonymous_clients")?
             .unwrap_or(usual.max_anonymous_clients),
         max_client_requests: count("max_client_requests", usual.max_client_requests)?,
+        // A quarter is left to others.
+        max_user_requests: count("max_user_requests", max_workers - max_workers / 4)?,
         min_workers: conf.number("min_workers")?.unwrap_or(usual.min_workers).min(max_workers),
         max_workers,
         prio_workers: conf.number("prio_workers")?.unwrap_or(usual.prio_workers),

@@ -12,6 +12,7 @@ use zbus::Connection;
 use zbus::connection::Builder;
 
 use super::{Subject, ask};
+use crate::server::{Shares, User};
 
 /// Questions that wait for polkit: a bus allows no more than 128 of one connection.
 const AT_ONCE: usize = 64;
@@ -26,12 +27,12 @@ pub struct PolkitAccess(Arc<Shared>);
 struct Shared {
     bus: Mutex<Option<Connection>>,
     places: Semaphore,
-    users: Mutex<HashMap<u32, Arc<Semaphore>>>,
+    users: Shares,
 }
 
 impl Default for PolkitAccess {
     fn default() -> Self {
-        let (bus, users) = (Mutex::default(), Mutex::default());
+        let (bus, users) = (Mutex::default(), Shares::default());
         Self(Arc::new(Shared { bus, places: Semaphore::new(AT_ONCE), users }))
     }
 }
@@ -55,7 +56,7 @@ impl Authority for PolkitAccess {
 
 impl Shared {
     async fn decide(&self, subject: Subject, question: &Question) -> Result<bool> {
-        let of_user = self.places_of(subject.uid);
+        let of_user = self.users.of(User::Local(subject.uid), AT_ONCE_OF_USER);
         // The semaphores are never closed.
         let _one = of_user.acquire().await;
         let _place = self.places.acquire().await;
@@ -71,12 +72,6 @@ impl Shared {
         };
         let (allowed, _challenged, _more) = answer.map_err(|cause| super::unavailable(&cause))?;
         Ok(allowed)
-    }
-
-    fn places_of(&self, uid: u32) -> Arc<Semaphore> {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        users.retain(|_, places| Arc::strong_count(places) > 1);
-        users.entry(uid).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_OF_USER))).clone()
     }
 
     async fn bus(&self) -> Result<Connection> {

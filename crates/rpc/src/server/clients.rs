@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use virtus_api::{ClientTransport, Result};
 use virtus_core::Identity;
 
+use super::user::User;
 use super::{Access, Limits};
 use crate::errors;
 
@@ -69,29 +70,6 @@ struct Entry {
     info: Option<ClientInfo>,
     /// Known as soon as it opens a connection.
     user: Option<User>,
-}
-
-/// Who counts as one, by the best proof that there is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum User {
-    Named(String),
-    Local(u32),
-    Anyone,
-}
-
-impl User {
-    fn of(identity: &Identity) -> Self {
-        let name = identity.sasl_user.as_ref().or(identity.x509_dname.as_ref());
-        match (name, identity.uid) {
-            (Some(name), _) => Self::Named(name.clone()),
-            (None, Some(uid)) => Self::Local(uid),
-            (None, None) => Self::Anyone,
-        }
-    }
-
-    fn is_root(&self) -> bool {
-        *self == Self::Local(0)
-    }
 }
 
 impl Clients {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use virtus_api::Program;
 use virtus_core::{Connection, Driver, Identity, Responder, Session, Uri};
 
+use super::Workers;
 use crate::client::Outbox;
 
 /// Who answers the clients of a server.
@@ -46,12 +47,13 @@ impl Serving {
         &self,
         identity: &Identity,
         outbox: &Arc<Outbox>,
+        workers: &Workers,
     ) -> Option<Connection> {
         match self {
             Self::Drivers(_) => None,
             Self::Own(_, responder) => {
                 let session = Session::new(identity.clone(), false, Uri::default(), outbox.clone());
-                Some(Connection::new(session, vec![responder.clone()]))
+                Some(Connection::new(session, vec![workers.before(responder.clone())]))
             }
         }
     }

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use virtus_api::{AnyReply, AnyRequest, CallId, Class, Meta, Priority, Result};
-use virtus_core::{BoxFuture, Call, Responder, Session};
+use virtus_core::{BoxFuture, Call, Identity, Responder, Session};
 
-use super::{Pool, PoolSizes};
+use super::{Limits, Pool, PoolSizes, Shares, User};
 
 /// The places for calls that work on this host.
 #[derive(Clone)]
 pub(crate) struct Workers {
     normal: Arc<Places>,
     urgent: Arc<Places>,
+    shares: Arc<Shares>,
+    /// How many places one user may take.
+    share: Arc<AtomicUsize>,
 }
 
 struct Places {
@@ -29,16 +32,6 @@ struct Size {
     wanted: usize,
 }
 
-/// Whether a call may run now.
-enum Admission {
-    /// It needs no place.
-    Free,
-    /// It has one, as long as this lives.
-    Placed(Placed),
-    /// It has to wait for one of these.
-    Wait(Arc<Places>),
-}
-
 /// A responder whose calls take places while they run.
 struct Worked {
     workers: Workers,
@@ -51,18 +44,15 @@ impl Responder for Worked {
     }
 
     fn respond(&self, call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
-        let inner = self.inner.clone();
-        match self.workers.admit(request.call().meta()) {
-            Admission::Free => inner.respond(call, request),
-            Admission::Placed(place) => Box::pin(async move {
-                let _place = place;
-                inner.respond(call, request).await
-            }),
-            Admission::Wait(places) => Box::pin(async move {
-                let _place = places.wait().await;
-                inner.respond(call, request).await
-            }),
+        let meta = request.call().meta();
+        if meta.class != Class::Host {
+            return self.inner.respond(call, request);
         }
+        let (workers, inner) = (self.workers.clone(), self.inner.clone());
+        Box::pin(async move {
+            let _place = workers.place(meta, &call.session.identity).await;
+            inner.respond(call, request).await
+        })
     }
 
     fn session_closed(&self, session: &Arc<Session>) {
@@ -74,16 +64,23 @@ impl Responder for Worked {
 struct Placed {
     places: Arc<Places>,
     permit: Option<OwnedSemaphorePermit>,
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Workers {
-    pub(super) fn new(normal: usize, urgent: usize) -> Self {
-        Self { normal: Places::new(normal.max(1)), urgent: Places::new(urgent) }
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            normal: Places::new(limits.max_workers.max(1)),
+            urgent: Places::new(limits.prio_workers),
+            shares: Arc::default(),
+            share: Arc::new(AtomicUsize::new(limits.max_user_requests)),
+        }
     }
 
-    pub(super) fn resize(&self, normal: usize, urgent: usize) {
-        self.normal.resize(normal.max(1));
-        self.urgent.resize(urgent);
+    pub(super) fn resize(&self, limits: &Limits) {
+        self.normal.resize(limits.max_workers.max(1));
+        self.urgent.resize(limits.prio_workers);
+        self.share.store(limits.max_user_requests, Ordering::Relaxed);
     }
 
     /// `responder`, but its calls wait here until there is a place for them.
@@ -91,17 +88,24 @@ impl Workers {
         Arc::new(Worked { workers: self.clone(), inner })
     }
 
-    fn admit(&self, call: &Meta) -> Admission {
-        if call.class != Class::Host {
-            return Admission::Free;
-        }
+    /// A place for a call, as soon as its user and everybody have one left.
+    async fn place(&self, call: &Meta, who: &Identity) -> Placed {
+        let user = User::of(who);
+        let share = match user.is_root() {
+            true => None,
+            false => {
+                let share = self.shares.of(user, self.share.load(Ordering::Relaxed));
+                // Never closed: there is always a permit.
+                share.acquire_owned().await.ok()
+            }
+        };
         let urgent = (call.priority == Priority::High).then_some(&self.urgent);
         for places in [Some(&self.normal), urgent].into_iter().flatten() {
             if let Ok(permit) = places.free.clone().try_acquire_owned() {
-                return Admission::Placed(places.placed(permit));
+                return places.placed(permit, share);
             }
         }
-        Admission::Wait(self.normal.clone())
+        self.normal.clone().wait(share).await
     }
 
     pub(super) fn pool(&self, sizes: PoolSizes) -> Pool {
@@ -127,16 +131,20 @@ impl Places {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn placed(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Placed {
-        Placed { places: self.clone(), permit: Some(permit) }
+    fn placed(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Placed {
+        Placed { places: self.clone(), permit: Some(permit), _share: share }
     }
 
     /// Waits in line for a place.
-    async fn wait(self: Arc<Self>) -> Placed {
+    async fn wait(self: Arc<Self>, share: Option<OwnedSemaphorePermit>) -> Placed {
         let _line = Line::join(&self);
         // The semaphore is never closed: there is always a permit.
         let permit = self.free.clone().acquire_owned().await.ok();
-        Placed { places: self.clone(), permit }
+        Placed { places: self.clone(), permit, _share: share }
     }
 
     /// Free places go at once; those of calls that run go when the calls have ended.
@@ -182,57 +190,74 @@ impl Drop for Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    fn call(class: Class, priority: Priority) -> Meta {
-        let meta = CallId::ALL.iter().map(|call| call.meta());
-        let mut found = meta.filter(|meta| meta.class == class && meta.priority == priority);
-        let Meta { name, program, acl, filter, stream, .. } = found.next().unwrap();
-        Meta {
-            name,
-            program: *program,
-            class,
-            acl,
-            filter,
-            read_only: false,
-            needs_auth: true,
-            priority,
-            stream: *stream,
-            ..*CallId::ConnectOpen.meta()
-        }
+    fn workers(max_workers: usize, prio_workers: usize, max_user_requests: usize) -> Workers {
+        let limits = Limits { max_workers, prio_workers, max_user_requests, ..Limits::default() };
+        Workers::new(&limits)
+    }
+
+    fn host_call(priority: Priority) -> &'static Meta {
+        let mut all = CallId::ALL.iter().map(|call| call.meta());
+        all.find(|meta| meta.class == Class::Host && meta.priority == priority).unwrap()
+    }
+
+    fn user(uid: u32) -> Identity {
+        Identity { uid: Some(uid), ..Identity::default() }
+    }
+
+    /// A place that is free now.
+    fn now(workers: &Workers, priority: Priority, uid: u32) -> Option<Placed> {
+        workers.place(host_call(priority), &user(uid)).now_or_never()
     }
 
     #[test]
     fn host_calls_share_places_and_urgent_ones_have_more() {
-        let workers = Workers::new(1, 1);
-        let (low, high) = (call(Class::Host, Priority::Low), call(Class::Host, Priority::High));
-        let first = workers.admit(&low);
-        assert!(matches!(first, Admission::Placed(_)));
-        assert!(matches!(workers.admit(&low), Admission::Wait(_)));
-        let second = workers.admit(&high);
-        assert!(matches!(second, Admission::Placed(_)));
-        assert!(matches!(workers.admit(&high), Admission::Wait(_)));
-        assert!(matches!(workers.admit(CallId::DomainGetState.meta()), Admission::Free));
+        let workers = workers(1, 1, 9);
+        let low = || now(&workers, Priority::Low, 0);
+        let high = || now(&workers, Priority::High, 0);
+        let first = low().unwrap();
+        assert!(low().is_none());
+        let _second = high().unwrap();
+        assert!(high().is_none());
         drop(first);
-        assert!(matches!(workers.admit(&low), Admission::Placed(_)));
-        workers.resize(3, 0);
-        let more = [workers.admit(&low), workers.admit(&low), workers.admit(&low)];
-        assert!(more.iter().all(|one| matches!(one, Admission::Placed(_))));
-        workers.resize(1, 0);
+        assert!(low().is_some());
+        let resize = |max_workers| {
+            workers.resize(&Limits { max_workers, prio_workers: 0, ..Limits::default() });
+        };
+        resize(3);
+        let more = [low(), low(), low()];
+        assert!(more.iter().all(Option::is_some));
+        resize(1);
         assert_eq!(workers.normal.size().now, 3, "calls that run keep their places");
         drop(more);
         assert_eq!(workers.normal.size().now, 1);
-        let _last = workers.admit(&low);
-        assert!(matches!(workers.admit(&low), Admission::Wait(_)));
+        let _last = low().unwrap();
+        assert!(low().is_none());
+    }
+
+    #[test]
+    fn no_user_but_root_takes_all_places() {
+        let workers = workers(3, 0, 1);
+        let low = |uid| now(&workers, Priority::Low, uid);
+        let first = low(7).unwrap();
+        assert!(low(7).is_none());
+        let others = [low(0), low(8)];
+        assert!(others.iter().all(Option::is_some));
+        drop((first, others));
+        assert!([low(0), low(0), low(0)].iter().all(Option::is_some));
+        assert!(low(7).is_some());
     }
 
     #[tokio::test]
     async fn those_who_wait_are_counted_and_come_next() {
-        let workers = Workers::new(1, 0);
-        let low = call(Class::Host, Priority::Low);
-        let first = workers.admit(&low);
-        let Admission::Wait(places) = workers.admit(&low) else { panic!("there was one place") };
-        let waiting = tokio::spawn(places.wait());
+        let workers = workers(1, 0, 9);
+        let first = now(&workers, Priority::Low, 0).unwrap();
+        let of_all = workers.clone();
+        let waiting =
+            tokio::spawn(async move { of_all.place(host_call(Priority::Low), &user(0)).await });
         let depth = || workers.normal.waiting.load(Ordering::Relaxed);
         while depth() == 0 {
             tokio::task::yield_now().await;
@@ -240,6 +265,6 @@ mod tests {
         drop(first);
         let _second = waiting.await.unwrap();
         assert_eq!(depth(), 0);
-        assert!(matches!(workers.admit(&low), Admission::Wait(_)));
+        assert!(now(&workers, Priority::Low, 0).is_none());
     }
 }

@@ -35,13 +35,14 @@ impl AdminRules {
         Ok(Self {
             mode: mode(conf, "unix_sock_admin_perms")?.unwrap_or(0o700),
             queue: count("admin_max_queued_clients", 20)?.try_into().unwrap_or(i32::MAX),
+            // All clients here are the same user.
             limits: Limits {
                 max_clients: count("admin_max_clients", 5000)?,
-                // All are the same user.
                 max_user_clients: usize::MAX,
                 // Nobody has to open a connection here.
                 max_anonymous_clients: 0,
                 max_client_requests: count("admin_max_client_requests", 5)?,
+                max_user_requests: usize::MAX,
                 min_workers: conf.number("admin_min_workers")?.unwrap_or(5).min(max_workers),
                 max_workers,
                 prio_workers: 0,
