@@ -112,6 +112,10 @@ fn does() -> Outcome {
     equal("guests", bed.virsh("list --all --name")?.lines().count(), 2)?;
     let mine = bed.virsh("dumpxml mine")?;
     succeeds(&bed, &["define", &bed.write("mine.xml", &mine)?])?;
+    if !bed.is_ours() {
+        // That daemon has no other driver here.
+        return Ok(());
+    }
     // No driver repeats the gate: secrets of the same daemon are behind it too.
     let secret = "<secret><usage type='ceph'><name>mine</name></usage></secret>";
     succeeds(&bed, &["secret-define", &bed.write("secret.xml", secret)?])?;
