@@ -62,10 +62,10 @@ fn start() -> Step<()> {
     let (handshake, blueprint) = arguments(std::env::args().skip(1))?;
     own_exe::seal()?;
     rustix::thread::set_name(c"libvirt_lxc").attempt(|| "name the controller")?;
-    sys::close_from(3, true).attempt(|| "keep descriptors from the container")?;
+    sys::close_at_exec().attempt(|| "keep descriptors from the container")?;
     let bad = |what: &str| format!("take over the {what} (started by hand?)");
-    let handshake = sys::inherited(handshake).attempt(|| bad("handshake"))?;
-    let text = File::from(sys::inherited(blueprint).attempt(|| bad("blueprint"))?);
+    let handshake = sys::taken(handshake).attempt(|| bad("handshake"))?;
+    let text = File::from(sys::taken(blueprint).attempt(|| bad("blueprint"))?);
     let mut daemon = Handshake(UnixStream::from(handshake));
     let result = serde_json::from_reader(BufReader::new(text))
         .map_err(|cause| Failure::refused(format!("the blueprint cannot be read: {cause}")))

@@ -236,7 +236,9 @@ fn clone(blueprint: &Blueprint, group: Option<&File>) -> Step<Option<Cloned>> {
             Namespace::Host => {}
             Namespace::Shared(fd) if entered.is_ok() => {
                 own.push((namespace_of_controller(name)?, kind, name));
-                entered = enter(sys::borrowed(fd), kind, name);
+                entered = sys::inherited(fd)
+                    .attempt(|| format!("enter the shared namespace '{name}'"))
+                    .and_then(|fd| enter(fd, kind, name));
             }
             Namespace::Shared(_) => {}
         }

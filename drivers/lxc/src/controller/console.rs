@@ -26,7 +26,7 @@ impl Pump {
     /// Joins the two ends.
     pub(super) fn new(console: Console) -> Step<Self> {
         // Each boot has its own copy: the blueprint's descriptor stays for the next.
-        let host = sys::borrowed(console.host).try_clone_to_owned();
+        let host = sys::inherited(console.host).and_then(|host| host.try_clone_to_owned());
         let host = host.attempt(|| "open the host's end of a console")?;
         // Only a terminal whose other end was closed says that nobody has it open.
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;

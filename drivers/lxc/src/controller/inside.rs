@@ -111,11 +111,11 @@ pub(super) fn execute(blueprint: &Blueprint) -> Failure {
 fn hand_over(descriptors: &[i32]) -> std::io::Result<()> {
     // Copies above all that the blueprint names, so that none is overwritten before it is placed.
     let above = descriptors.iter().max().map_or(3, |highest| highest + 1);
-    let copies: Result<Vec<OwnedFd>, _> = descriptors
+    let copies: std::io::Result<Vec<OwnedFd>> = descriptors
         .iter()
-        .map(|number| rustix::io::fcntl_dupfd_cloexec(sys::borrowed(*number), above.max(64)))
+        .map(|number| Ok(rustix::io::fcntl_dupfd_cloexec(sys::inherited(*number)?, above.max(64))?))
         .collect();
-    sys::close_from(3, true)?;
+    sys::close_at_exec()?;
     for (number, copy) in (3..).zip(copies?) {
         sys::place(&copy, number)?;
     }

@@ -128,30 +128,28 @@ pub(super) fn unblock_signals() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Takes a descriptor over that this process inherited by number.
-pub(super) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+/// A descriptor that this process inherited by number, and that somebody else closes or nobody does.
+pub(super) fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
     // SAFETY: asks about a number, whatever it means.
     if number <= 2 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: it is open, and each number is taken over once: the blueprint names each for one purpose.
+    // SAFETY: it is open, and what the blueprint names stays open as long as the controller runs.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Takes such a descriptor over.
+pub(super) fn taken(number: RawFd) -> io::Result<OwnedFd> {
+    let number = inherited(number)?.as_raw_fd();
+    // SAFETY: it is open, and each is taken over once: the command line names each for one purpose.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Lets go of a descriptor that [`inherited`] does not own: the number stays open.
-pub(super) fn borrowed<'a>(number: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: the blueprint's descriptors stay open as long as the controller runs; a number that is not open
-    // makes the call fail that uses it.
-    unsafe { BorrowedFd::borrow_raw(number) }
-}
-
-/// Closes, or marks to be closed at exec, every descriptor from `first` on.
-pub(super) fn close_from(first: RawFd, at_exec: bool) -> io::Result<()> {
+/// Marks every descriptor but the standard ones to be closed at exec.
+pub(super) fn close_at_exec() -> io::Result<()> {
     const CLOEXEC: u32 = 1 << 2;
-    let flags = if at_exec { CLOEXEC } else { 0 };
-    // SAFETY: marking closes nothing yet; without it the caller goes on to execute a program and uses no
-    // descriptor from `first` on any more.
-    let status = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    // SAFETY: it closes nothing yet.
+    let status = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, CLOEXEC) };
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

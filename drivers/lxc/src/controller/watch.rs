@@ -71,6 +71,7 @@ pub(super) fn until_end(
                     // What it wrote last is still in its terminals.
                     pumps.iter_mut().for_each(Pump::flow);
                     let status = boot.reap()?;
+                    super::log(&format!("init ended: {}", described(&status)));
                     return Ok(if killed {
                         After::End(Ending::ShutDown)
                     } else {
@@ -97,6 +98,14 @@ pub(super) fn until_end(
                 }
             }
         }
+    }
+}
+
+fn described(status: &WaitIdStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (_, Some(signal)) => format!("killed by signal {signal}"),
+        _ => "no status".to_owned(),
     }
 }
 

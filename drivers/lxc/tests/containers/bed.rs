@@ -93,7 +93,7 @@ impl Bed {
                 .filter(|capability| !Capability::WITHHELD.contains(capability))
                 .collect(),
             call_filter: true,
-            cgroup: format!("virtus-tests/{name}"),
+            cgroup: format!("virtus-tests-{name}"),
             limits: Limits { devices: Some(allowed_devices(&devices)), ..Limits::default() },
             devices,
             hostname: Some("box".into()),

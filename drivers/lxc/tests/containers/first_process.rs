@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::process::Signal;
-use virtus_lxc::blueprint::Account;
+use virtus_lxc::blueprint::{Account, Namespace};
 
 use crate::bed::{Bed, run, until, write};
 use crate::{Case, Outcome, contains, equal};
@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     ("is_the_user_that_was_asked_for", is_the_user_that_was_asked_for),
     ("with_an_id_map_its_root_is_nobody_outside", with_an_id_map_its_root_is_nobody_outside),
     ("sees_its_own_group_only", sees_its_own_group_only),
+    ("can_share_the_hosts_network_under_an_id_map", can_share_the_hosts_network_under_an_id_map),
 ];
 
 fn is_process_1_of_its_own_host() -> Outcome {
@@ -117,6 +118,15 @@ fn with_an_id_map_its_root_is_nobody_outside() -> Outcome {
         bed.ended(&process).await?;
         bed.left_nothing()
     })
+}
+
+fn can_share_the_hosts_network_under_an_id_map() -> Outcome {
+    let mut bed =
+        Bed::new("readlink /proc/self/ns/net > /out; (: > /sys/x) 2>&1 | sed 's/.*: //' >> /out");
+    bed.map_ids();
+    bed.blueprint.network = Namespace::Host;
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    equal("the container", run(bed.run())?, format!("{}\nRead-only file system\n", own.display()))
 }
 
 fn sees_its_own_group_only() -> Outcome {
