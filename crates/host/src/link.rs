@@ -171,7 +171,12 @@ impl Links {
 
 /// The number of a device in the caller's network namespace, whatever is mounted on `/sys`.
 fn index(name: &str) -> io::Result<u32> {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     Ok(rustix::net::netdevice::name_to_index(socket, name)?)
 }
 

@@ -17,6 +17,8 @@ mod filesystem;
 mod group;
 mod inside;
 mod meminfo;
+mod network;
+mod obey;
 mod own_exe;
 mod stage;
 mod sys;
@@ -69,7 +71,7 @@ fn start() -> Step<()> {
     let mut daemon = Handshake(UnixStream::from(handshake));
     let result = serde_json::from_reader(BufReader::new(text))
         .map_err(|cause| Failure::refused(format!("the blueprint cannot be read: {cause}")))
-        .and_then(|blueprint| own(&blueprint, &mut daemon));
+        .and_then(|mut blueprint| own(&mut blueprint, &mut daemon));
     if let Err(failure) = &result {
         daemon.report(&Report::Failed(failure.clone()));
     }
@@ -77,7 +79,7 @@ fn start() -> Step<()> {
 }
 
 /// From a blueprint to the end of its container.
-fn own(blueprint: &Blueprint, daemon: &mut Handshake) -> Step<()> {
+fn own(blueprint: &mut Blueprint, daemon: &mut Handshake) -> Step<()> {
     let signal = sys::signals(&[libc::SIGTERM, libc::SIGINT]).attempt(|| "watch for signals")?;
     // Modes are those that are asked for.
     rustix::process::umask(Mode::empty());
@@ -109,7 +111,7 @@ fn own(blueprint: &Blueprint, daemon: &mut Handshake) -> Step<()> {
 
 /// From one boot to the end of its init.
 fn one_life(
-    blueprint: &Blueprint,
+    blueprint: &mut Blueprint,
     group: &Payload,
     daemons: &mut Daemons,
     signal: &OwnedFd,
@@ -139,7 +141,7 @@ fn one_life(
         signal,
         meminfo.as_mut(),
         group.limits(),
-        blueprint.on_reboot,
+        blueprint,
     )?;
     if let After::End(_) = after {
         boot.is_over();

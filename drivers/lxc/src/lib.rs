@@ -10,7 +10,8 @@
 //!                     daemon  <------ monitor socket ----+   (init's pid, how it ended)
 //! ```
 //! [`blueprint`] is all that a controller is told; [`launch`] starts one; [`monitor`] is what it tells a daemon
-//! afterwards, in the words of libvirt's own controller; [`controller`] is the program itself.
+//! afterwards, in the words of libvirt's own controller; [`orders`] change a container that runs; [`controller`] is the
+//! program itself.
 //!
 //! Invariant: the controller has one thread, no runtime and no XML; nothing in it follows a symbolic link
 //! of a container's file system.
@@ -20,3 +21,4 @@ pub mod controller;
 pub mod failure;
 pub mod launch;
 pub mod monitor;
+pub mod orders;

@@ -14,10 +14,14 @@ const PROGRAM: u32 = 0x1234_1234;
 const VERSION: u32 = 1;
 const EXIT_EVENT: u32 = 1;
 const INIT_EVENT: u32 = 2;
+/// Ours: see [`crate::orders`].
+pub(crate) const ORDER: u32 = 0x100;
+pub(crate) const CALL: u32 = 0;
+pub(crate) const REPLY: u32 = 1;
 /// A message that nobody asked for.
 const MESSAGE: u32 = 2;
 /// Length, program, version, procedure, type, serial, status.
-const HEAD: usize = 7 * 4;
+pub(crate) const HEAD: usize = 7 * 4;
 /// The longest message that either event can have.
 const LONGEST: usize = HEAD + 8;
 
@@ -56,11 +60,7 @@ impl News {
                 (EXIT_EVENT, status.to_be_bytes().to_vec())
             }
         };
-        let length = (HEAD + body.len()) as u32;
-        let head = [length, PROGRAM, VERSION, procedure, MESSAGE, 0, 0];
-        let mut frame: Vec<u8> = head.iter().flat_map(|word| word.to_be_bytes()).collect();
-        frame.extend(body);
-        frame
+        frame(procedure, MESSAGE, 0, &body)
     }
 
     /// From a message without its length; `None` for one that says neither.
@@ -80,6 +80,21 @@ impl News {
             _ => None,
         }
     }
+}
+
+/// A message as it stands on the socket.
+pub(crate) fn frame(procedure: u32, kind: u32, status: u32, body: &[u8]) -> Vec<u8> {
+    let length = (HEAD + body.len()) as u32;
+    let head = [length, PROGRAM, VERSION, procedure, kind, 0, status];
+    let mut frame: Vec<u8> = head.iter().flat_map(|word| word.to_be_bytes()).collect();
+    frame.extend(body);
+    frame
+}
+
+/// Of what procedure a message is, without its length.
+pub(crate) fn procedure(message: &[u8]) -> Option<u32> {
+    let word = message.get(8..12)?.try_into().ok()?;
+    message.starts_with(&PROGRAM.to_be_bytes()).then_some(u32::from_be_bytes(word))
 }
 
 /// A daemon's end of the socket.

@@ -14,20 +14,20 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use virtus_host::link::Links;
 
-use super::dev::Console;
+use super::dev::{self, Console};
 use super::group::Payload;
 use super::inside::{self, Belongings};
+use super::network::{Network, namespace};
 use super::stage::Stage;
 use super::sys::{self, Cloned};
+use super::tree::Tree;
 use super::users;
-use crate::blueprint::{Blueprint, Link, Namespace};
+use crate::blueprint::{Blueprint, Namespace};
 use crate::failure::{Attempt, Failure, Step};
 use crate::launch::Report;
 
@@ -40,11 +40,13 @@ pub(super) struct Boot {
     init: Cloned,
     /// Where init waits for the word to run; gone once it does.
     word: Option<OwnedFd>,
-    network: Option<OwnedFd>,
-    links: Vec<Link>,
     reaped: bool,
     over: bool,
     pub(super) consoles: Vec<Console>,
+    /// Its `/dev`.
+    pub(super) dev: Tree,
+    /// Where its network devices are, if it does not share somebody's.
+    pub(super) network: Option<Network>,
 }
 
 impl Boot {
@@ -56,7 +58,8 @@ impl Boot {
     ) -> Step<Self> {
         let users = blueprint.id_map.as_ref().filter(|_| is_id_mapped(blueprint));
         let users = users.map(users::namespace).transpose()?;
-        let mut stage = Stage::build(blueprint, users.as_ref().map(AsFd::as_fd))?;
+        let (stage, dev::Dev { tree: dev, consoles }) =
+            Stage::build(blueprint, users.as_ref().map(AsFd::as_fd))?;
         let belongings =
             Belongings { join_files: group.join_files()?, kinds: group.kinds.clone(), meminfo };
         let unified = group.unified()?;
@@ -74,15 +77,15 @@ impl Boot {
             be_init(blueprint, belongings, &theirs);
         };
         drop(theirs);
-        let consoles = std::mem::take(&mut stage.consoles);
+        drop(stage);
         let mut boot = Self {
             init,
             word: Some(ours),
-            network: None,
-            links: Vec::new(),
             reaped: false,
             over: false,
             consoles,
+            dev,
+            network: None,
         };
         if let Some(ids) = &blueprint.id_map {
             users::map(boot.init.pid, ids)?;
@@ -141,41 +144,8 @@ impl Boot {
         if blueprint.network != Namespace::Own {
             return Ok(());
         }
-        let path = format!("/proc/{}/ns/net", self.pid());
-        let network = File::open(&path).attempt(|| format!("open '{path}'"))?;
-        let network = self.network.insert(network.into());
-        let links = Links::open()?;
-        for link in &blueprint.links {
-            links.move_to(&link.host_name, network.as_fd(), &link.name)?;
-            self.links.push(link.clone());
-        }
-        Ok(())
-    }
-
-    /// Brings devices back, as they were called before.
-    fn take_links_back(&self) -> Step<()> {
-        let links: Vec<&Link> =
-            self.links.iter().filter(|link| link.of_host || !self.over).collect();
-        let Some(network) = self.network.as_ref().filter(|_| !links.is_empty()) else {
-            return Ok(());
-        };
-        let enter = |namespace: &OwnedFd| {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                .attempt(|| "change the network namespace")
-        };
-        let own = namespace_of_controller("net")?;
-        enter(network)?;
-        let mut result = Ok(());
-        match Links::open() {
-            Ok(netlink) => {
-                for link in links {
-                    result = result.and(netlink.move_to(&link.name, own.as_fd(), &link.host_name));
-                }
-            }
-            Err(error) => result = Err(error),
-        }
-        enter(&own)?;
-        Ok(result?)
+        let network = self.network.insert(Network::of(self.pid())?);
+        blueprint.links.iter().try_for_each(|link| network.take(link))
     }
 
     fn word(&self) -> Step<&OwnedFd> {
@@ -190,7 +160,7 @@ impl Boot {
 
     /// What init says; `None` when its end of the socket is gone.
     fn hear(&self) -> Step<Option<Report>> {
-        let mut message = [0; 4096];
+        let mut message = [0; 16384];
         match recv(self.word()?, &mut message[..], RecvFlags::empty()) {
             Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET) => Ok(None),
             Ok((_, length)) => serde_json::from_slice(&message[..length])
@@ -208,8 +178,9 @@ impl Drop for Boot {
             // Nobody else waits for it, so that this cannot fail.
             let _ = self.reap();
         }
-        // What cannot come back goes with its namespace.
-        let _ = self.take_links_back();
+        if let Some(network) = &mut self.network {
+            network.give_all_back(self.over);
+        }
     }
 }
 
@@ -235,7 +206,7 @@ fn clone(blueprint: &Blueprint, group: Option<&File>) -> Step<Option<Cloned>> {
             Namespace::Own => flags |= flag,
             Namespace::Host => {}
             Namespace::Shared(fd) if entered.is_ok() => {
-                own.push((namespace_of_controller(name)?, kind, name));
+                own.push((namespace("self", name)?, kind, name));
                 entered = sys::inherited(fd)
                     .attempt(|| format!("enter the shared namespace '{name}'"))
                     .and_then(|fd| enter(fd, kind, name));
@@ -253,11 +224,6 @@ fn clone(blueprint: &Blueprint, group: Option<&File>) -> Step<Option<Cloned>> {
         enter(namespace.as_fd(), *kind, name)?;
     }
     cloned
-}
-
-fn namespace_of_controller(name: &str) -> Step<OwnedFd> {
-    let path = Path::new("/proc/self/ns").join(name);
-    File::open(&path).map(Into::into).attempt(|| format!("open '{}'", path.display()))
 }
 
 /// What the clone does: never comes back to what its parent was doing.

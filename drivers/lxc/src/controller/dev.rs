@@ -33,8 +33,15 @@ pub(super) struct Console {
     pub(super) container: OwnedFd,
 }
 
+/// A `/dev` that is put together.
+pub(super) struct Dev {
+    /// What is in it, also when the container has it elsewhere.
+    pub(super) tree: Tree,
+    pub(super) consoles: Vec<Console>,
+}
+
 /// Mounts `/dev`, `/dev/pts` and `/dev/shm`, and opens a terminal for each console.
-pub(super) fn build(tree: &Tree, blueprint: &Blueprint) -> Step<Vec<Console>> {
+pub(super) fn build(tree: &Tree, blueprint: &Blueprint) -> Step<Dev> {
     let owner = blueprint.id_map.as_ref().map_or((0, 0), IdMap::root);
     let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let memory = |size: &str, mode: &str| {
@@ -45,8 +52,10 @@ pub(super) fn build(tree: &Tree, blueprint: &Blueprint) -> Step<Vec<Console>> {
     };
     let dev = filesystem::new("tmpfs", &memory("64k", "755"), quiet)?;
     tree.attach(&dev, Path::new("/dev"))?;
+    let own = dev.try_clone().attempt(|| "keep the container's '/dev'")?;
+    let own = Tree::new(own, owner);
     for node in &blueprint.devices {
-        make(tree, node, owner)?;
+        make(&own, node)?;
     }
     let link = |name: &str, target: &str| {
         symlinkat(target, &dev, name).attempt(|| format!("make the container's '/dev/{name}'"))
@@ -75,15 +84,16 @@ pub(super) fn build(tree: &Tree, blueprint: &Blueprint) -> Step<Vec<Console>> {
     if !consoles.is_empty() {
         link("console", "pts/0")?;
     }
-    Ok(consoles)
+    Ok(Dev { tree: own, consoles })
 }
 
-/// Makes a device file, with the folders above it.
-fn make(tree: &Tree, node: &DeviceNode, (user, group): (u32, u32)) -> Step<()> {
-    let path = Path::new("/dev").join(&node.path);
-    let attempt = || format!("make the device file '{}'", path.display());
-    let above = tree.folder(path.parent().unwrap_or(Path::new("/dev")))?;
-    let name = path.file_name().unwrap_or_default();
+/// Makes a device file in a `/dev`, with the folders above it.
+pub(super) fn make(dev: &Tree, node: &DeviceNode) -> Step<()> {
+    let attempt =
+        || format!("make the device file '{}'", Path::new("/dev").join(&node.path).display());
+    let above = dev.folder(node.path.parent().unwrap_or(Path::new("")))?;
+    let name = node.path.file_name().unwrap_or_default();
+    let (user, group) = dev.owner();
     let kind = if node.block { FileType::BlockDevice } else { FileType::CharacterDevice };
     let number = makedev(node.major, node.minor);
     mknodat(&above, name, kind, Mode::from_raw_mode(node.mode), number).attempt(attempt)?;

@@ -34,6 +34,8 @@ impl Payload {
         let cgroups = Cgroups::detect();
         let kinds = cgroups.kinds();
         let group = cgroups.group(&blueprint.cgroup);
+        // What a killed controller has left. A group with processes cannot be removed, and is not ours to kill.
+        group.remove()?;
         // From here on whatever fails is removed.
         let mut made = Self { payload: group.child("payload"), group, kinds };
         made.group = made.group.make()?;

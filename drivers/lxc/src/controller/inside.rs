@@ -21,6 +21,7 @@ use rustix::thread::UnshareFlags;
 use virtus_host::cgroup::Kind;
 use virtus_host::link::Links;
 
+use super::network::set_up;
 use super::sys::{self, Program};
 use crate::blueprint::{Blueprint, Namespace};
 use crate::failure::{Attempt, Failure, Step};
@@ -155,15 +156,5 @@ fn network(blueprint: &Blueprint) -> Step<()> {
     }
     let links = Links::open()?;
     links.set("lo", None, true)?;
-    for link in &blueprint.links {
-        let name = &link.name;
-        links.set(name, link.mac, link.up)?;
-        for address in &link.addresses {
-            links.add_address(name, address.address, address.prefix, address.peer)?;
-        }
-        for route in &link.routes {
-            links.add_route(name, (route.network, route.prefix), route.gateway, route.metric)?;
-        }
-    }
-    Ok(())
+    blueprint.links.iter().try_for_each(|link| set_up(&links, link))
 }

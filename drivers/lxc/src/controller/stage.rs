@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
-use super::dev;
+use super::dev::{self, Dev};
 use super::filesystem;
 use super::sys::{self, MountChange};
 use super::tree::Tree;
@@ -21,13 +21,11 @@ use crate::failure::{Attempt, Failure, Step};
 pub(super) struct Stage {
     /// Where it is mounted; it is unmounted with this.
     folder: PathBuf,
-    /// The controller's ends of the container's consoles.
-    pub(super) consoles: Vec<dev::Console>,
 }
 
 impl Stage {
     /// Puts together what does not need the container's own namespaces. `users` is a user namespace with its ids.
-    pub(super) fn build(blueprint: &Blueprint, users: Option<BorrowedFd<'_>>) -> Step<Self> {
+    pub(super) fn build(blueprint: &Blueprint, users: Option<BorrowedFd<'_>>) -> Step<(Self, Dev)> {
         let owner = blueprint.id_map.as_ref().map_or((0, 0), IdMap::root);
         let root = filesystem::open(&blueprint.root, None, users)?;
         let folder = blueprint.staging.clone();
@@ -35,14 +33,14 @@ impl Stage {
         move_mount(&root, "", CWD, &folder, flags)
             .attempt(|| format!("mount the root file system on '{}'", folder.display()))?;
         // From here on whatever fails is unmounted.
-        let mut stage = Self { folder, consoles: Vec::new() };
+        let stage = Self { folder };
         let tree = Tree::new(root, owner);
         // Mount points may have to be made before nothing can be.
         let top = |change: MountChange<'_>| {
             sys::set_mount(tree.root(), &change).attempt(|| "make the root file system read-only")
         };
         top(MountChange { clear: libc::MOUNT_ATTR_RDONLY, ..MountChange::default() })?;
-        stage.consoles = dev::build(&tree, blueprint)?;
+        let dev = dev::build(&tree, blueprint)?;
         for mount in &blueprint.mounts {
             if mount.target.starts_with("/proc") || mount.target.starts_with("/sys") {
                 let target = mount.target.display();
@@ -57,7 +55,7 @@ impl Stage {
         if blueprint.root.read_only {
             top(MountChange { set: libc::MOUNT_ATTR_RDONLY, ..MountChange::default() })?;
         }
-        Ok(stage)
+        Ok((stage, dev))
     }
 }
 

@@ -33,6 +33,19 @@ impl Tree {
         self.root.as_fd()
     }
 
+    /// Whom new folders belong to.
+    pub(super) fn owner(&self) -> (u32, u32) {
+        self.owner
+    }
+
+    /// Removes the file at `path`.
+    pub(super) fn remove(&self, path: &Path) -> Step<()> {
+        let above = self.open(path.parent().unwrap_or(Path::new("/")))?;
+        let name = path.file_name().unwrap_or(OsStr::new("."));
+        rustix::fs::unlinkat(&above, name, rustix::fs::AtFlags::empty())
+            .attempt(|| format!("remove the container's file '{}'", path.display()))
+    }
+
     /// What is at `path`, which must exist.
     pub(super) fn open(&self, path: &Path) -> Step<OwnedFd> {
         let mut here = self.top()?;

@@ -37,6 +37,8 @@ fn lines(ranges: &[IdRange]) -> String {
 pub(super) fn namespace(ids: &IdMap) -> Step<OwnedFd> {
     let child = sys::clone(libc::CLONE_NEWUSER, None).attempt(|| "make a user namespace")?;
     let Some(child) = child else {
+        // Also where the controller is killed before it does that.
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
         loop {
             // Until the controller kills it.
             let _ = rustix::event::poll(&mut [], None);

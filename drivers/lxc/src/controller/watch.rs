@@ -12,7 +12,8 @@ use super::boot::Boot;
 use super::console::Pump;
 use super::daemons::Daemons;
 use super::meminfo::Meminfo;
-use crate::blueprint::OnReboot;
+use super::obey;
+use crate::blueprint::{Blueprint, OnReboot};
 use crate::failure::{Attempt, Step};
 use crate::monitor::Ending;
 
@@ -40,7 +41,7 @@ pub(super) fn until_end(
     signal: &OwnedFd,
     mut meminfo: Option<&mut Meminfo>,
     group: &Group,
-    on_reboot: OnReboot,
+    blueprint: &mut Blueprint,
 ) -> Step<After> {
     let poll = epoll::create(CreateFlags::CLOEXEC).attempt(|| "watch the container")?;
     let watch = |fd: std::os::fd::BorrowedFd<'_>, number: u64, flags: EventFlags| {
@@ -48,7 +49,7 @@ pub(super) fn until_end(
     };
     watch(boot.pidfd().as_fd(), INIT, EventFlags::IN)?;
     watch(signal.as_fd(), SIGNAL, EventFlags::IN)?;
-    watch(daemons.listener(), DAEMONS, EventFlags::IN)?;
+    watch(daemons.as_fd(), DAEMONS, EventFlags::IN)?;
     if let Some(meminfo) = &meminfo {
         watch(meminfo.as_fd(), MEMINFO, EventFlags::IN)?;
     }
@@ -75,7 +76,7 @@ pub(super) fn until_end(
                     return Ok(if killed {
                         After::End(Ending::ShutDown)
                     } else {
-                        after(status, on_reboot)
+                        after(status, blueprint.on_reboot)
                     });
                 }
                 SIGNAL => {
@@ -85,7 +86,9 @@ pub(super) fn until_end(
                     killed = true;
                     group.kill();
                 }
-                DAEMONS => daemons.welcome(boot.pid()),
+                DAEMONS => {
+                    daemons.attend(boot.pid(), |order| obey::obey(order, boot, blueprint));
+                }
                 MEMINFO => {
                     if let Some(meminfo) = &mut meminfo {
                         meminfo.serve();

@@ -4,7 +4,8 @@
 use rustix::process::Signal;
 use virtus_host::link::Links;
 use virtus_host::net;
-use virtus_lxc::blueprint::{Address, Link, Namespace, Route};
+use virtus_lxc::blueprint::{Address, DeviceNode, Link, Namespace, Route};
+use virtus_lxc::orders::{Order, give};
 
 use crate::bed::{Bed, run, until};
 use crate::{Case, Outcome, contains, equal};
@@ -12,6 +13,7 @@ use crate::{Case, Outcome, contains, equal};
 pub(crate) const CASES: &[Case] = &[
     ("one_end_of_a_pair_moves_in", one_end_of_a_pair_moves_in),
     ("a_device_of_the_host_comes_back", a_device_of_the_host_comes_back),
+    ("devices_come_and_go_while_it_runs", devices_come_and_go_while_it_runs),
     ("a_failed_start_gives_it_back", a_failed_start_gives_it_back),
     ("containers_share_a_namespace", containers_share_a_namespace),
 ];
@@ -94,6 +96,36 @@ fn a_device_of_the_host_comes_back() -> Outcome {
     bed.blueprint.links = vec![Link { of_host: true, mac: None, ..pair.link() }];
     contains(&run(bed.run())?, "eth0")?;
     equal("the host has it", net::index(&pair.guest).is_some(), true)
+}
+
+fn devices_come_and_go_while_it_runs() -> Outcome {
+    let mut bed = Bed::new(
+        "i=0; while :; do i=$((i+1)); { ls /dev/extra; ip -o address show eth0; } > /next 2>&1; echo round $i >> /next; \
+         cat /next > /out; usleep 20000; done",
+    );
+    bed.map_ids();
+    let pair = Pair::new(&bed);
+    let node =
+        DeviceNode { path: "extra/null".into(), block: false, major: 1, minor: 3, mode: 0o666 };
+    run(async {
+        let process = bed.start().await?;
+        bed.says("round 1").await?;
+        let socket = &bed.blueprint.socket;
+        let order = async |order| give(socket, &order).await.map_err(|error| error.to_string());
+        order(Order::MakeDevice(node.clone())).await?;
+        order(Order::TakeLink(pair.link())).await?;
+        until(|| bed.out().contains("null\n") && bed.out().contains("inet 10.9.8.7/24")).await?;
+        let again = order(Order::MakeDevice(node)).await.unwrap_err();
+        contains(&again, "cannot make the device file '/dev/extra/null': File exists")?;
+        order(Order::RemoveDevice("extra/null".into())).await?;
+        order(Order::GiveLinkBack("eth0".into())).await?;
+        equal("the host has it", net::index(&pair.guest).is_some(), true)?;
+        until(|| !bed.out().contains("null\n") && !bed.out().contains("inet")).await?;
+        let again = order(Order::GiveLinkBack("eth0".into())).await.unwrap_err();
+        contains(&again, "no network device 'eth0' was moved into the container")?;
+        process.signal(Signal::TERM).unwrap();
+        bed.ended(&process).await
+    })
 }
 
 fn a_failed_start_gives_it_back() -> Outcome {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Carries out a daemon's orders, and notes them in the blueprint, so that the next boot has what this one has.
+
+use super::boot::Boot;
+use super::dev;
+use super::network::Network;
+use crate::blueprint::Blueprint;
+use crate::failure::{Failure, Step};
+use crate::orders::Order;
+
+/// Carries out one order.
+pub(super) fn obey(order: Order, boot: &mut Boot, blueprint: &mut Blueprint) -> Step<()> {
+    match order {
+        Order::MakeDevice(node) => {
+            dev::make(&boot.dev, &node)?;
+            blueprint.devices.push(node);
+        }
+        Order::RemoveDevice(path) => {
+            boot.dev.remove(&path)?;
+            blueprint.devices.retain(|node| node.path != path);
+        }
+        Order::TakeLink(link) => {
+            let network = network(boot)?;
+            network.take(&link)?;
+            if let Err(failure) = network.set_up(&link) {
+                network.give_back(&link.name)?;
+                return Err(failure);
+            }
+            blueprint.links.push(link);
+        }
+        Order::GiveLinkBack(name) => {
+            network(boot)?.give_back(&name)?;
+            blueprint.links.retain(|link| link.name != name);
+        }
+    }
+    Ok(())
+}
+
+fn network(boot: &mut Boot) -> Step<&mut Network> {
+    boot.network
+        .as_mut()
+        .ok_or_else(|| Failure::refused("the container has no network namespace of its own"))
+}
