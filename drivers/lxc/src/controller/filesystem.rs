@@ -92,7 +92,9 @@ pub(super) fn new(
 ) -> Step<OwnedFd> {
     let attempt = || format!("mount a file system '{kind}'");
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).attempt(attempt)?;
-    for (name, value) in options {
+    let named = options.iter().any(|(name, _)| *name == "source");
+    let source = [("source", kind.to_owned())];
+    for (name, value) in options.iter().chain(source.iter().filter(|_| !named)) {
         let set = if value.is_empty() {
             fsconfig_set_flag(&context, *name)
         } else {

@@ -34,6 +34,9 @@ impl Stage {
             .attempt(|| format!("mount the root file system on '{}'", folder.display()))?;
         // From here on whatever fails is unmounted.
         let stage = Self { folder };
+        // Init's copy of this folder is in its copy of the mounts: it finds the root there, even if its
+        // user may not come by the path.
+        rustix::process::fchdir(&root).attempt(|| "enter the root file system")?;
         let tree = Tree::new(root, owner);
         // Mount points may have to be made before nothing can be.
         let top = |change: MountChange<'_>| {
@@ -61,6 +64,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        let _ = rustix::process::chdir("/");
         // It goes with the namespace otherwise.
         let _ = unmount(&self.folder, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     }

@@ -101,10 +101,13 @@ fn is_the_user_that_was_asked_for() -> Outcome {
 }
 
 fn with_an_id_map_its_root_is_nobody_outside() -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
     let mut bed = Bed::new(
         "id -u > /out; cat /proc/1/uid_map | tr -s ' ' >> /out; ls -ln /dev/null | cut -c1-20 >> /out; sleep 1000",
     );
     bed.map_ids();
+    // Nor may it come here.
+    std::fs::set_permissions(bed.beside(""), std::fs::Permissions::from_mode(0o700)).unwrap();
     run(async {
         let process = bed.start().await?;
         bed.says("crw-rw-rw-").await?;

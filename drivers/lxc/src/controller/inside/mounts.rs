@@ -18,13 +18,11 @@ use crate::failure::{Attempt, Step};
 
 /// Completes the root that the controller has put together, and makes it the root of this process.
 pub(super) fn enter(blueprint: &Blueprint, kinds: &[Kind], meminfo: Option<OwnedFd>) -> Step<()> {
-    let staging = &blueprint.staging;
-    let attempt = || format!("take the root file system from '{}'", staging.display());
-    // A copy of it, because what the kernel has locked cannot become a root.
+    let attempt = || "take the root file system over";
+    // The controller has cloned us in it. A copy, because what the kernel has locked cannot become a root.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let root = open_tree(CWD, staging, flags | OpenTreeFlags::AT_RECURSIVE).attempt(attempt)?;
-    move_mount(&root, "", CWD, staging, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .attempt(attempt)?;
+    let root = open_tree(CWD, ".", flags | OpenTreeFlags::AT_RECURSIVE).attempt(attempt)?;
+    move_mount(&root, "", CWD, ".", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).attempt(attempt)?;
     let tree = Tree::new(root, (0, 0));
     proc(&tree, blueprint, meminfo)?;
     sys_and_cgroups(&tree, blueprint, kinds)?;
