@@ -8,6 +8,7 @@ use virtus_api::{DomainSnapshotCreateFlags, Result};
 use virtus_xml::{Checkpoint, Snapshot};
 
 use crate::machine::Machine;
+use crate::moments::Moment;
 
 /// A hypervisor whose machines can return to former moments and tell what has changed since.
 pub trait Keeper: Machine {
@@ -49,4 +50,26 @@ pub trait Keeper: Machine {
         running: &Self::Running,
         checkpoint: &mut Checkpoint,
     ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A moment that a keeper keeps something for.
+pub(crate) trait Kept: Moment {
+    /// Removes what was kept.
+    fn drop_by<M: Keeper>(
+        &self,
+        machine: &M,
+        running: Option<&M::Running>,
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Kept for Snapshot {
+    async fn drop_by<M: Keeper>(&self, machine: &M, running: Option<&M::Running>) -> Result<()> {
+        machine.drop_snapshot(running, self).await
+    }
+}
+
+impl Kept for Checkpoint {
+    async fn drop_by<M: Keeper>(&self, machine: &M, running: Option<&M::Running>) -> Result<()> {
+        machine.drop_checkpoint(running, self).await
+    }
 }

@@ -6,15 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use virtus_api::{
     DomainCheckpointCreateFlags as Create, DomainCheckpointCreateXml, DomainCheckpointDelete,
-    DomainCheckpointDeleteFlags as Delete, DomainCheckpointGetXmlDesc, DomainCheckpointRef,
-    DomainCheckpointXmlFlags as Told, Error, ErrorCode, Result,
+    DomainCheckpointGetXmlDesc, DomainCheckpointRef, DomainCheckpointXmlFlags as Told, Error,
+    ErrorCode, Result,
 };
 use virtus_core::{Call, Routes};
 use virtus_xml::{Checkpoint, Document, ParseFlags};
 
 use super::checkpoints::{known, reference};
-use super::moments::{as_kept, check_guest, check_name, check_new, extent, written};
-use super::{HasMachines, by, check_flags, exclusive, find};
+use super::moments::{self, as_kept, check_guest, check_name, check_new, written};
+use super::{HasMachines, by, check_flags, find};
 use crate::context::Context;
 use crate::jobs::{Job, Long};
 use crate::keeper::Keeper;
@@ -67,12 +67,12 @@ async fn take<M: Keeper>(context: &Context<M>, mut checkpoint: Checkpoint) -> Re
     let machine = context.snapshot();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     checkpoint.made_at(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    let known = &machine.moments.checkpoints;
-    check_new(known, checkpoint.name())?;
-    checkpoint.set_parent(known.current().map(|current| current.name()));
     let live = machine.live()?;
     checkpoint.domain = Some(as_kept(live)?);
     checkpoint.align(live)?;
+    let known = &machine.moments.checkpoints;
+    check_new(known, checkpoint.name())?;
+    checkpoint.set_parent(known.current().map(|current| current.name()));
     context.machine().keep_checkpoint(&*context.running()?, &checkpoint).await?;
     keep(context, checkpoint).await
 }
@@ -138,32 +138,8 @@ async fn delete<D: HasMachines>(
 where
     D::Machine: Keeper,
 {
-    const NAME: &str = "virDomainCheckpointDelete";
-    check_flags(request.flags, Delete::all().bits(), NAME)?;
-    exclusive(
-        request.flags,
-        (Delete::CHILDREN.bits(), "VIR_DOMAIN_CHECKPOINT_DELETE_CHILDREN"),
-        (Delete::CHILDREN_ONLY.bits(), "VIR_DOMAIN_CHECKPOINT_DELETE_CHILDREN_ONLY"),
-    )?;
-    let flags = Delete::from_bits_truncate(request.flags);
     let DomainCheckpointRef { name, dom } = request.checkpoint;
     let (handle, _) = find(&*driver, &dom)?;
-    let deleted = handle.job(Job::modify(NAME), move |context| async move {
-        let known = context.snapshot().moments.checkpoints.clone();
-        known.get(&name)?;
-        let extent =
-            extent(flags.contains(Delete::CHILDREN), flags.contains(Delete::CHILDREN_ONLY));
-        if !flags.contains(Delete::METADATA_ONLY) {
-            let running = context.running().ok();
-            for one in known.doomed(&name, extent).iter().rev() {
-                context.machine().drop_checkpoint(running.as_deref(), one).await?;
-            }
-        }
-        let changed = context.change_moments(|known: &mut Moments<Checkpoint>| {
-            known.remove(&name, extent);
-            Ok(())
-        });
-        changed.await
-    });
-    deleted.await
+    let call = "virDomainCheckpointDelete";
+    moments::delete::<Checkpoint, _>(&handle, call, name, request.flags).await
 }

@@ -3,11 +3,17 @@
 
 use std::sync::Arc;
 
-use virtus_api::{DomainSnapshotListFlags as List, Error, ErrorCode, ErrorDomain, Result};
-use virtus_core::flags::passes;
+use virtus_api::{
+    DomainSnapshotDeleteFlags as Delete, DomainSnapshotListFlags as List, Error, ErrorCode,
+    ErrorDomain, Result,
+};
+use virtus_core::flags::{check_flags, exclusive, passes};
 use virtus_xml::moment::MomentDomain;
 use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
+use crate::handle::Handle;
+use crate::jobs::Job;
+use crate::keeper::{Keeper, Kept};
 use crate::moments::{Extent, Moment, Moments};
 
 /// Which moments a list is of. The flags have the same numbers for both kinds.
@@ -98,11 +104,43 @@ pub(super) fn check_guest<T: Moment>(moment: &T, uuid: uuid::Uuid) -> Result<()>
     }
 }
 
-/// Which moments a delete is about.
-pub(super) fn extent(children: bool, only: bool) -> Extent {
-    match (children, only) {
-        (_, true) => Extent::Descendants,
-        (true, false) => Extent::Tree,
-        (false, false) => Extent::One,
-    }
+/// Deletes a moment, those after it, or both. The flags have the same numbers for both kinds.
+pub(super) async fn delete<T: Kept, M: Keeper>(
+    handle: &Arc<Handle<M>>,
+    call: &'static str,
+    name: String,
+    flags: u32,
+) -> Result<()> {
+    check_flags(flags, Delete::all().bits(), call)?;
+    let flag = |what| format!("VIR_DOMAIN_{}_DELETE_{what}", T::WORD.to_uppercase());
+    exclusive(
+        flags,
+        (Delete::CHILDREN.bits(), &flag("CHILDREN")),
+        (Delete::CHILDREN_ONLY.bits(), &flag("CHILDREN_ONLY")),
+    )?;
+    let flags = Delete::from_bits_truncate(flags);
+    let extent = if flags.contains(Delete::CHILDREN_ONLY) {
+        Extent::Descendants
+    } else if flags.contains(Delete::CHILDREN) {
+        Extent::Tree
+    } else {
+        Extent::One
+    };
+    let deleted = handle.job(Job::modify(call), move |context| async move {
+        let known = T::of(&context.snapshot().moments).clone();
+        known.get(&name)?;
+        if !flags.contains(Delete::METADATA_ONLY) {
+            let running = context.running().ok();
+            // Children first: whatever fails, no tree loses its root.
+            for one in known.doomed(&name, extent).iter().rev() {
+                one.drop_by(&**context.machine(), running.as_deref()).await?;
+            }
+        }
+        let forgotten = context.change_moments(|known: &mut Moments<T>| {
+            known.remove(&name, extent);
+            Ok(())
+        });
+        forgotten.await
+    });
+    deleted.await
 }

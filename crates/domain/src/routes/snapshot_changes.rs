@@ -7,15 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use virtus_api::{
     DomainRevertToSnapshot, DomainSnapshotCreateFlags as Create, DomainSnapshotCreateXml,
-    DomainSnapshotDelete, DomainSnapshotDeleteFlags as Delete, DomainSnapshotRef,
-    DomainSnapshotRevertFlags as Revert, Error, ErrorCode, Result,
+    DomainSnapshotDelete, DomainSnapshotRef, DomainSnapshotRevertFlags as Revert, Error, ErrorCode,
+    Result,
 };
 use virtus_core::{Call, Routes};
 use virtus_xml::domain::disk::SnapshotMode;
 use virtus_xml::moment::{Alignment, MomentDomain, SnapshotState};
 use virtus_xml::{Document, Domain, ParseFlags, Snapshot};
 
-use super::moments::{as_kept, check_guest, check_name, check_new, extent};
+use super::moments::{self, as_kept, check_guest, check_name, check_new};
 use super::snapshots::reference;
 use super::{HasMachines, by, check_flags, exclusive, find};
 use crate::context::Context;
@@ -251,34 +251,7 @@ async fn delete<D: HasMachines>(
 where
     D::Machine: Keeper,
 {
-    const NAME: &str = "virDomainSnapshotDelete";
-    check_flags(request.flags, Delete::all().bits(), NAME)?;
-    exclusive(
-        request.flags,
-        (Delete::CHILDREN.bits(), "VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN"),
-        (Delete::CHILDREN_ONLY.bits(), "VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY"),
-    )?;
-    let flags = Delete::from_bits_truncate(request.flags);
     let DomainSnapshotRef { name, dom } = request.snap;
     let (handle, _) = find(&*driver, &dom)?;
-    let deleted = handle.job(Job::modify(NAME), move |context| async move {
-        let known = context.snapshot().moments.snapshots.clone();
-        known.get(&name)?;
-        let extent =
-            extent(flags.contains(Delete::CHILDREN), flags.contains(Delete::CHILDREN_ONLY));
-        if !flags.contains(Delete::METADATA_ONLY) {
-            let running = context.running().ok();
-            // Children first: whatever fails, no tree loses its root.
-            for one in known.doomed(&name, extent).iter().rev() {
-                context.machine().drop_snapshot(running.as_deref(), one).await?;
-            }
-        }
-        context
-            .change_moments(|known: &mut crate::moments::Moments<Snapshot>| {
-                known.remove(&name, extent);
-                Ok(())
-            })
-            .await
-    });
-    deleted.await
+    moments::delete::<Snapshot, _>(&handle, "virDomainSnapshotDelete", name, request.flags).await
 }
