@@ -65,6 +65,13 @@ impl Error {
         Self::new(ErrorCode::NoSupport, call.to_owned())
     }
 
+    /// A typed parameter that a call does not know.
+    #[must_use]
+    pub fn unknown_param(field: &str) -> Self {
+        let text = format!("parameter '{field}' not supported");
+        Self::new(ErrorCode::ArgumentUnsupported, text)
+    }
+
     /// Sets libvirt's error domain (which part of the system speaks).
     #[must_use]
     pub fn in_domain(mut self, domain: ErrorDomain) -> Self {
@@ -152,7 +159,9 @@ impl fmt::Display for Error {
         let text = &self.0.text;
         match (lead.is_empty(), text.is_empty()) {
             // "no connection driver available for X" reads on; every other lead is followed by a colon.
-            (false, false) if lead.ends_with(" in") || lead.ends_with(" for") => {
+            (false, false)
+                if [" in", " for", " for device"].iter().any(|end| lead.ends_with(end)) =>
+            {
                 write!(f, "{lead} {text}")?;
             }
             (false, false) => write!(f, "{lead}: {text}")?,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The flags of calls: which are known, which exclude each other, and which objects of a list they let through.
 
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{Error, Result};
 
 /// Refuses flags that a call does not know.
 ///
@@ -24,7 +24,7 @@ pub fn check_flags(flags: u32, known: u32, call: &str) -> Result<()> {
 pub fn exclusive(flags: u32, a: (u32, &str), b: (u32, &str)) -> Result<()> {
     if flags & a.0 != 0 && flags & b.0 != 0 {
         let text = format!("Flags '{}' and '{}' are mutually exclusive", a.1, b.1);
-        return Err(Error::new(ErrorCode::InvalidArg, text));
+        return Err(Error::bad_argument(text));
     }
     Ok(())
 }

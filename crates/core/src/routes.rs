@@ -72,6 +72,18 @@ impl<D: Send + Sync + 'static> Routes<D> {
         Self { handlers: self.handlers.into_iter().map(|handler| handler.map(by)).collect() }
     }
 
+    /// Lets `check` refuse calls before their handlers see them.
+    #[must_use]
+    pub fn guarded(self, check: fn(&D, &AnyRequest) -> Result<()>) -> Self {
+        let by = |handler: Handler<D>| -> Handler<D> {
+            Box::new(move |driver, call, request| match check(&driver, &request) {
+                Ok(()) => handler(driver, call, request),
+                Err(refusal) => Box::pin(async move { Err(refusal) }),
+            })
+        };
+        Self { handlers: self.handlers.into_iter().map(|handler| handler.map(by)).collect() }
+    }
+
     /// Whether this driver answers `call`.
     #[must_use]
     pub fn answers(&self, call: CallId) -> bool {

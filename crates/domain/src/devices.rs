@@ -51,26 +51,6 @@ pub fn detach_from(def: &mut Domain, device: AnyDevice) -> Result<()> {
     replace(def, device, false)
 }
 
-/// Takes the device of this alias out; whether there was one.
-pub fn remove_alias(def: &mut Domain, alias: &str) -> bool {
-    let mut found = false;
-    let mut keeps = |other: &Option<String>| {
-        let same = other.as_deref() == Some(alias);
-        found |= same;
-        !same
-    };
-    let devices = &mut def.devices;
-    devices.disks.retain(|device| keeps(&device.info.alias));
-    devices.interfaces.retain(|device| keeps(&device.info.alias));
-    devices.controllers.retain(|device| keeps(&device.info.alias));
-    devices.hostdevs.retain(|device| keeps(&device.info.alias));
-    devices.channels.retain(|device| keeps(&device.info.alias));
-    devices.inputs.retain(|device| keeps(&device.info.alias));
-    devices.rngs.retain(|device| keeps(&device.info.alias));
-    devices.memories.retain(|device| keeps(&device.info.alias));
-    found
-}
-
 /// Gives a disk, interface or display another form.
 ///
 /// # Errors

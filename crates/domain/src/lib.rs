@@ -43,7 +43,7 @@ pub use at_rest::AtRest;
 pub use context::Context;
 pub use define::Leftovers;
 pub use definitions::{Places, check_name};
-pub use devices::{attach_to, detach_from, remove_alias, update_in};
+pub use devices::{attach_to, detach_from, update_in};
 pub use facts::Facts;
 pub use handle::Handle;
 pub use jobs::{Job, Long};
@@ -58,7 +58,7 @@ pub use snapshot::{Snapshot, no_domain_uuid, not_running};
 pub use start::Wishes;
 pub use state::{Begin, Change, State};
 pub use status::{Private, Status};
-pub use tuner::{BlkioChange, MemoryLimits, Threads, Tuner, UNLIMITED};
+pub use tuner::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner, UNLIMITED};
 pub use undo::Undo;
 
 #[cfg(test)]

@@ -197,8 +197,8 @@ pub trait Machine: Send + Sync + Sized + 'static {
         count: u32,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// What the host knows of the machine. Cheap; never waits for the guest or its VMM.
-    fn usage(&self, running: &Self::Running) -> Usage;
+    /// What the host knows of the machine, which need not run. Cheap; never waits for the guest or its VMM.
+    fn usage(&self, running: Option<&Self::Running>) -> Usage;
 }
 
 /// What `launch` and `reattach` give back.

@@ -28,8 +28,10 @@ use virtus_api::{
 };
 pub use virtus_core::flags::{check_flags, exclusive};
 use virtus_core::{BoxFuture, Call, Routes};
+use virtus_xml::Domain;
 
 use crate::handle::Handle;
+use crate::jobs::Job;
 use crate::keeper::Keeper;
 use crate::machine::Machine;
 use crate::machines::Machines;
@@ -37,7 +39,7 @@ use crate::snapshot::{Snapshot, not_running};
 
 pub use cpu::{HasCpuMap, baseline_document, baseline_flags, cpu_profiles, cpu_routes};
 pub use list::meant;
-pub use tuning::pinning::{cpus_of_all, tell_bound, wanted_cpus};
+pub use tuning::pinning::{cpus_of_all, note_iothread_pin, tell_bound, wanted_cpus};
 pub use tuning::{no_more_than, tuning_routes};
 
 /// A driver of local machines.
@@ -146,6 +148,7 @@ where
     }
 }
 
+type Running<D> = <<D as HasMachines>::Machine as Machine>::Running;
 type Found<D> = (Arc<Handle<<D as HasMachines>::Machine>>, Arc<Snapshot>);
 
 /// The machine that a call is about, and what is known of it.
@@ -191,18 +194,58 @@ pub fn targets(flags: u32, snapshot: &Snapshot) -> Result<Targets> {
     Ok(Targets { live, config })
 }
 
+/// Changes the definitions that a call is for: the persistent one, then the live one, once `apply` has let the machine
+/// that runs follow. It is given the live definition as it is and as it will be.
+///
+/// # Errors
+/// As [`targets`]; those of `change` and `apply`, then nothing has changed.
+pub async fn amend<D: HasMachines>(
+    driver: &D,
+    dom: &DomainRef,
+    flags: u32,
+    name: &'static str,
+    change: impl Fn(&mut Domain) -> Result<()> + Send + 'static,
+    apply: impl FnOnce(&D::Machine, &Running<D>, &Domain, &Domain) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    check_flags(flags, DomainModificationImpact::all().bits(), name)?;
+    let (handle, _) = find(driver, dom)?;
+    let amended = handle.job(Job::modify(name), move |context| async move {
+        let wanted = targets(flags, &context.snapshot())?;
+        if wanted.config {
+            context.change_persistent(&change)?;
+        }
+        if wanted.live {
+            let before = context.live()?;
+            let mut after = (*before).clone();
+            change(&mut after)?;
+            apply(context.machine(), &*context.running()?, &before, &after)?;
+            context.change_live(change)??;
+        }
+        Ok(())
+    });
+    amended.await
+}
+
+/// Refuses to mean the definition of the machine that runs and the persistent one at once.
+///
+/// # Errors
+/// `VIR_ERR_INVALID_ARG`.
+pub fn one_of_both(flags: u32) -> Result<()> {
+    exclusive(
+        flags,
+        (DomainModificationImpact::LIVE.bits(), "VIR_DOMAIN_AFFECT_LIVE"),
+        (DomainModificationImpact::CONFIG.bits(), "VIR_DOMAIN_AFFECT_CONFIG"),
+    )
+    .map_err(|error| error.in_domain(ErrorDomain::Domain))
+}
+
 /// The definition that a query with `VIR_DOMAIN_AFFECT_*` is about.
 ///
 /// # Errors
 /// As [`targets`]; `VIR_ERR_INVALID_ARG` if both are asked for.
-pub fn definition_of(flags: u32, snapshot: &Snapshot) -> Result<Arc<virtus_xml::Domain>> {
+pub fn definition_of(flags: u32, snapshot: &Snapshot) -> Result<Arc<Domain>> {
+    one_of_both(flags)?;
     let wanted = targets(flags, snapshot)?;
-    if wanted.live && wanted.config {
-        return Err(Error::new(
-            ErrorCode::InvalidArg,
-            "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' cannot be asked for at once",
-        ));
-    }
     if wanted.live { snapshot.live().cloned() } else { snapshot.persistent() }
 }
 

@@ -43,8 +43,20 @@ pub struct BlkioChange {
     pub device_weights: bool,
 }
 
+/// How limits of a disk's traffic that a call names meet those that the disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttling {
+    /// The total and the single limits replace each other; a burst must be above a limit.
+    Replace,
+    /// What is not named stays; no limit may be above its burst, not even if there is no burst.
+    Add,
+}
+
 /// A hypervisor whose machines can be held to a share of the host while they run.
 pub trait Tuner: Machine {
+    /// How new limits of a disk's traffic meet those that there are.
+    const THROTTLING: Throttling;
+
     /// How many CPUs the host has.
     fn host_cpus(&self) -> usize;
 

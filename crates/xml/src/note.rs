@@ -114,9 +114,10 @@ impl Note {
                 metadata.get_or_insert_default().put(uri, key, xml)?;
             }
             Self::Element { uri, put: None } => {
-                if let Some(metadata) = metadata.as_mut() {
-                    metadata.take_out(uri)?;
+                if let Some(known) = metadata.as_mut() {
+                    known.take_out(uri)?;
                 }
+                metadata.take_if(|known| *known == Metadata::default());
             }
         }
         Ok(())

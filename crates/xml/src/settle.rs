@@ -26,6 +26,7 @@ use crate::domain::device::Master;
 use crate::domain::filesystem::Filesystem;
 use crate::domain::interface::InterfaceType;
 use crate::domain::memory::Memtune;
+use crate::domain::misc::RngModel;
 use crate::domain::os::{BootDev, BootDevice};
 use crate::domain::seclabel::SeclabelType;
 use crate::domain::tpm::Tpm;
@@ -42,6 +43,11 @@ pub(crate) fn xml_error(text: impl Into<std::borrow::Cow<'static, str>>) -> Erro
 /// An error about a configuration that is understood, but cannot be.
 pub(crate) fn unsupported(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::ConfigUnsupported, text).in_domain(ErrorDomain::Domain)
+}
+
+/// The refusal of a device without source or target; its text is the device's name alone.
+pub(crate) fn missing(code: ErrorCode, device: &str) -> Error {
+    Error::new(code, device.to_owned()).in_domain(ErrorDomain::Domain)
 }
 
 impl Domain {
@@ -353,6 +359,13 @@ impl Domain {
         }
         self.body.devices.filesystems.iter_mut().for_each(Filesystem::settle);
         self.body.devices.tpms.iter_mut().for_each(Tpm::settle);
+        for backend in self.body.devices.rngs.iter_mut().filter_map(|rng| rng.backend.as_mut()) {
+            if backend.model == RngModel::Random
+                && backend.path.as_deref().is_none_or(str::is_empty)
+            {
+                backend.path = Some("/dev/random".to_owned());
+            }
+        }
         for redirdev in &mut self.body.devices.redirdevs {
             redirdev.bus.get_or_insert_with(|| "usb".to_owned());
         }

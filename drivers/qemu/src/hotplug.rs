@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{Context, Machine, Origin, Start, attach_to, remove_alias, unsupported};
+use virtus_domain::{Context, Machine, Origin, Start, attach_to, unsupported};
 use virtus_xml::Domain;
 use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::domain::disk::{Disk, DiskBus, DiskDevice};
@@ -247,7 +247,7 @@ pub(crate) async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Resul
     guest.execute("device_del", json!({ "id": alias }), WORK).await?;
     let cleaned = tokio::spawn(clean_when_gone(guest, gone, alias.clone(), rest));
     if let Ok(Ok(true)) = timeout(GIVEN_UP, cleaned).await {
-        context.change_live(|def| remove_alias(def, &alias))?;
+        context.change_live(|def| def.devices.take(&alias))?;
     }
     Ok(())
 }

@@ -158,8 +158,9 @@ impl Machine for Qemu {
         outcome
     }
 
-    fn usage(&self, running: &Guest) -> Usage {
-        let time = running.process.stat().map(|stat| stat.cpu_time()).unwrap_or_default();
+    fn usage(&self, running: Option<&Guest>) -> Usage {
+        let stat = running.and_then(|guest| guest.process.stat());
+        let time = stat.map(|stat| stat.cpu_time()).unwrap_or_default();
         Usage { cpu_time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
     }
 }

@@ -4,7 +4,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{BlkioChange, MemoryLimits, Threads, Tuner, UNLIMITED};
+use virtus_domain::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner, UNLIMITED};
 use virtus_host::cgroup::{BlkioDevice as Limit, Controller, Group, UNLIMITED as NO_LIMIT};
 use virtus_host::process::ThreadStat;
 use virtus_xml::cpuset::CpuSet;
@@ -21,6 +21,8 @@ use crate::readings::throttle;
 use crate::routes::iothreads;
 
 impl Tuner for Qemu {
+    const THROTTLING: Throttling = Throttling::Replace;
+
     fn host_cpus(&self) -> usize {
         self.node.topology().cpus.len()
     }
@@ -76,6 +78,10 @@ impl Tuner for Qemu {
 
     fn share_disks(&self, guest: &Guest, change: &BlkioChange) -> Result<()> {
         let group = with_blkio(self, guest)?;
+        if change.weight.is_some_and(|weight| weight > 10_000) {
+            let text = "weight must be in range [100, 1000]";
+            return Err(Error::new(ErrorCode::InvalidArg, text));
+        }
         if change.device_weights {
             return Err(Error::new(
                 ErrorCode::OperationUnsupported,

@@ -67,6 +67,7 @@ impl Machine for Test {
         def.name_missing(MAC_PREFIX, &mut random);
         def.os.kind.arch.get_or_insert_with(|| ARCH.to_owned());
         settle_videos(def);
+        def.add_needed_controllers();
         name_interfaces(def);
         Ok(())
     }
@@ -132,8 +133,8 @@ impl Machine for Test {
         Ok(())
     }
 
-    /// A guest has always worked.
-    fn usage(&self, _: &Guest) -> Usage {
+    /// A guest has always worked, before it was there and when it is off.
+    fn usage(&self, _: Option<&Guest>) -> Usage {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         Usage { cpu_time: micros.saturating_mul(1000) }
@@ -183,7 +184,7 @@ fn asked(action: LifecycleAction) -> Asked {
     }
 }
 
-/// The card that a definition means which names none.
+/// The card that a definition means which names none, and the memory of all cards.
 fn settle_videos(def: &mut Domain) {
     let kind = match (def.os.kind.name.as_str(), def.os.kind.arch.as_deref()) {
         ("xen" | "linux", _) => VideoType::Xen,
@@ -194,6 +195,7 @@ fn settle_videos(def: &mut Domain) {
         if video.model.kind == VideoType::Default {
             video.model.kind = kind;
         }
+        video.model.settle();
     }
 }
 

@@ -22,13 +22,14 @@ mod vcpus;
 
 use std::sync::Arc;
 
-use virtus_api::{DomainModificationImpact as Impact, DomainRef, Result};
+use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{check_flags, find, targets};
-use virtus_domain::{Job, Snapshot, not_running};
+use virtus_domain::routes::{amend, find};
+use virtus_domain::{Snapshot, not_running};
 use virtus_xml::Domain;
 
 use crate::guest::Guest;
+use crate::strict;
 use crate::world::World;
 
 /// The routes of the driver.
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> Routes<World> {
         .include(stats::routes())
         .include(vcpus::routes())
         .include(virtus_objects::storage::routes())
+        .guarded(strict::check)
 }
 
 /// A guest that runs, and what is known of it.
@@ -78,21 +80,7 @@ async fn change(
     name: &'static str,
     change: impl Fn(&mut Domain) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    check_flags(flags, Impact::all().bits(), name)?;
-    let (handle, _) = find(world, dom)?;
-    let changed = handle.job(Job::modify(name), move |context| async move {
-        let wanted = targets(flags, &context.snapshot())?;
-        if wanted.config {
-            context.change_persistent(&change)?;
-        }
-        if wanted.live {
-            let mut live = (*context.live()?).clone();
-            change(&mut live)?;
-            context.change_live(|def| *def = live)?;
-        }
-        Ok(())
-    });
-    changed.await
+    amend(world, dom, flags, name, change, |_, _, _, _| Ok(())).await
 }
 
 /// A length or count as the wire has it; what does not fit is cut off at the type's end.

@@ -2,7 +2,7 @@
 //! Guests that are only memory take nothing of the host: what their definitions say is what holds.
 
 use virtus_api::Result;
-use virtus_domain::{BlkioChange, MemoryLimits, Threads, Tuner};
+use virtus_domain::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner};
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
@@ -10,6 +10,9 @@ use virtus_xml::domain::memory::NumaMode;
 use crate::guest::{Guest, Test};
 
 impl Tuner for Test {
+    /// As libvirt's test driver has it.
+    const THROTTLING: Throttling = Throttling::Add;
+
     fn host_cpus(&self) -> usize {
         self.cpus
     }

@@ -13,7 +13,7 @@ use virtus_core::Call;
 use virtus_xml::{Domain, FormatFlags};
 
 use super::{HasMachines, check_flags, find};
-use crate::machine::{Machine, Usage};
+use crate::machine::Machine;
 use crate::snapshot::not_running;
 
 pub(super) async fn get_info<D: HasMachines>(
@@ -23,10 +23,7 @@ pub(super) async fn get_info<D: HasMachines>(
 ) -> Result<DomainGetInfoReply> {
     let (handle, snapshot) = find(&*driver, &request.dom)?;
     let facts = snapshot.facts()?;
-    let usage = match handle.running() {
-        Some(running) => driver.machines().machine().usage(&running),
-        None => Usage::default(),
-    };
+    let usage = driver.machines().machine().usage(handle.running().as_deref());
     Ok(DomainGetInfoReply {
         state: u8::try_from(snapshot.state.kind() as i32).unwrap_or_default(),
         max_mem: facts.max_memory,

@@ -15,8 +15,7 @@ use virtus_xml::Domain;
 use virtus_xml::domain::LifecycleAction;
 
 use super::definition::read;
-use super::{HasMachines, check_flags, find, targets};
-use crate::jobs::Job;
+use super::{HasMachines, amend, check_flags, domain_error, find};
 use crate::machine::{GuestChannel, Stop};
 use crate::start::Wishes;
 
@@ -176,7 +175,6 @@ pub(super) async fn set_action<D: HasMachines>(
     request: DomainSetLifecycleAction,
 ) -> Result<()> {
     const NAME: &str = "virDomainSetLifecycleAction";
-    check_flags(request.flags, 3, NAME)?;
     let unknown = |what: &str, value: u32| {
         Error::new(ErrorCode::InvalidArg, format!("unknown {what} {value} in {NAME}"))
     };
@@ -185,23 +183,18 @@ pub(super) async fn set_action<D: HasMachines>(
     let lifecycle = lifecycle.ok_or_else(|| unknown("lifecycle type", request.r#type))?;
     let action = i32::try_from(request.action).ok().and_then(|n| n.try_into().ok());
     let action = as_written(action.ok_or_else(|| unknown("action", request.action))?);
-    let (handle, _) = find(&*driver, &request.dom)?;
-    handle
-        .job(Job::modify(NAME), move |context| async move {
-            let wanted = targets(request.flags, &context.snapshot())?;
-            if wanted.live {
-                // The hypervisor reads the live definition when the guest's life ends.
-                context.change_live(|def| *field(def, lifecycle) = Some(action))?;
-            }
-            if wanted.config {
-                context.change_persistent(|def| {
-                    *field(def, lifecycle) = Some(action);
-                    Ok(())
-                })?;
-            }
-            Ok(())
-        })
-        .await
+    use LifecycleAction::{CoredumpDestroy, CoredumpRestart};
+    if lifecycle != DomainLifecycle::Crash && matches!(action, CoredumpDestroy | CoredumpRestart) {
+        let of = if lifecycle == DomainLifecycle::Reboot { "reboot" } else { "poweroff" };
+        let text = format!("Lifecycle event '{of}' doesn't support '{action}' action");
+        return Err(domain_error(ErrorCode::ConfigUnsupported, text));
+    }
+    let note = move |def: &mut Domain| {
+        *field(def, lifecycle) = Some(action);
+        Ok(())
+    };
+    // The hypervisor reads the live definition when the guest's life ends.
+    amend(&*driver, &request.dom, request.flags, NAME, note, |_, _, _, _| Ok(())).await
 }
 
 fn field(def: &mut Domain, lifecycle: DomainLifecycle) -> &mut Option<LifecycleAction> {

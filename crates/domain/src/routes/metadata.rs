@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use virtus_api::{
     DomainEventMetadataChange, DomainGetMetadata, DomainModificationImpact, DomainSetMetadata,
-    Error, ErrorCode, Result,
+    ErrorCode, Result,
 };
 use virtus_core::Call;
 use virtus_xml::Note;
 
-use super::{HasMachines, check_flags, definition_of, find, targets};
+use super::{HasMachines, check_flags, definition_of, domain_error, find, targets};
 use crate::jobs::Job;
 
 pub(super) async fn get<D: HasMachines>(
@@ -23,7 +23,7 @@ pub(super) async fn get<D: HasMachines>(
     let (_, snapshot) = find(&*driver, &request.dom)?;
     let def = definition_of(request.flags, &snapshot)?;
     Note::read(&*def, request.r#type, request.uri.as_deref(), NAME)?.ok_or_else(|| {
-        Error::new(ErrorCode::NoDomainMetadata, "Requested metadata element is not present")
+        domain_error(ErrorCode::NoDomainMetadata, "Requested metadata element is not present")
     })
 }
 

@@ -208,7 +208,7 @@ impl Machine for Null {
         Ok(())
     }
 
-    fn usage(&self, _: &Guest) -> Usage {
+    fn usage(&self, _: Option<&Guest>) -> Usage {
         Usage { cpu_time: 7 }
     }
 }

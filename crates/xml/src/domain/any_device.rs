@@ -13,6 +13,7 @@ use super::{
 };
 use crate::reader::{self, Element, Node, ParseFlags, Parsed};
 use crate::schema::check_child;
+use crate::settle::unsupported;
 use crate::writer::{FormatFlags, Writer};
 
 macro_rules! devices {
@@ -62,7 +63,7 @@ macro_rules! devices {
                 Ok(match node.name() {
                     $($many_tag => Self::$many(Box::new(Element::read(node)?)),)*
                     $($one_tag => Self::$one(Box::new(Element::read(node)?)),)*
-                    name => return Err(node.error(format_args!("unknown device type '{name}'"))),
+                    name => return Err(unsupported(format!("unknown device type '{name}'"))),
                 })
             }
 
@@ -223,5 +224,30 @@ impl Devices {
             vsock,
             pstore
         )
+    }
+
+    /// Takes the device of this alias out.
+    pub fn take(&mut self, alias: &str) -> Option<AnyDevice> {
+        macro_rules! take {
+            (many { $($list:ident: $many:ident),* } one { $($slot:ident: $one:ident),* }) => {
+                $(if let Some(at) = self.$list.iter().position(|device| device.info.alias.as_deref() == Some(alias)) {
+                    return Some(AnyDevice::$many(Box::new(self.$list.remove(at))));
+                })*
+                $(if let Some(device) = self.$slot.take_if(|device| device.info.alias.as_deref() == Some(alias)) {
+                    return Some(AnyDevice::$one(device));
+                })*
+            };
+        }
+        take!(
+            many {
+                disks: Disk, controllers: Controller, filesystems: Filesystem, interfaces: Interface,
+                smartcards: Smartcard, serials: Serial, parallels: Parallel, consoles: Console, channels: Channel,
+                inputs: Input, tpms: Tpm, sounds: Sound, videos: Video, hostdevs: Hostdev, redirdevs: Redirdev,
+                hubs: Hub, watchdogs: Watchdog, rngs: Rng, panics: Panic, shmems: Shmem, memories: Memory,
+                cryptos: Crypto
+            }
+            one { memballoon: Memballoon, nvram: Nvram, iommu: Iommu, vsock: Vsock, pstore: Pstore }
+        );
+        None
     }
 }

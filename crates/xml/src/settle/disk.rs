@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Disks: bus and drive address follow from the target's name.
 
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{ErrorCode, Result};
 
-use super::{unsupported, xml_error};
+use super::{missing, unsupported, xml_error};
 use crate::domain::Domain;
 use crate::domain::address::{Address, DriveAddress};
 use crate::domain::disk::{Disk, DiskBus, DiskDevice, MirrorJob, SnapshotMode, Tray};
@@ -44,12 +44,8 @@ pub fn disk_index(target: &str) -> Option<u32> {
 pub(super) fn settle(disk: &mut Disk) -> Result<()> {
     if disk.target.dev.is_empty() {
         let source =
-            disk.source.as_ref().and_then(|source| source.local_path()).unwrap_or("(none)");
-        return Err(Error::new(
-            ErrorCode::XmlDetail,
-            format!("missing target information for device {source}"),
-        )
-        .in_domain(ErrorDomain::Domain));
+            disk.source.as_ref().and_then(|source| source.local_path()).unwrap_or_default();
+        return Err(missing(ErrorCode::NoTarget, source));
     }
     if disk.device == DiskDevice::Cdrom {
         disk.readonly = true;
@@ -73,6 +69,7 @@ pub(super) fn settle(disk: &mut Disk) -> Result<()> {
         disk.kind = StorageType::File;
     }
     if let Some(source) = &mut disk.source {
+        source.file.take_if(|path| path.is_empty());
         source.settle_unit();
         source.keep_only(disk.kind);
         source.settle_ports();
@@ -82,6 +79,9 @@ pub(super) fn settle(disk: &mut Disk) -> Result<()> {
     }
     if disk.source.as_ref().is_some_and(|source| source.is_empty()) {
         disk.source = None;
+    }
+    if disk.source.is_none() && disk.device == DiskDevice::Disk {
+        return Err(missing(ErrorCode::NoSource, &disk.target.dev));
     }
     if let Some(mirror) = &mut disk.mirror {
         mirror.job.get_or_insert(MirrorJob::Copy);

@@ -5,7 +5,7 @@ use virtus_api::Result;
 
 use super::unsupported;
 use crate::domain::Domain;
-use crate::domain::video::VideoType;
+use crate::domain::video::{VideoModel, VideoType};
 use crate::value::YesNo;
 
 pub(super) fn settle(domain: &mut Domain) -> Result<()> {
@@ -26,9 +26,32 @@ pub(super) fn settle(domain: &mut Domain) -> Result<()> {
         if model.primary == Some(YesNo::No) {
             model.primary = None;
         }
-        if model.kind != VideoType::None && model.kind != VideoType::Default {
-            model.heads.get_or_insert(1);
-        }
+        model.settle_heads();
     }
     Ok(())
+}
+
+impl VideoModel {
+    /// What a hypervisor adds once it has chosen the model: heads, and memory in powers of two.
+    pub fn settle(&mut self) {
+        const USUAL_KIB: u32 = 16 << 10;
+        self.settle_heads();
+        let (ram, vram) = match self.kind {
+            VideoType::Qxl => (Some(64 << 10), Some(64 << 10)),
+            VideoType::Vga | VideoType::Cirrus | VideoType::Vmvga | VideoType::Bochs => {
+                (None, Some(USUAL_KIB))
+            }
+            VideoType::Xen => (None, Some(4 << 10)),
+            _ => (None, None),
+        };
+        for (size, usual) in [(&mut self.ram, ram), (&mut self.vram, vram)] {
+            *size = size.filter(|kib| *kib > 0).or(usual).map(u32::next_power_of_two);
+        }
+    }
+
+    fn settle_heads(&mut self) {
+        if !matches!(self.kind, VideoType::None | VideoType::Default) {
+            self.heads.get_or_insert(1);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Input, randomness, leases and other small devices: what each must say, and what fits together.
 
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{ErrorCode, Result};
 
 use super::must;
 use crate::domain::Domain;
@@ -11,7 +11,7 @@ use crate::domain::hostdev::{Hostdev, HostdevMode, HostdevSource, HostdevType};
 use crate::domain::input::{Input, InputBus, InputType};
 use crate::domain::misc::{Crypto, Lease, Rng, RngModel, Vsock};
 use crate::domain::video::{VideoModel, VideoType};
-use crate::settle::{unsupported, xml_error};
+use crate::settle::{missing, unsupported, xml_error};
 
 pub(super) fn validate(domain: &Domain) -> Result<()> {
     let devices = &domain.devices;
@@ -90,17 +90,13 @@ fn smartcard(card: &Smartcard) -> Result<()> {
 }
 
 fn filesystem(fs: &Filesystem) -> Result<()> {
-    let missing = |code, what: &str, of: &str| {
-        Error::new(code, format!("missing {what} information for device {of}"))
-            .in_domain(ErrorDomain::Domain)
-    };
     let source = fs.source.as_ref();
     let Some(target) = &fs.target else {
         let of = source.and_then(|source| source.dir.as_deref()).unwrap_or_default();
-        return Err(missing(ErrorCode::NoTarget, "target", of));
+        return Err(missing(ErrorCode::NoTarget, of));
     };
     must(source.is_some() || fs.kind == FilesystemType::Ram, || {
-        missing(ErrorCode::NoSource, "source", &target.dir)
+        missing(ErrorCode::NoSource, &target.dir)
     })
 }
 

@@ -14,7 +14,7 @@ use virtus_xml::domain::input::{InputBus, InputType};
 use virtus_xml::domain::interface::{InterfaceModel, InterfaceType};
 use virtus_xml::domain::memory::AccessShare;
 use virtus_xml::domain::memory_device::MemoryModel;
-use virtus_xml::domain::misc::{Cid, RngModel, ShmemModelType, ShmemMsi, ShmemSize};
+use virtus_xml::domain::misc::{Cid, ShmemModelType, ShmemMsi, ShmemSize};
 use virtus_xml::domain::sound::SoundModel;
 use virtus_xml::domain::storage::{
     BackingStore, Encryption, EncryptionEngine, Format, ImageFormat, StorageType,
@@ -32,8 +32,8 @@ use crate::machine::{
 };
 use crate::plan::Dirs;
 
-/// The default memory of a graphics card.
-const VIDEO_KIB: u32 = 16 << 10;
+/// The default memory of the VGA part of a graphics card.
+const VGA_KIB: u32 = 16 << 10;
 
 /// Fills in all devices but controllers.
 pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaults) -> Result<()> {
@@ -68,7 +68,10 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
         if model.kind == VideoType::Default {
             model.kind = video_model;
         }
-        settle_video(model);
+        if model.kind == VideoType::Qxl {
+            model.vgamem = model.vgamem.filter(|kib| *kib > 0).or(Some(VGA_KIB));
+        }
+        model.settle();
     }
     for panic in &mut devices.panics {
         panic.model = panic.model.or(panic_model);
@@ -83,14 +86,6 @@ pub(super) fn settle(domain: &mut Domain, caps: &Capabilities, defaults: &Defaul
     }
     for graphics in devices.graphics.iter_mut().filter(|_| inactive) {
         forget_socket(graphics, &defaults.dirs);
-    }
-    for rng in &mut devices.rngs {
-        if let Some(backend) = &mut rng.backend
-            && backend.model == RngModel::Random
-            && backend.path.as_deref().unwrap_or_default().is_empty()
-        {
-            backend.path = Some("/dev/random".to_owned());
-        }
     }
     for input in &mut devices.inputs {
         // Only a PC has PS/2; elsewhere the parser's guess is USB or virtio.
@@ -216,32 +211,6 @@ fn settle_disk(disk: &mut Disk) {
             engine(&mut source.encryption);
         }
         below = store.backing_store.as_deref_mut();
-    }
-}
-
-fn settle_video(model: &mut virtus_xml::domain::video::VideoModel) {
-    if !matches!(model.kind, VideoType::None | VideoType::Default) {
-        model.heads.get_or_insert(1);
-    }
-    let unset = |value: Option<u32>| value.is_none_or(|value| value == 0);
-    let default = match model.kind {
-        VideoType::Qxl => {
-            if unset(model.vgamem) {
-                model.vgamem = Some(VIDEO_KIB);
-            }
-            if unset(model.ram) {
-                model.ram = Some(64 << 10);
-            }
-            Some(64 << 10)
-        }
-        VideoType::Vga | VideoType::Cirrus | VideoType::Vmvga | VideoType::Bochs => Some(VIDEO_KIB),
-        _ => None,
-    };
-    if unset(model.vram) {
-        model.vram = default;
-    }
-    for value in [&mut model.ram, &mut model.vram] {
-        *value = value.map(u32::next_power_of_two);
     }
 }
 

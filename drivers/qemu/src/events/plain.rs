@@ -11,7 +11,7 @@ use virtus_api::{
     DomainEventRtcChange, DomainEventTrayChange, DomainEventTrayChangeReason as TrayReason,
     DomainEventWatchdog, DomainEventWatchdogAction as Watchdog, DomainRef,
 };
-use virtus_domain::{Notice, remove_alias};
+use virtus_domain::Notice;
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::ChannelState;
 use virtus_xml::domain::disk::Tray;
@@ -123,7 +123,7 @@ fn device_deleted(guest: &Guest, data: &Value) -> Vec<Notice> {
     vec![
         change(move |def| {
             // It may have gone already, by the call that asked for it.
-            remove_alias(def, &gone);
+            def.devices.take(&gone);
         }),
         tell(move |dom| DomainEventDeviceRemoved { dom, dev_alias: alias }),
     ]

@@ -9,10 +9,11 @@ use virtus_api::{
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::Job;
-use virtus_domain::routes::{check_flags, cpus_of_all, find, targets, tell_bound, wanted_cpus};
+use virtus_domain::routes::{
+    check_flags, cpus_of_all, find, note_iothread_pin, targets, tell_bound, wanted_cpus,
+};
 use virtus_xml::Domain;
 use virtus_xml::cpuset::CpuSet;
-use virtus_xml::domain::tuning::IothreadPin;
 
 use super::by;
 use crate::cpu_map;
@@ -92,7 +93,7 @@ async fn pin(driver: Arc<QemuDriver>, _: Call, request: DomainPinIothread) -> Re
                     if !numbers(def).contains(&id) {
                         return Err(no_thread(id));
                     }
-                    note(def, id, &set);
+                    note_iothread_pin(def, id, &set);
                     Ok(())
                 })?;
             }
@@ -103,19 +104,12 @@ async fn pin(driver: Arc<QemuDriver>, _: Call, request: DomainPinIothread) -> Re
                     threads.iter().find(|thread| thread.id == id).ok_or_else(|| no_thread(id))?;
                 let part = format!("iothread{id}");
                 bind(context.machine(), &guest, &part, &[thread.tid], &set)?;
-                context.change_live(|def| note(def, id, &set))?;
+                context.change_live(|def| note_iothread_pin(def, id, &set))?;
                 tell_bound(&context, format!("cputune.iothreadpin{id}"), &set);
             }
             Ok(())
         })
         .await
-}
-
-fn note(def: &mut Domain, id: u32, set: &CpuSet) {
-    let pins = &mut def.cputune.iothreadpins;
-    pins.retain(|pin| pin.iothread != id);
-    pins.push(IothreadPin { iothread: id, cpuset: set.clone() });
-    pins.sort_by_key(|pin| pin.iothread);
 }
 
 fn no_thread(id: u32) -> Error {
@@ -136,8 +130,8 @@ mod tests {
             <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>";
         let mut def = Domain::parse(xml, ParseFlags::empty()).unwrap().value;
         assert_eq!(numbers(&def), [1, 2, 3]);
-        note(&mut def, 2, &CpuSet::one(0));
-        note(&mut def, 2, &CpuSet::one(1));
+        note_iothread_pin(&mut def, 2, &CpuSet::one(0));
+        note_iothread_pin(&mut def, 2, &CpuSet::one(1));
         assert_eq!(def.cputune.iothreadpins.len(), 1);
         assert_eq!(pinned(&def, 2, 4).to_string(), "1");
         assert_eq!(pinned(&def, 1, 4).to_string(), "0-3");

@@ -104,9 +104,7 @@ impl Change {
                 return Ok(Self::Quota(at, quota));
             }
         }
-        let text = format!("parameter '{field}' not supported");
-        Err(Error::new(ErrorCode::InvalidArg, text)
-            .hint("see which there are with 'virsh schedinfo DOMAIN'"))
+        Err(Error::unknown_param(field).hint("see which there are with 'virsh schedinfo DOMAIN'"))
     }
 
     fn note(&self, tune: &mut Cputune) {

@@ -9,6 +9,7 @@ use virtus_api::{
 use virtus_core::{Call, Routes};
 use virtus_domain::routes::{by, check_flags};
 
+use crate::strict::MOST_VCPUS;
 use crate::world::World;
 
 /// The routes of this file.
@@ -26,7 +27,7 @@ async fn get_version(_: Arc<World>, _: Call, _: ConnectGetVersion) -> Result<u64
 }
 
 async fn get_max_vcpus(_: Arc<World>, _: Call, _: ConnectGetMaxVcpus) -> Result<i32> {
-    Ok(32)
+    Ok(MOST_VCPUS.cast_signed())
 }
 
 async fn get_sysinfo(_: Arc<World>, _: Call, request: ConnectGetSysinfo) -> Result<String> {

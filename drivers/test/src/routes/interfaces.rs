@@ -79,7 +79,7 @@ impl Wish {
             let field = param.field.as_str();
             let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
             let row = ROWS.iter().find(|row| row.name == field);
-            let row = row.ok_or_else(|| invalid(format!("parameter '{field}' not supported")))?;
+            let row = row.ok_or_else(|| Error::unknown_param(field))?;
             let value = param.value.as_u64().ok_or_else(|| {
                 invalid(format!("invalid type for parameter '{field}', a number is expected"))
             })?;

@@ -7,13 +7,13 @@ use virtus_api::params::domain_iothread as name;
 use virtus_api::{
     DomainAddIothread, DomainDelIothread, DomainGetIothreadInfo, DomainGetIothreadInfoReply,
     DomainIothreadInfo, DomainModificationImpact as Impact, DomainPinIothread,
-    DomainSetIothreadParams, Error, ErrorCode, Result, TypedParam,
+    DomainSetIothreadParams, Error, ErrorCode, ErrorDomain, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::cpu_map;
-use virtus_domain::routes::{by, check_flags, definition_of, find, wanted_cpus};
+use virtus_domain::routes::{by, check_flags, definition_of, find, note_iothread_pin, wanted_cpus};
 use virtus_xml::Domain;
-use virtus_xml::domain::tuning::{Iothread, IothreadIds, IothreadPin, Poll};
+use virtus_xml::domain::tuning::{Iothread, IothreadIds, Poll};
 
 use super::change;
 use crate::world::World;
@@ -87,7 +87,7 @@ async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Resul
     let removed = change(&world, &request.dom, request.flags, "virDomainDelIOThread", move |def| {
         if !def.all_iothreads().iter().any(|thread| thread.id == id) {
             let text = format!("cannot find IOThread '{id}' in iothreadids list");
-            return Err(Error::new(ErrorCode::InvalidArg, text));
+            return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Domain));
         }
         let in_use = def
             .devices
@@ -107,11 +107,10 @@ async fn remove(world: Arc<World>, _: Call, request: DomainDelIothread) -> Resul
     removed.await
 }
 
-fn known(def: &Domain, id: u32) -> Result<()> {
+fn known(def: &Domain, id: u32, text: String) -> Result<()> {
     if def.all_iothreads().iter().any(|thread| thread.id == id) {
         return Ok(());
     }
-    let text = format!("cannot find IOThread '{id}' in iothreadids");
     Err(Error::new(ErrorCode::InvalidArg, text)
         .hint("see which there are with 'virsh iothreadinfo'"))
 }
@@ -126,8 +125,7 @@ fn polls(params: &[TypedParam]) -> Result<Poll> {
             name::POLL_GROW => &mut poll.grow,
             name::POLL_SHRINK => &mut poll.shrink,
             _ => {
-                let text = format!("parameter '{field}' not supported");
-                return Err(Error::new(ErrorCode::InvalidArg, text));
+                return Err(Error::unknown_param(field));
             }
         };
         *place = Some(param.value.as_u64().ok_or_else(|| {
@@ -143,7 +141,7 @@ async fn set(world: Arc<World>, _: Call, request: DomainSetIothreadParams) -> Re
     let id = request.iothread_id;
     let name = "virDomainSetIOThreadParams";
     let noted = change(&world, &request.dom, request.flags, name, move |def| {
-        known(def, id)?;
+        known(def, id, format!("cannot find IOThread '{id}' in iothreadids"))?;
         let mut threads = def.all_iothreads();
         if let Some(thread) = threads.iter_mut().find(|thread| thread.id == id) {
             let poll = thread.poll.get_or_insert_default();
@@ -162,13 +160,9 @@ async fn pin(world: Arc<World>, _: Call, request: DomainPinIothread) -> Result<(
     let set = wanted_cpus(&request.cpumap)?;
     let id = request.iothreads_id;
     let pinned = change(&world, &request.dom, request.flags, NAME, move |def| {
-        known(def, id)?;
-        let pins = &mut def.body.cputune.iothreadpins;
-        pins.retain(|pin| pin.iothread != id);
-        pins.push(IothreadPin { iothread: id, cpuset: set.clone() });
-        pins.sort_by_key(|pin| pin.iothread);
+        known(def, id, format!("iothreadid {id} not found"))?;
+        note_iothread_pin(def, id, &set);
         Ok(())
     });
-    pinned.await?;
-    Ok(())
+    pinned.await
 }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use virtus_api::{
     DomainMemoryFlags, DomainMemoryPeek, DomainMemoryStat, DomainMemoryStatTags as Tag,
-    DomainMemoryStats, DomainModificationImpact as Impact, DomainSetMemoryStatsPeriod, Error,
-    ErrorCode, Result, limits,
+    DomainMemoryStats, DomainSetMemoryStatsPeriod, Error, ErrorCode, Result, limits,
 };
 use virtus_core::{Call, Routes};
-use virtus_domain::Job;
-use virtus_domain::routes::{by, check_flags, find, targets};
+use virtus_domain::routes::{by, check_flags};
 use virtus_xml::Domain;
 use virtus_xml::domain::misc::{BalloonModel, BalloonStats, Memballoon};
 
-use super::running;
+use super::{change, running};
 use crate::guest::FIRST_TIME;
 use crate::world::World;
 
@@ -81,23 +79,12 @@ async fn peek(world: Arc<World>, _: Call, request: DomainMemoryPeek) -> Result<V
 
 async fn set_period(world: Arc<World>, _: Call, request: DomainSetMemoryStatsPeriod) -> Result<()> {
     const NAME: &str = "virDomainSetMemoryStatsPeriod";
-    check_flags(request.flags, Impact::all().bits(), NAME)?;
     let period = u32::try_from(request.period).map_err(|_| {
         let text = format!("period in {NAME} must be zero or greater");
         Error::new(ErrorCode::InvalidArg, text)
     })?;
-    let (handle, _) = find(&*world, &request.dom)?;
-    let work = handle.job(Job::modify(NAME), move |context| async move {
-        let wanted = targets(request.flags, &context.snapshot())?;
-        if wanted.config {
-            context.change_persistent(|def| note_period(def, period))?;
-        }
-        if wanted.live {
-            context.change_live(|def| note_period(def, period))??;
-        }
-        Ok(())
-    });
-    work.await
+    let note = move |def: &mut Domain| note_period(def, period);
+    change(&world, &request.dom, request.flags, NAME, note).await
 }
 
 /// Zero is "never".

@@ -66,7 +66,7 @@ async fn set(world: Arc<World>, _: Call, request: DomainSetPerfEvents) -> Result
         let field = param.field.as_str();
         let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
         if !EVENTS.contains(&field) {
-            return Err(invalid(format!("parameter '{field}' not supported")));
+            return Err(Error::unknown_param(field));
         }
         let TypedValue::Boolean(on) = param.value else {
             let text = format!("invalid type for parameter '{field}', yes or no is expected");

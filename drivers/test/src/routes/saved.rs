@@ -51,7 +51,16 @@ fn write(path: &Path, def: &Domain) -> Result<()> {
         Error::new(ErrorCode::OperationFailed, text)
     })?;
     let file = [MARK, &length.to_ne_bytes(), text.as_bytes()].concat();
+    must_have_folder(path, || {
+        format!("saving domain '{}' to '{}': open failed", def.name, path.display())
+    })?;
     store::write(path, &file, store::PRIVATE)
+}
+
+/// Refuses to make the folder of a file that a client names. Blocks.
+fn must_have_folder(path: &Path, what: impl FnOnce() -> String) -> Result<()> {
+    let found = path.parent().map_or(Ok(()), |folder| std::fs::metadata(folder).map(drop));
+    found.map_err(|cause| Error::system(what(), &cause))
 }
 
 /// Reads the guest from a file. Blocks.
@@ -167,6 +176,7 @@ async fn dump_with_format(
     request: DomainCoreDumpWithFormat,
 ) -> Result<()> {
     const NAME: &str = "virDomainCoreDumpWithFormat";
+    check_flags(request.flags, DomainCoreDumpFlags::CRASH.bits(), NAME)?;
     if request.dumpformat != DomainCoreDumpFormat::Raw.number().unsigned_abs() {
         let text = "kdump-compressed format is not supported here";
         return Err(Error::new(ErrorCode::OperationUnsupported, text));
@@ -185,8 +195,12 @@ async fn dump_to(
     let crash = flags == DomainCoreDumpFlags::CRASH.bits();
     let (handle, _) = find(world, dom)?;
     let dumped = handle.job(Job::long(Long::Dump, name), move |context| async move {
-        context.running()?;
-        beside(move || store::write(to.as_ref(), MARK, store::PRIVATE)).await?;
+        let what = format!("domain '{}' coredump: failed to open {to}", context.live()?.name);
+        let written = beside(move || {
+            must_have_folder(to.as_ref(), || what)?;
+            store::write(to.as_ref(), MARK, store::PRIVATE)
+        });
+        written.await?;
         if crash { context.end(End::Crashed).await } else { Ok(()) }
     });
     dumped.await

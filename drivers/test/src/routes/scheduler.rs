@@ -7,8 +7,7 @@ use virtus_api::params::domain_scheduler as name;
 use virtus_api::{
     DomainGetSchedulerParameters, DomainGetSchedulerParametersFlags, DomainGetSchedulerType,
     DomainGetSchedulerTypeReply, DomainModificationImpact as Impact, DomainRef,
-    DomainSetSchedulerParameters, DomainSetSchedulerParametersFlags, Error, ErrorCode, Result,
-    TypedParam,
+    DomainSetSchedulerParameters, DomainSetSchedulerParametersFlags, Error, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
 use virtus_domain::routes::{by, check_flags, find};
@@ -73,9 +72,6 @@ fn keep_weight(world: &World, dom: &DomainRef, params: &[TypedParam]) -> Result<
     find(world, dom)?;
     match params.iter().find(|param| param.field != name::WEIGHT) {
         None => Ok(()),
-        Some(other) => {
-            let text = format!("parameter '{}' not supported", other.field);
-            Err(Error::new(ErrorCode::InvalidArg, text))
-        }
+        Some(other) => Err(Error::unknown_param(&other.field)),
     }
 }

@@ -10,11 +10,11 @@ use virtus_api::{
     DomainSetBlkioParameters, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
+use virtus_xml::Domain;
 use virtus_xml::domain::tuning::{BlkioDevice, Blkiotune};
 
-use super::super::{HasMachines, by, check_flags, find, targets};
+use super::super::{HasMachines, amend, by, check_flags, find, targets};
 use super::{TYPED_STRINGS, no_more_than};
-use crate::jobs::Job;
 use crate::tuner::{BlkioChange, Tuner};
 
 pub(super) fn routes<D: HasMachines>() -> Routes<D>
@@ -83,22 +83,17 @@ impl Changes {
             if field == name::WEIGHT {
                 let weight = param.value.as_u64().and_then(|weight| u32::try_from(weight).ok());
                 let weight = weight.ok_or_else(|| invalid("invalid value"))?;
-                if weight > 10_000 {
-                    return Err(Error::new(
-                        ErrorCode::InvalidArg,
-                        "weight must be in range [100, 1000]",
-                    ));
-                }
                 changes.weight = Some(weight);
                 continue;
             }
-            let row = ROWS.iter().position(|row| row.name == field).ok_or_else(|| {
-                Error::new(ErrorCode::InvalidArg, format!("parameter '{field}' not supported"))
-            })?;
+            let row = ROWS
+                .iter()
+                .position(|row| row.name == field)
+                .ok_or_else(|| Error::unknown_param(field))?;
             let text = param.value.as_str().ok_or_else(|| invalid("invalid type"))?;
             for (path, value) in pairs(text).ok_or_else(|| {
-                invalid(&format!("unable to parse blkio device '{text}'"))
-                    .hint("write PATH,VALUE[,PATH,VALUE…]")
+                let text = format!("unable to parse blkio device '{field}' '{text}'");
+                Error::new(ErrorCode::InvalidArg, text).hint("write PATH,VALUE[,PATH,VALUE…]")
             })? {
                 changes.devices.push((row, path.to_owned(), value));
             }
@@ -201,28 +196,16 @@ where
     D::Machine: Tuner,
 {
     const NAME: &str = "virDomainSetBlkioParameters";
-    check_flags(request.flags, Impact::all().bits(), NAME)?;
-    let changes = Changes::of(&request.params)?;
-    let (handle, _) = find(&*driver, &request.dom)?;
-    handle
-        .job(Job::modify(NAME), move |context| async move {
-            let wanted = targets(request.flags, &context.snapshot())?;
-            if wanted.config {
-                context.change_persistent(|def| {
-                    changes.note(&mut def.blkiotune);
-                    Ok(())
-                })?;
-            }
-            if wanted.live {
-                let mut noted = context.live()?.blkiotune.clone();
-                changes.note(&mut noted);
-                let change = changes.live(noted.as_ref());
-                context.machine().share_disks(&*context.running()?, &change)?;
-                context.change_live(|def| def.blkiotune = noted)?;
-            }
-            Ok(())
-        })
-        .await
+    let changes = Arc::new(Changes::of(&request.params)?);
+    let noted = changes.clone();
+    let note = move |def: &mut Domain| {
+        noted.note(&mut def.blkiotune);
+        Ok(())
+    };
+    let apply = move |machine: &D::Machine, guest: &_, _: &_, after: &Domain| {
+        machine.share_disks(guest, &changes.live(after.blkiotune.as_ref()))
+    };
+    amend(&*driver, &request.dom, request.flags, NAME, note, apply).await
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{TYPED_STRINGS, no_more_than};
 use crate::iotune::{LIMITS, Limit, MOST};
 use crate::jobs::Job;
 use crate::named;
-use crate::tuner::Tuner;
+use crate::tuner::{Throttling, Tuner};
 
 /// In clients' lists the group's name stands after so many limits.
 const BEFORE_GROUP: usize = 13;
@@ -105,28 +105,18 @@ impl Wish {
                 wish.group = Some(param.value.as_str().ok_or_else(wrong_type)?.to_owned());
                 continue;
             }
-            let limit = Limit::of(field).ok_or_else(|| {
-                Error::new(ErrorCode::InvalidArg, format!("parameter '{field}' not supported"))
-            })?;
+            let limit = Limit::of(field).ok_or_else(|| Error::unknown_param(field))?;
             let value = param.value.as_u64().ok_or_else(wrong_type)?;
             if value > MOST {
                 let text = format!("block I/O throttle limit value must be no more than {MOST}");
-                return Err(Error::new(ErrorCode::Overflow, text));
+                return Err(Error::new(ErrorCode::ArgumentUnsupported, text));
             }
             wish.values.push((limit.name, value));
         }
-        for [total, read, write] in KINDS {
-            if wish.wants(total) && (wish.wants(read) || wish.wants(write)) {
-                let kind = total.trim_start_matches("total_");
-                let text = format!("total and read/write of {kind} cannot be set at the same time");
-                return Err(Error::new(ErrorCode::InvalidArg, text));
-            }
-        }
+        one_of_a_kind(|name| {
+            wish.values.iter().any(|(field, value)| *field == name && *value > 0)
+        })?;
         Ok(wish)
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.values.iter().any(|(field, value)| *field == name && *value > 0)
     }
 
     fn names(&self, name: &str) -> bool {
@@ -134,14 +124,15 @@ impl Wish {
     }
 
     /// The limits as they will be.
-    fn after(&self, before: &Iotune) -> Result<Iotune> {
+    fn after(&self, before: &Iotune, how: Throttling) -> Result<Iotune> {
         let mut tune = before.clone();
         let put = |tune: &mut Iotune, name: &str, value| {
             if let Some(limit) = Limit::of(name) {
                 limit.set(tune, value);
             }
         };
-        for kind in KINDS.iter().filter(|kind| kind.iter().any(|name| self.names(name))) {
+        let replaced = KINDS.iter().filter(|kind| kind.iter().any(|name| self.names(name)));
+        for kind in replaced.filter(|_| how == Throttling::Replace) {
             kind.iter().for_each(|name| put(&mut tune, name, 0));
         }
         self.values.iter().for_each(|(name, value)| put(&mut tune, name, *value));
@@ -150,6 +141,14 @@ impl Wish {
         }
         let value =
             |tune: &Iotune, name: &str| Limit::of(name).map_or(0, |limit| limit.value(tune));
+        if how == Throttling::Add {
+            one_of_a_kind(|name| value(&tune, name) > 0)?;
+            let above = |[rate, burst, _]: &&[&str; 3]| value(&tune, rate) > value(&tune, burst);
+            return BURSTS.iter().find(above).map_or(Ok(tune.clone()), |[rate, burst, _]| {
+                let text = format!("{rate} cannot be set higher than {burst}");
+                Err(Error::new(ErrorCode::InvalidArg, text))
+            });
+        }
         for [rate, burst, length] in BURSTS {
             let most = value(&tune, burst);
             if most == 0 {
@@ -177,6 +176,19 @@ impl Wish {
     }
 }
 
+/// Refuses a total beside its single limits.
+fn one_of_a_kind(is_set: impl Fn(&str) -> bool) -> Result<()> {
+    match KINDS.iter().find(|[total, read, write]| is_set(total) && (is_set(read) || is_set(write)))
+    {
+        None => Ok(()),
+        Some([total, ..]) => {
+            let kind = total.trim_start_matches("total_");
+            let text = format!("total and read/write of {kind} cannot be set at the same time");
+            Err(Error::new(ErrorCode::InvalidArg, text))
+        }
+    }
+}
+
 fn kept(tune: Iotune) -> Option<Iotune> {
     Some(tune).filter(|tune| *tune != Iotune::default())
 }
@@ -198,7 +210,8 @@ where
                     let mut all = def.devices.disks.iter_mut();
                     if let Some(disk) = all.find(|disk| disk.target.dev == target) {
                         let before = disk.iotune.clone().unwrap_or_default();
-                        disk.iotune = kept(wish.after(&before)?).map(Box::new);
+                        disk.iotune =
+                            kept(wish.after(&before, D::Machine::THROTTLING)?).map(Box::new);
                     }
                     Ok(())
                 })?;
@@ -207,7 +220,8 @@ where
                 let live = context.live()?;
                 let disk = named::disk(&live, &request.disk)?;
                 let target = disk.target.dev.clone();
-                let tune = wish.after(&disk.iotune.clone().unwrap_or_default())?;
+                let before = disk.iotune.clone().unwrap_or_default();
+                let tune = wish.after(&before, D::Machine::THROTTLING)?;
                 // An empty drive takes the limits when it gets a medium.
                 if disk.source.is_some() {
                     let guest = context.running()?;
@@ -241,7 +255,8 @@ mod tests {
     fn limits_of_one_kind_are_changed_together() {
         let before =
             Iotune { read_bytes_sec: Some(5), total_iops_sec: Some(9), ..Iotune::default() };
-        let after = wish(&[("total_bytes_sec", 7)]).unwrap().after(&before).unwrap();
+        let after =
+            wish(&[("total_bytes_sec", 7)]).unwrap().after(&before, Throttling::Replace).unwrap();
         assert_eq!((after.read_bytes_sec, after.total_bytes_sec), (None, Some(7)));
         assert_eq!(after.total_iops_sec, Some(9));
         let both = wish(&[("total_bytes_sec", 7), ("read_bytes_sec", 5)]).unwrap_err();
@@ -251,14 +266,29 @@ mod tests {
     #[test]
     fn a_burst_needs_a_limit_below_it() {
         let burst = wish(&[("total_bytes_sec", 1), ("total_bytes_sec_max", 2)]).unwrap();
-        let before = burst.after(&Iotune::default()).unwrap();
-        let refused = wish(&[("read_bytes_sec", 10)]).unwrap().after(&before).unwrap_err();
+        let before = burst.after(&Iotune::default(), Throttling::Replace).unwrap();
+        let refused = wish(&[("read_bytes_sec", 10)]).unwrap();
+        let refused = refused.after(&before, Throttling::Replace).unwrap_err();
         assert_eq!(
             refused.text(),
             "cannot reset 'total_bytes_sec' when 'total_bytes_sec_max' is set"
         );
         assert!(wish(&[("total_iops_sec", MOST + 1)]).is_err());
         assert!(wish(&[("total", 1)]).is_err());
+    }
+
+    #[test]
+    fn limits_that_only_add_need_a_burst() {
+        let after = |values: &[(&str, u64)], before: &Iotune| {
+            wish(values).unwrap().after(before, Throttling::Add)
+        };
+        let refused = after(&[("total_bytes_sec", 1)], &Iotune::default()).unwrap_err();
+        assert_eq!(refused.text(), "total_bytes_sec cannot be set higher than total_bytes_sec_max");
+        let both = [("total_bytes_sec", 1), ("total_bytes_sec_max", 2)];
+        let tune = after(&both, &Iotune::default()).unwrap();
+        assert!(after(&[("read_bytes_sec", 1), ("read_bytes_sec_max", 1)], &tune).is_err());
+        let tune = after(&[("read_bytes_sec", 0), ("size_iops_sec", 4)], &tune).unwrap();
+        assert_eq!((tune.total_bytes_sec, tune.size_iops_sec), (Some(1), Some(4)));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use virtus_api::{
     DomainSetMemoryParameters, Error, ErrorCode, Result, TypedParam,
 };
 use virtus_core::{Call, Routes};
+use virtus_xml::Domain;
 use virtus_xml::domain::memory::Memtune;
 use virtus_xml::units::Kib;
 
-use super::super::{HasMachines, by, check_flags, find, targets};
+use super::super::{HasMachines, amend, by, check_flags, find, targets};
 use super::{TYPED_STRINGS, no_more_than};
-use crate::jobs::Job;
 use crate::tuner::{MemoryLimits as Limits, Tuner, UNLIMITED};
 
 pub(super) fn routes<D: HasMachines>() -> Routes<D>
@@ -33,10 +33,7 @@ impl Limits {
                 name::HARD_LIMIT => &mut limits.hard,
                 name::SOFT_LIMIT => &mut limits.soft,
                 name::SWAP_HARD_LIMIT => &mut limits.swap_hard,
-                _ => {
-                    let text = format!("parameter '{field}' not supported");
-                    return Err(Error::new(ErrorCode::InvalidArg, text));
-                }
+                _ => return Err(Error::unknown_param(field)),
             };
             let value = param.value.as_u64().ok_or_else(|| {
                 let text = format!("invalid type for parameter '{field}', a number is expected");
@@ -119,24 +116,11 @@ where
     D::Machine: Tuner,
 {
     const NAME: &str = "virDomainSetMemoryParameters";
-    check_flags(request.flags, Impact::all().bits(), NAME)?;
     let limits = Limits::of(&request.params)?;
-    let (handle, _) = find(&*driver, &request.dom)?;
-    handle
-        .job(Job::modify(NAME), move |context| async move {
-            let wanted = targets(request.flags, &context.snapshot())?;
-            if wanted.config {
-                context.change_persistent(|def| limits.note(&mut def.memtune))?;
-            }
-            if wanted.live {
-                let mut noted = context.live()?.memtune.clone();
-                limits.note(&mut noted)?;
-                context.machine().limit_memory(&*context.running()?, limits)?;
-                context.change_live(|def| def.memtune = noted)?;
-            }
-            Ok(())
-        })
-        .await
+    let note = move |def: &mut Domain| limits.note(&mut def.memtune);
+    let apply =
+        move |machine: &D::Machine, guest: &_, _: &_, _: &_| machine.limit_memory(guest, limits);
+    amend(&*driver, &request.dom, request.flags, NAME, note, apply).await
 }
 
 #[cfg(test)]

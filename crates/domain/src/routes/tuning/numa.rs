@@ -6,7 +6,8 @@ use std::sync::Arc;
 use virtus_api::params::domain_numa as name;
 use virtus_api::{
     DomainGetNumaParameters, DomainGetNumaParametersReply, DomainModificationImpact as Impact,
-    DomainNumatuneMemMode as Mode, DomainSetNumaParameters, Error, ErrorCode, Result, TypedParam,
+    DomainNumatuneMemMode as Mode, DomainSetNumaParameters, Error, ErrorCode, ErrorDomain, Result,
+    TypedParam,
 };
 use virtus_core::{Call, Routes};
 use virtus_xml::Domain;
@@ -14,9 +15,8 @@ use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::memory::{NumaMemory, NumaMode, Numatune, Placement};
 use virtus_xml::value::Value;
 
-use super::super::{HasMachines, by, check_flags, definition_of, find, targets};
+use super::super::{HasMachines, amend, by, check_flags, definition_of, find};
 use super::{TYPED_STRINGS, no_more_than};
-use crate::jobs::Job;
 use crate::tuner::Tuner;
 
 pub(super) fn routes<D: HasMachines>() -> Routes<D>
@@ -93,23 +93,24 @@ impl Change {
                 }
                 name::NODESET => {
                     let text = param.value.as_str().unwrap_or_default();
-                    let nodes = CpuSet::parse(text).filter(|nodes| !nodes.is_empty());
-                    change.nodes = Some(nodes.ok_or_else(|| {
-                        let text = format!("Invalid nodeset of 'numatune': {text}");
+                    let invalid = |text: String| {
                         Error::new(ErrorCode::InvalidArg, text)
                             .hint("write node numbers, such as 0-1,3")
-                    })?);
+                    };
+                    let nodes = CpuSet::parse(text)
+                        .ok_or_else(|| invalid(format!("Failed to parse bitmap '{text}'")))?;
+                    if nodes.is_empty() {
+                        return Err(invalid(format!("Invalid nodeset of 'numatune': {text}")));
+                    }
+                    change.nodes = Some(nodes);
                 }
-                field => {
-                    let text = format!("parameter '{field}' not supported");
-                    return Err(Error::new(ErrorCode::InvalidArg, text));
-                }
+                field => return Err(Error::unknown_param(field)),
             }
         }
         Ok(change)
     }
 
-    fn note(&self, def: &mut Domain) {
+    fn note(&self, def: &mut Domain) -> Result<()> {
         let mut memory = memory_of(def);
         if let Some(mode) = self.mode {
             memory.mode = mode;
@@ -118,7 +119,14 @@ impl Change {
             memory.nodeset = Some(nodes.clone());
             memory.placement = Some(Placement::Static);
         }
+        if memory.nodeset.is_none() && memory.placement != Some(Placement::Auto) {
+            let text = "nodeset for NUMA memory tuning must be set if 'placement' is 'static'";
+            return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+                .in_domain(ErrorDomain::Domain)
+                .hint("name the nodes with '--nodeset'"));
+        }
         def.numatune.get_or_insert_with(Numatune::default).memory = Some(memory);
+        Ok(())
     }
 }
 
@@ -131,33 +139,19 @@ where
     D::Machine: Tuner,
 {
     const NAME: &str = "virDomainSetNumaParameters";
-    check_flags(request.flags, Impact::all().bits(), NAME)?;
-    let change = Change::of(&request.params)?;
-    let (handle, _) = find(&*driver, &request.dom)?;
-    handle
-        .job(Job::modify(NAME), move |context| async move {
-            let wanted = targets(request.flags, &context.snapshot())?;
-            if wanted.config {
-                context.change_persistent(|def| {
-                    change.note(def);
-                    Ok(())
-                })?;
-            }
-            if wanted.live {
-                let before = memory_of(&*context.live()?).mode;
-                if change.mode.is_some_and(|mode| mode != before) {
-                    let text = "can't change numatune mode for running domain";
-                    return Err(Error::new(ErrorCode::OperationInvalid, text));
-                }
-                if let Some(nodes) = &change.nodes {
-                    let running = context.running()?;
-                    context.machine().set_memory_nodes(&running, before, nodes)?;
-                }
-                context.change_live(|def| change.note(def))?;
-            }
-            Ok(())
-        })
-        .await
+    let change = Arc::new(Change::of(&request.params)?);
+    let noted = change.clone();
+    let note = move |def: &mut Domain| noted.note(def);
+    let apply = move |machine: &D::Machine, guest: &_, before: &Domain, _: &_| {
+        let mode = memory_of(before).mode;
+        if change.mode.is_some_and(|wanted| wanted != mode) {
+            let text = "can't change numatune mode for running domain";
+            return Err(Error::new(ErrorCode::OperationInvalid, text));
+        }
+        let nodes = change.nodes.as_ref();
+        nodes.map_or(Ok(()), |nodes| machine.set_memory_nodes(guest, mode, nodes))
+    };
+    amend(&*driver, &request.dom, request.flags, NAME, note, apply).await
 }
 
 #[cfg(test)]
@@ -172,7 +166,7 @@ mod tests {
         ])
         .unwrap();
         let mut def = Domain::default();
-        change.note(&mut def);
+        change.note(&mut def).unwrap();
         let memory = memory_of(&def);
         assert_eq!(memory.mode, NumaMode::Interleave);
         assert_eq!(memory.nodeset.unwrap().to_string(), "0,2-3");

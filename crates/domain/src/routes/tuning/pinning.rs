@@ -14,7 +14,7 @@ use virtus_api::{
 use virtus_core::{Call, Routes};
 use virtus_xml::Domain;
 use virtus_xml::cpuset::CpuSet;
-use virtus_xml::domain::tuning::{EmulatorPin, VcpuPin};
+use virtus_xml::domain::tuning::{EmulatorPin, IothreadPin, VcpuPin};
 
 use super::super::info::max_vcpus;
 use super::super::{HasMachines, by, check_flags, definition_of, find, targets};
@@ -47,6 +47,14 @@ fn of_vcpu(def: &Domain, number: u32, cpus: usize) -> CpuSet {
 pub fn cpus_of_all(def: &Domain, cpus: usize) -> CpuSet {
     let stated = def.vcpu.as_ref().and_then(|vcpu| vcpu.cpuset.clone());
     stated.unwrap_or_else(|| cpu_map::all(cpus))
+}
+
+/// Notes on which CPUs an I/O thread may run.
+pub fn note_iothread_pin(def: &mut Domain, id: u32, set: &CpuSet) {
+    let pins = &mut def.cputune.iothreadpins;
+    pins.retain(|pin| pin.iothread != id);
+    pins.push(IothreadPin { iothread: id, cpuset: set.clone() });
+    pins.sort_by_key(|pin| pin.iothread);
 }
 
 /// The CPUs that a call asks for.
