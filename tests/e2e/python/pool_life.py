@@ -48,7 +48,7 @@ def life(conn):
     refused(libvirt.VIR_ERR_OPERATION_INVALID, "'life' is active", pool.create)
     refused(libvirt.VIR_ERR_OPERATION_INVALID, "'life' is active", pool.undefine)
     vol = pool.createXML("<volume><name>v</name><capacity>1000</capacity></volume>")
-    refused(libvirt.VIR_ERR_STORAGE_VOL_EXIST, "'v'", pool.createXML, vol.XMLDesc())
+    refused(libvirt.VIR_ERR_OPERATION_FAILED, "storage vol already exists", pool.createXML, vol.XMLDesc())
     copy = pool.createXMLFrom("<volume><name>copy</name></volume>", vol)
     assert copy.info() == [libvirt.VIR_STORAGE_VOL_FILE, 1000, 1000]
     assert pool.info()[2] == 2000

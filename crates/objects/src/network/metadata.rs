@@ -15,8 +15,6 @@ use super::HasNetworks;
 use super::update::Targets;
 use crate::object::Turn;
 
-const TRANSIENT: &str = "cannot change persistent config of a transient network";
-
 pub(super) async fn get<D: HasNetworks>(
     driver: Arc<D>,
     _: Call,
@@ -25,7 +23,7 @@ pub(super) async fn get<D: HasNetworks>(
     const NAME: &str = "virNetworkGetMetadata";
     check_flags(request.flags, Impact::all().bits(), NAME)?;
     let (_, network) = driver.networks().find(&request.network)?;
-    let targets = Targets::of(request.flags, &network, TRANSIENT)?;
+    let targets = Targets::of(request.flags, &network)?;
     let def = if targets.live { &network.live } else { &network.persistent };
     let def = def.as_ref().map_or_else(|| network.def(), Ok)?;
     Note::read(&**def, request.r#type, request.uri.as_deref(), NAME)?.ok_or_else(|| {
@@ -48,7 +46,7 @@ pub(super) async fn set<D: HasNetworks>(
         let networks = networks.clone();
         move |turn: Turn<Network>| async move {
             let network = turn.snapshot();
-            let targets = Targets::of(flags, &network, TRANSIENT)?;
+            let targets = Targets::of(flags, &network)?;
             let noted = |def: Option<&Arc<Network>>| match def {
                 Some(def) => {
                     let mut def = (**def).clone();

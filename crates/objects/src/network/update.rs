@@ -24,12 +24,8 @@ impl Targets {
     /// What `VIR_NETWORK_UPDATE_AFFECT_*` means for this network now.
     ///
     /// # Errors
-    /// `VIR_ERR_OPERATION_INVALID` if it is inactive, or transient (`transient` says so), and that half is asked for.
-    pub(super) fn of(
-        flags: u32,
-        network: &Snapshot<Network>,
-        transient: &'static str,
-    ) -> Result<Self> {
+    /// `VIR_ERR_OPERATION_INVALID` if it is inactive, or transient, and that half is asked for.
+    pub(super) fn of(flags: u32, network: &Snapshot<Network>) -> Result<Self> {
         let impact = Impact::from_bits_truncate(flags);
         let mut targets =
             Self { live: impact.contains(Impact::LIVE), config: impact.contains(Impact::CONFIG) };
@@ -43,7 +39,7 @@ impl Targets {
             return refuse("network is not running");
         }
         if targets.config && !network.is_persistent() {
-            return refuse(transient);
+            return refuse("cannot change persistent config of a transient network");
         }
         Ok(targets)
     }
@@ -71,8 +67,7 @@ pub(super) async fn update<D: HasNetworks>(
         let networks = networks.clone();
         move |turn: Turn<Network>| async move {
             let network = turn.snapshot();
-            let transient = "cannot change persistent config of a transient network";
-            let targets = Targets::of(request.flags, &network, transient)?;
+            let targets = Targets::of(request.flags, &network)?;
             let edited = |def: Option<&Arc<Network>>| match def {
                 Some(def) => {
                     let mut def = (**def).clone();
