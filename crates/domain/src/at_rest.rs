@@ -5,7 +5,8 @@
 //! when somebody asks for it. What a daemon finds at its start is kept as it was found until it has been checked
 //! ([`AtRest::check`]): until then it is read and completed for each who asks.
 //!
-//! Invariants: nobody waits for the disk here; a definition never changes while it rests, only its form does.
+//! Invariants: a definition never changes while it rests, only its form does; once it has been checked, whoever reads it
+//! waits for nothing.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -13,6 +14,7 @@ use virtus_api::{Error, Result};
 use virtus_xml::{Domain, FormatFlags, ParseFlags, Warning};
 
 use crate::facts::Facts;
+use crate::packed::Packed;
 
 /// Fills in what a definition leaves open, as its hypervisor does.
 pub(crate) type Complete = Arc<dyn Fn(&mut Domain) -> Result<()> + Send + Sync>;
@@ -24,7 +26,7 @@ enum Form {
     /// As a file had it.
     Found { text: Box<str>, complete: Complete },
     /// Complete, in our own words.
-    Kept { text: Box<str>, facts: Arc<Facts> },
+    Kept { text: Packed, facts: Arc<Facts> },
 }
 
 /// What came of a check.
@@ -39,11 +41,11 @@ impl AtRest {
     /// A complete definition.
     #[must_use]
     pub fn kept(def: &Domain) -> Self {
-        Self(RwLock::new(Form::kept(def, text_of(def))))
+        Self::written(def, &text_of(def))
     }
 
     /// The same where its text ([`text_of`]) is there already.
-    pub(crate) fn written(def: &Domain, text: String) -> Self {
+    pub(crate) fn written(def: &Domain, text: &str) -> Self {
         Self(RwLock::new(Form::kept(def, text)))
     }
 
@@ -82,18 +84,17 @@ impl AtRest {
     /// As [`AtRest::definition`].
     pub(crate) fn check(&self) -> Result<Checked> {
         let checked = self.read()?;
-        let kept = Form::kept(&checked.def, text_of(&checked.def));
+        let kept = Form::kept(&checked.def, &text_of(&checked.def));
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok(checked)
     }
 
     fn read(&self) -> Result<Checked> {
-        let form = self.form();
-        let (text, complete) = match &*form {
-            Form::Found { text, complete } => (text, Some(complete)),
-            Form::Kept { text, .. } => (text, None),
+        let (text, complete) = match &*self.form() {
+            Form::Found { text, complete } => (text.clone(), Some(complete.clone())),
+            Form::Kept { text, .. } => (text.text()?.into(), None),
         };
-        let parsed = Domain::parse(text, ParseFlags::INACTIVE | ParseFlags::SKIP_VALIDATE)?;
+        let parsed = Domain::parse(&text, ParseFlags::INACTIVE | ParseFlags::SKIP_VALIDATE)?;
         let mut def = parsed.value;
         let incomplete = complete.and_then(|complete| complete(&mut def).err());
         Ok(Checked { def, warnings: parsed.warnings, incomplete })
@@ -105,8 +106,8 @@ impl AtRest {
 }
 
 impl Form {
-    fn kept(def: &Domain, text: String) -> Self {
-        Self::Kept { text: text.into(), facts: Arc::new(Facts::of(def)) }
+    fn kept(def: &Domain, text: &str) -> Self {
+        Self::Kept { text: Packed::new(def, text), facts: Arc::new(Facts::of(def)) }
     }
 }
 

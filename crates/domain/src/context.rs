@@ -214,7 +214,7 @@ impl<M: Machine> Context<M> {
         let Some(def) = staged else { return Ok(()) };
         let records = self.handle.set().records().clone();
         let text = text_of(&def);
-        let at_rest = Arc::new(AtRest::written(&def, text.clone()));
+        let at_rest = Arc::new(AtRest::written(&def, &text));
         let name = def.name.clone();
         self.ink.put(move || records.save(&name, &text)).wait().await?;
         let mut core = self.handle.core();

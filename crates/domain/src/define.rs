@@ -185,7 +185,7 @@ impl<M: Machine> Handle<M> {
             set.claim_name(&handle, &to)?;
             def.name.clone_from(&to);
             let text = text_of(&def);
-            let at_rest = Arc::new(AtRest::written(&def, text.clone()));
+            let at_rest = Arc::new(AtRest::written(&def, &text));
             let (records, autostart) = (set.records().clone(), snapshot.autostart);
             let from = snapshot.name.clone();
             let moved = context.ink.put(move || {

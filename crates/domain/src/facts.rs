@@ -28,8 +28,8 @@ pub struct DiskFacts {
     pub alias: Option<Box<str>>,
     /// The images, the one that the guest writes to first.
     pub images: Box<[Image]>,
-    /// The first image if it is a file or a device of this host: where it is, and how it is laid out.
-    pub local: Option<(Box<str>, ImageFormat)>,
+    /// How the first image is laid out, if it is a file or a device of this host.
+    pub local: Option<ImageFormat>,
 }
 
 /// One image of a disk.
@@ -79,12 +79,12 @@ fn images(disk: &Disk) -> Vec<Image> {
     images
 }
 
-fn local(disk: &Disk) -> Option<(Box<str>, ImageFormat)> {
+fn local(disk: &Disk) -> Option<ImageFormat> {
     let source = disk.source.as_ref()?;
     let path = match disk.kind {
-        StorageType::File => source.file.as_deref()?,
-        StorageType::Block => source.dev.as_deref()?,
+        StorageType::File => &source.file,
+        StorageType::Block => &source.dev,
         _ => return None,
     };
-    Some((path.into(), disk.format().unwrap_or(ImageFormat::Raw)))
+    path.is_some().then(|| disk.format().unwrap_or(ImageFormat::Raw))
 }

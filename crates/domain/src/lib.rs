@@ -29,6 +29,7 @@ mod machines;
 pub mod moments;
 pub mod named;
 pub mod notice;
+mod packed;
 mod records;
 mod restore;
 pub mod routes;

@@ -4,7 +4,7 @@
 //! Invariants: names are unique; each parent that is named is there; at most one moment is the current one. The trees
 //! are published with the machine's snapshot: whoever reads them waits for nobody.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::moment::{MomentDomain, ParentMoment};
@@ -43,10 +43,19 @@ pub trait Moment: Document + Clone + Send + Sync + 'static {
 }
 
 /// All that is known of the moments of one machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Known {
     pub snapshots: Arc<Moments<Snapshot>>,
     pub checkpoints: Arc<Moments<Checkpoint>>,
+}
+
+impl Default for Known {
+    /// Most machines have none, and share it.
+    fn default() -> Self {
+        static NONE: LazyLock<Known> =
+            LazyLock::new(|| Known { snapshots: Arc::default(), checkpoints: Arc::default() });
+        NONE.clone()
+    }
 }
 
 macro_rules! moment {

@@ -43,8 +43,8 @@ pub(crate) struct Place {
 impl Place {
     /// The image of a disk that lies on this host.
     pub(crate) fn of(disk: &DiskFacts) -> Option<Self> {
-        let (path, format) = disk.local.clone()?;
-        Some(Self { path, format })
+        let format = disk.local?;
+        Some(Self { path: disk.images.first()?.path.clone()?, format })
     }
 }
 
