@@ -6,7 +6,7 @@
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
@@ -48,20 +48,14 @@ pub(crate) struct Qemu {
     pub(crate) hub: Arc<Hub>,
     pub(crate) cgroups: Cgroups,
     pub(crate) node: Node,
-    pub(crate) cpus: Cpus,
+    /// Read when somebody first asks; the start does, once its machines are there.
+    pub(crate) cpus: LazyLock<Cpus>,
 }
 
 impl Qemu {
     /// A driver to which no guest is known yet.
-    pub(crate) async fn new(
-        paths: Paths,
-        places: Places,
-        config: Config,
-        caps: Cache,
-    ) -> Result<Self> {
-        let node = Node::new();
-        let cpus = known_cpus(node.clone()).await?;
-        Ok(Self {
+    pub(crate) fn new(paths: Paths, places: Places, config: Config, caps: Cache) -> Self {
+        Self {
             paths,
             places,
             config: RwLock::new(Arc::new(config)),
@@ -70,9 +64,9 @@ impl Qemu {
             given: GivenFiles::default(),
             hub: Arc::new(Hub::new()),
             cgroups: Cgroups::detect(),
-            node,
-            cpus,
-        })
+            node: Node::new(),
+            cpus: LazyLock::new(|| Cpus::of_this_host(&Node::new())),
+        }
     }
 
     /// The configuration as it is now.
@@ -194,7 +188,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let identity =
             Some(config.identity.clone()).filter(|identity| *identity != Identity::current());
         let cache = Cache::new(places.cache.join("capabilities"), identity);
-        let qemu = Arc::new(Qemu::new(paths.clone(), places, config, cache).await?);
+        let qemu = Arc::new(Qemu::new(paths.clone(), places, config, cache));
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
         for (_, binary) in Qemu::binaries() {
             let qemu = qemu.clone();
@@ -205,6 +199,10 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
             });
         }
         let machines = Machines::open(qemu.clone(), qemu.hub.clone(), &paths).await?;
+        let early = qemu.clone();
+        spawn_blocking(move || {
+            let _known = LazyLock::force(&early.cpus);
+        });
         let driver = Arc::new(QemuDriver { qemu, machines });
         let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
             driver.machines.session_closed(session);
@@ -224,11 +222,6 @@ async fn prepare(paths: Paths) -> Result<(Config, Places)> {
         Ok((config, places))
     })
     .await
-}
-
-/// Reads what is known of CPUs.
-async fn known_cpus(node: Node) -> Result<Cpus> {
-    beside(move || Ok(Cpus::of_this_host(&node))).await
 }
 
 /// Does what waits for files where it holds nobody up.

@@ -220,7 +220,7 @@ pub(crate) fn rehearse(environment: Environment, text: String) -> Rehearsing {
         let places = Places::new(&paths);
         let config = Config::load(&paths)?;
         let cache = Cache::reading(places.cache.join("capabilities"));
-        let qemu = Qemu::new(paths, places, config, cache).await?;
+        let qemu = Qemu::new(paths, places, config, cache);
         let binary = qemu.emulator(&def)?;
         qemu.capabilities(&binary).await?;
         let rehearsed = qemu.rehearse(def, warnings.collect());
