@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -76,25 +76,29 @@ pub(crate) fn look(place: &Place) -> io::Result<Sizes> {
 
 /// Looks at many images until `end`; those that were not seen by then are left out.
 pub(crate) async fn look_at_all(places: Vec<Place>, end: Instant) -> Vec<Option<Sizes>> {
-    let mut seen = vec![None; places.len()];
+    let nothing = vec![None; places.len()];
     if places.is_empty() {
-        return seen;
+        return nothing;
     }
-    let Ok(Ok(permit)) = timeout_at(end, LOOKS.clone().acquire_owned()).await else { return seen };
-    let (sender, mut sizes) = tokio::sync::mpsc::unbounded_channel();
-    tokio::task::spawn_blocking(move || {
+    let Ok(Ok(permit)) = timeout_at(end, LOOKS.clone().acquire_owned()).await else {
+        return nothing;
+    };
+    let seen = Arc::new(Mutex::new(nothing));
+    let filled = seen.clone();
+    let looks = tokio::task::spawn_blocking(move || {
         let _until_the_last_look = permit;
         for (at, place) in places.iter().enumerate() {
             // Nobody waits any more: the rest need not be looked at.
-            if sender.send((at, look(place).ok())).is_err() {
+            if Arc::strong_count(&filled) == 1 {
                 break;
             }
+            let found = look(place).ok();
+            filled.lock().unwrap_or_else(PoisonError::into_inner)[at] = found;
         }
     });
-    while let Ok(Some((at, found))) = timeout_at(end, sizes.recv()).await {
-        seen[at] = found;
-    }
-    seen
+    // What was seen by then counts, whether or not all was.
+    let _late = timeout_at(end, looks).await;
+    seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 #[cfg(test)]

@@ -52,10 +52,17 @@ struct Subject {
     /// None if its definition cannot be read.
     facts: Option<Arc<Facts>>,
     guest: Option<Arc<Guest>>,
-    answers: Answers,
-    host: Host,
+    /// What was heard and seen of it while it runs.
+    learnt: Option<Box<Learnt>>,
     /// The images of its disks, by the disk's place in the definition.
     images: Vec<Option<Sizes>>,
+}
+
+/// What only a guest that runs has.
+#[derive(Default)]
+struct Learnt {
+    answers: Answers,
+    host: Host,
 }
 
 async fn get_all(
@@ -101,8 +108,7 @@ fn subjects(driver: &QemuDriver, request: &ConnectGetAllDomainStats, flags: Flag
             facts: snapshot.facts().ok(),
             guest: handle.running().filter(|_| snapshot.is_active()),
             snapshot,
-            answers: Answers::default(),
-            host: Host::default(),
+            learnt: None,
             images: Vec::new(),
         })
         .collect()
@@ -116,26 +122,23 @@ async fn collect(
     end: Instant,
 ) -> Links {
     let (owners, places) = places(subjects, groups);
-    let questions = subjects.iter().map(|subject| async move {
-        match (&subject.guest, &subject.snapshot.live) {
-            (Some(guest), Some(def)) => collect::ask(guest, def, groups, end).await,
-            _ => Answers::default(),
-        }
-    });
-    let guests: Vec<_> = subjects
+    let running: Vec<_> = subjects
         .iter()
-        .map(|subject| subject.guest.as_ref().map(|guest| collect::Work::new(driver, guest)))
+        .enumerate()
+        .filter_map(|(at, subject)| {
+            Some((at, subject.guest.clone()?, subject.snapshot.live.clone()?))
+        })
         .collect();
-    let (answers, (hosts, links), sizes) = tokio::join!(
+    let questions = running.iter().map(|(_, guest, live)| collect::ask(guest, live, groups, end));
+    let guests = running.iter().map(|(_, guest, _)| collect::Work::new(driver, guest)).collect();
+    let (answers, (mut hosts, links), sizes) = tokio::join!(
         join_all(questions),
         collect::look_at_host(guests, groups, end),
         look_at_all(places, end),
     );
-    for (subject, answers) in subjects.iter_mut().zip(answers) {
-        subject.answers = answers;
-    }
-    for (subject, host) in subjects.iter_mut().zip(hosts) {
-        subject.host = host;
+    hosts.resize_with(running.len(), Host::default);
+    for (((at, ..), answers), host) in running.into_iter().zip(answers).zip(hosts) {
+        subjects[at].learnt = Some(Box::new(Learnt { answers, host }));
     }
     for ((subject, disk), sizes) in owners.into_iter().zip(sizes) {
         subjects[subject].images[disk] = sizes;

@@ -190,17 +190,16 @@ pub(in crate::routes) fn nanos(time: Duration) -> u64 {
 
 /// Looks at all guests and at the network devices, off the runtime's threads.
 pub(super) async fn look_at_host(
-    guests: Vec<Option<Work>>,
+    guests: Vec<Work>,
     groups: Groups,
     end: Instant,
 ) -> (Vec<Host>, Links) {
     let seen = Groups::CPU_TOTAL | Groups::VCPU | Groups::BALLOON | Groups::INTERFACE;
-    if !groups.intersects(seen) || guests.iter().all(Option::is_none) {
+    if !groups.intersects(seen) || guests.is_empty() {
         return Default::default();
     }
     let work = tokio::task::spawn_blocking(move || {
-        let look = |work: Option<Work>| work.map(|work| work.look(groups)).unwrap_or_default();
-        let hosts = guests.into_iter().map(look).collect();
+        let hosts = guests.iter().map(|guest| guest.look(groups)).collect();
         let links = groups.contains(Groups::INTERFACE).then(links).unwrap_or_default();
         (hosts, links)
     });

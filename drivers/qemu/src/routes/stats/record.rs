@@ -6,8 +6,8 @@ use virtus_api::{DomainStatsTypes as Groups, TypedParam, TypedValue, VcpuState};
 use virtus_domain::facts::{DiskFacts, Facts, Image};
 use virtus_xml::Domain;
 
-use super::Subject;
 use super::collect::{Answers, Links, nanos};
+use super::{Learnt, Subject};
 use crate::image_size::Sizes;
 use crate::readings::balloon::bulk_name;
 use crate::readings::block::{Counts, Node};
@@ -47,22 +47,24 @@ pub(super) fn write(
     backing: bool,
     links: &Links,
 ) -> Vec<TypedParam> {
-    let mut out = Record(Vec::with_capacity(64));
-    let Some(facts) = &subject.facts else { return out.0 };
+    let Some(facts) = &subject.facts else { return Vec::new() };
+    let nothing = Learnt::default();
+    let learnt = subject.learnt.as_deref().unwrap_or(&nothing);
+    let mut out = Record(Vec::with_capacity(if subject.learnt.is_some() { 64 } else { 16 }));
     if groups.contains(Groups::STATE) {
         out.put(name::STATE_STATE, subject.snapshot.state.kind() as i32);
         out.put(name::STATE_REASON, subject.snapshot.state.reason());
     }
-    if let Some(usage) = subject.host.cpu.filter(|_| groups.contains(Groups::CPU_TOTAL)) {
+    if let Some(usage) = learnt.host.cpu.filter(|_| groups.contains(Groups::CPU_TOTAL)) {
         out.put(name::CPU_TIME, nanos(usage.total));
         out.put(name::CPU_USER, nanos(usage.user));
         out.put(name::CPU_SYSTEM, nanos(usage.system));
     }
     if groups.contains(Groups::BALLOON) {
-        balloon(&mut out, subject, facts);
+        balloon(&mut out, learnt, facts);
     }
     if groups.contains(Groups::VCPU) {
-        vcpus(&mut out, subject, facts);
+        vcpus(&mut out, learnt, facts);
     }
     if let Some(live) =
         subject.snapshot.live.as_ref().filter(|_| groups.contains(Groups::INTERFACE))
@@ -70,32 +72,32 @@ pub(super) fn write(
         interfaces(&mut out, live, links);
     }
     if groups.contains(Groups::BLOCK) {
-        disks(&mut out, subject, facts, backing);
+        disks(&mut out, learnt, (facts, &subject.images), backing);
     }
     if groups.contains(Groups::IOTHREAD) {
-        iothreads(&mut out, &subject.answers);
+        iothreads(&mut out, &learnt.answers);
     }
     if groups.contains(Groups::DIRTYRATE) {
-        dirty_rate(&mut out, &subject.answers);
+        dirty_rate(&mut out, &learnt.answers);
     }
     out.0
 }
 
-fn balloon(out: &mut Record, subject: &Subject, facts: &Facts) {
-    out.put(name::BALLOON_CURRENT, subject.answers.memory_kib.unwrap_or(facts.memory));
+fn balloon(out: &mut Record, learnt: &Learnt, facts: &Facts) {
+    out.put(name::BALLOON_CURRENT, learnt.answers.memory_kib.unwrap_or(facts.memory));
     out.put(name::BALLOON_MAXIMUM, facts.max_memory);
-    for (tag, value) in &subject.answers.words {
+    for (tag, value) in &learnt.answers.words {
         if let Some(field) = bulk_name(*tag) {
             out.put(field, *value);
         }
     }
-    out.put_if_some(name::BALLOON_RSS, subject.host.rss_kib);
+    out.put_if_some(name::BALLOON_RSS, learnt.host.rss_kib);
 }
 
-fn vcpus(out: &mut Record, subject: &Subject, facts: &Facts) {
+fn vcpus(out: &mut Record, learnt: &Learnt, facts: &Facts) {
     out.put(name::VCPU_CURRENT, facts.vcpus);
     out.put(name::VCPU_MAXIMUM, facts.max_vcpus);
-    for (number, vcpu) in subject.host.vcpus.iter().enumerate() {
+    for (number, vcpu) in learnt.host.vcpus.iter().enumerate() {
         let Some(time) = vcpu.time else { continue };
         let running = VcpuState::Running.number();
         out.put_of(name::VCPU_PREFIX, number, name::VCPU_SUFFIX_STATE, running);
@@ -142,19 +144,24 @@ fn interfaces(out: &mut Record, def: &Domain, links: &Links) {
     }
 }
 
-fn disks(out: &mut Record, subject: &Subject, facts: &Facts, backing: bool) {
+fn disks(
+    out: &mut Record,
+    learnt: &Learnt,
+    (facts, found): (&Facts, &[Option<Sizes>]),
+    backing: bool,
+) {
     let images = |disk: &DiskFacts| if backing { disk.images.len().max(1) } else { 1 };
     out.put(name::BLOCK_COUNT, count(facts.disks.iter().map(images).sum()));
     let mut number = 0;
     for (at, disk) in facts.disks.iter().enumerate() {
         let top = disk.images.first();
         head(out, number, disk, top);
-        let readings = subject.answers.block.as_ref();
+        let readings = learnt.answers.block.as_ref();
         let alias = disk.alias.as_deref();
         if let Some(counts) = alias.and_then(|alias| readings?.devices.get(alias)) {
             traffic(out, number, counts);
         }
-        if let Some(sizes) = subject.images.get(at).copied().flatten() {
+        if let Some(sizes) = found.get(at).copied().flatten() {
             at_rest(out, number, sizes);
         }
         let node = |image: &Image| readings.and_then(|readings| disks::node(image, readings));

@@ -48,8 +48,7 @@ fn subject(state: State) -> Subject {
             answering: true,
         }),
         guest: None,
-        answers: Answers::default(),
-        host: Host::default(),
+        learnt: None,
         images: Vec::new(),
     }
 }
@@ -71,14 +70,14 @@ fn furnished() -> Subject {
     let mut block = Readings::default();
     block.read_stats(&reply("blockstats"));
     block.read_nodes(&reply("named-block-nodes"));
-    subject.answers = Answers {
+    let answers = Answers {
         memory_kib: Some(102_400),
         words: balloon::words(&reply("guest-stats")),
         block: Some(block),
         iothreads: Some(iothread::read(&reply("iothreads"))),
         dirty_rate: None,
     };
-    subject.host = Host {
+    let host = Host {
         cpu: Some(CpuUsage {
             total: Duration::from_secs(3),
             user: Duration::from_secs(2),
@@ -87,6 +86,7 @@ fn furnished() -> Subject {
         rss_kib: Some(243_864),
         vcpus: vec![Vcpu { time: Some(5), wait: None, delay: Some(7) }],
     };
+    subject.learnt = Some(Box::new(Learnt { answers, host }));
     subject
 }
 
