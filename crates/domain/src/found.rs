@@ -91,7 +91,8 @@ fn check(at_rest: &AtRest, name: &str, path: &Path) -> Result<Uuid> {
 
 /// Reads in full what was only looked at, beside the daemon's work.
 pub(crate) async fn check_all<M: Machine>(set: Arc<Machines<M>>, places: Places) {
-    for batch in set.all().chunks(BATCH) {
+    let all = set.all();
+    for batch in all.chunks(BATCH) {
         let unread: Vec<_> = batch.iter().filter_map(Unread::of).collect();
         let places = places.clone();
         let wrong = spawn_blocking(move || {
@@ -101,6 +102,10 @@ pub(crate) async fn check_all<M: Machine>(set: Arc<Machines<M>>, places: Places)
         for unread in wrong.await.unwrap_or_default() {
             unread.handle.forget_definition(unread.at_rest).await;
         }
+    }
+    if !all.is_empty() {
+        // What thousands took to be read is not needed again.
+        let _given_back = spawn_blocking(virtus_host::heap::give_back).await;
     }
 }
 
