@@ -11,6 +11,9 @@ use crate::calls::{daemon, resident};
 const COUNT: u32 = 10_000;
 const URI: &str = "qemu:///system";
 
+/// How long a daemon is left alone before its memory is read.
+const REST: Duration = Duration::from_secs(3);
+
 /// Lists and statistics of a round.
 const TIMES: usize = 10;
 
@@ -29,8 +32,10 @@ pub(crate) fn round(backend: Backend) -> Outcome<Round> {
     let mut round = Round::new();
     round.insert("restart to first list, 10,000", micros(begin.elapsed()));
     round.insert("list of 10,000", times(|| client.list().map(drop))?);
-    round.insert("memory with 10,000", resident(&bed)?);
     round.insert("statistics of 10,000", times(|| client.stats().map(drop))?);
+    drop(client);
+    std::thread::sleep(REST);
+    round.insert("memory with 10,000", resident(&bed)?);
     Ok(round)
 }
 
