@@ -7,6 +7,7 @@
 
 mod actor;
 mod at_rest;
+pub mod console;
 mod context;
 mod control;
 mod core;
@@ -59,7 +60,7 @@ pub use snapshot::{Snapshot, no_domain_uuid, not_running};
 pub use start::Wishes;
 pub use state::{Begin, Change, State};
 pub use status::{Private, Status};
-pub use tuner::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner, UNLIMITED};
+pub use tuner::{BlkioChange, MemoryLimits, Shares, Threads, Throttling, Tuner, UNLIMITED};
 pub use undo::Undo;
 
 #[cfg(test)]

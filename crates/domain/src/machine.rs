@@ -89,6 +89,8 @@ pub enum Asked {
 pub struct Usage {
     /// CPU time used so far, in nanoseconds.
     pub cpu_time: u64,
+    /// Memory in use, in KiB, where that is not what the definition says.
+    pub memory: Option<u64>,
 }
 
 /// Where a definition comes from: what the guest sees of an old one must not change.

@@ -15,6 +15,7 @@ mod list;
 mod memory;
 mod metadata;
 mod moments;
+mod node;
 mod snapshot_changes;
 mod snapshots;
 mod tuning;
@@ -39,8 +40,9 @@ use crate::snapshot::{Snapshot, not_running};
 
 pub use cpu::{HasCpuMap, baseline_document, baseline_flags, cpu_profiles, cpu_routes};
 pub use list::meant;
+pub use node::{HasNode, node_routes};
 pub use tuning::pinning::{cpus_of_all, note_iothread_pin, tell_bound, wanted_cpus};
-pub use tuning::{no_more_than, tuning_routes};
+pub use tuning::{no_more_than, share_routes, tuning_routes};
 
 /// A driver of local machines.
 pub trait HasMachines: Send + Sync + 'static {

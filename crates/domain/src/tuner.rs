@@ -52,8 +52,23 @@ pub enum Throttling {
     Add,
 }
 
-/// A hypervisor whose machines can be held to a share of the host while they run.
-pub trait Tuner: Machine {
+/// A hypervisor whose machines can be held to a share of the host's memory and disks while they run.
+pub trait Shares: Machine {
+    /// The limits that hold; `noted` is what the definition says.
+    fn memory_limits(&self, running: &Self::Running, noted: MemoryLimits) -> Result<MemoryLimits>;
+
+    /// Sets those limits that are named.
+    fn limit_memory(&self, running: &Self::Running, limits: MemoryLimits) -> Result<()>;
+
+    /// The weight that holds; `noted` is what the definition says.
+    fn blkio_weight(&self, running: &Self::Running, noted: Option<u32>) -> Result<Option<u32>>;
+
+    /// Shares disks of the host anew.
+    fn share_disks(&self, running: &Self::Running, change: &BlkioChange) -> Result<()>;
+}
+
+/// A hypervisor whose machines have vCPUs, disks and memory of their own that can be tuned while they run.
+pub trait Tuner: Shares {
     /// How new limits of a disk's traffic meet those that there are.
     const THROTTLING: Throttling;
 
@@ -67,18 +82,6 @@ pub trait Tuner: Machine {
         threads: Threads,
         cpus: &CpuSet,
     ) -> impl Future<Output = Result<()>> + Send;
-
-    /// The limits that hold; `noted` is what the definition says.
-    fn memory_limits(&self, running: &Self::Running, noted: MemoryLimits) -> Result<MemoryLimits>;
-
-    /// Sets those limits that are named.
-    fn limit_memory(&self, running: &Self::Running, limits: MemoryLimits) -> Result<()>;
-
-    /// The weight that holds; `noted` is what the definition says.
-    fn blkio_weight(&self, running: &Self::Running, noted: Option<u32>) -> Result<Option<u32>>;
-
-    /// Shares disks of the host anew.
-    fn share_disks(&self, running: &Self::Running, change: &BlkioChange) -> Result<()>;
 
     /// The limits that hold of a disk's traffic; the disk is that of the live definition.
     fn throttled(

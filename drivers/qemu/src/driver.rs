@@ -15,7 +15,7 @@ use virtus_core::{
     BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
 };
 use virtus_domain::Machines;
-use virtus_domain::routes::HasMachines;
+use virtus_domain::routes::{HasMachines, HasNode};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 use virtus_host::process::find_program;
@@ -172,6 +172,12 @@ impl HasMachines for QemuDriver {
 
     fn machines(&self) -> &Arc<Machines<Qemu>> {
         &self.machines
+    }
+}
+
+impl HasNode for QemuDriver {
+    fn node(&self) -> &Node {
+        &self.qemu.node
     }
 }
 

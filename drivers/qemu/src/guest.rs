@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_domain::console::Consoles;
 use virtus_domain::{End, Notice, Notices};
 use virtus_host::process::Process;
 use virtus_xml::Domain;
@@ -23,7 +24,6 @@ use virtus_xml::domain::LifecycleAction;
 use crate::agent::Agent;
 use crate::live;
 use crate::qmp::{CallError, Monitor};
-use crate::routes::console::Consoles;
 
 /// How long a query at the monitor may take.
 pub(crate) const QUERY: Duration = Duration::from_secs(10);
@@ -90,7 +90,7 @@ pub(crate) struct Guest {
     /// How many vCPUs were taken out since this daemon knows the guest.
     pub(crate) removed_vcpus: AtomicU32,
     /// Who has which console open.
-    pub(crate) consoles: Consoles,
+    pub(crate) consoles: Arc<Consoles>,
 }
 
 /// What changes while the guest runs.
@@ -124,7 +124,7 @@ impl Guest {
             agent_patience: AtomicU32::new(0),
             unplugged: broadcast::channel(16).0,
             removed_vcpus: AtomicU32::new(0),
-            consoles: Consoles::default(),
+            consoles: Arc::default(),
         })
     }
 

@@ -161,7 +161,7 @@ impl Machine for Qemu {
     fn usage(&self, running: Option<&Guest>) -> Usage {
         let stat = running.and_then(|guest| guest.process.stat());
         let time = stat.map(|stat| stat.cpu_time()).unwrap_or_default();
-        Usage { cpu_time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
+        Usage { cpu_time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), memory: None }
     }
 }
 

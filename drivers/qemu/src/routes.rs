@@ -23,21 +23,19 @@ mod memory;
 mod messages;
 mod monitor;
 mod native;
-mod node;
 mod scheduler;
 mod screenshot;
 mod security;
 mod ssh_keys;
 mod stats;
 mod supports;
-mod sysinfo;
 mod vcpus;
 
 use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{by, find, no_more_than, tuning_routes};
+use virtus_domain::routes::{by, find, no_more_than, node_routes, tuning_routes};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::driver::QemuDriver;
@@ -62,26 +60,16 @@ pub(crate) fn routes() -> Routes<QemuDriver> {
         .include(security::routes())
         .include(ssh_keys::routes())
         .include(supports::routes())
-        .include(sysinfo::routes())
 }
 
 /// The connection and the host.
 fn connection() -> Routes<QemuDriver> {
-    Routes::new()
+    node_routes()
         .on(by(connect::get_type))
         .on(by(connect::get_version))
         .on(by(connect::get_max_vcpus))
         .on(by(capabilities::get))
         .on(by(domain_capabilities::get))
-        .on(by(node::get_info))
-        .on(by(node::get_cpu_stats))
-        .on(by(node::get_memory_stats))
-        .on(by(node::get_free_memory))
-        .on(by(node::get_cells_free_memory))
-        .on(by(node::get_cpu_map))
-        .on(by(node::get_security_model))
-        .on(by(node::get_security_label))
-        .on(by(node::get_free_pages))
 }
 
 /// What a guest uses and may use.

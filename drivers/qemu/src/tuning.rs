@@ -4,7 +4,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner, UNLIMITED};
+use virtus_domain::{BlkioChange, MemoryLimits, Shares, Threads, Throttling, Tuner, UNLIMITED};
 use virtus_host::cgroup::{BlkioDevice as Limit, Controller, Group, UNLIMITED as NO_LIMIT};
 use virtus_host::process::ThreadStat;
 use virtus_xml::cpuset::CpuSet;
@@ -20,30 +20,7 @@ use crate::readings::block::alias_of;
 use crate::readings::throttle;
 use crate::routes::iothreads;
 
-impl Tuner for Qemu {
-    const THROTTLING: Throttling = Throttling::Replace;
-
-    fn host_cpus(&self) -> usize {
-        self.node.topology().cpus.len()
-    }
-
-    async fn bind(&self, guest: &Guest, threads: Threads, cpus: &CpuSet) -> Result<()> {
-        match threads {
-            Threads::Vcpu(number) => {
-                let place = usize::try_from(number).unwrap_or(usize::MAX);
-                // One that is not plugged in yet is bound when it is.
-                match guest.vcpu_threads().get(place) {
-                    Some(tid) => bind(self, guest, &format!("vcpu{number}"), &[*tid], cpus),
-                    None => Ok(()),
-                }
-            }
-            Threads::Emulator => {
-                let threads = emulator_threads(guest).await?;
-                bind(self, guest, "emulator", &threads, cpus)
-            }
-        }
-    }
-
+impl Shares for Qemu {
     fn memory_limits(&self, guest: &Guest, noted: MemoryLimits) -> Result<MemoryLimits> {
         let group = with_memory(self, guest)?;
         Ok(MemoryLimits {
@@ -93,6 +70,31 @@ impl Tuner for Qemu {
             group.set_blkio_device(&limit(device)?)?;
         }
         change.weight.map_or(Ok(()), |weight| group.set_blkio_weight(u64::from(weight)))
+    }
+}
+
+impl Tuner for Qemu {
+    const THROTTLING: Throttling = Throttling::Replace;
+
+    fn host_cpus(&self) -> usize {
+        self.node.topology().cpus.len()
+    }
+
+    async fn bind(&self, guest: &Guest, threads: Threads, cpus: &CpuSet) -> Result<()> {
+        match threads {
+            Threads::Vcpu(number) => {
+                let place = usize::try_from(number).unwrap_or(usize::MAX);
+                // One that is not plugged in yet is bound when it is.
+                match guest.vcpu_threads().get(place) {
+                    Some(tid) => bind(self, guest, &format!("vcpu{number}"), &[*tid], cpus),
+                    None => Ok(()),
+                }
+            }
+            Threads::Emulator => {
+                let threads = emulator_threads(guest).await?;
+                bind(self, guest, "emulator", &threads, cpus)
+            }
+        }
     }
 
     async fn throttled(&self, guest: &Guest, disk: &Disk) -> Result<Iotune> {

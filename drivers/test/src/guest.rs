@@ -137,7 +137,7 @@ impl Machine for Test {
     fn usage(&self, _: Option<&Guest>) -> Usage {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        Usage { cpu_time: micros.saturating_mul(1000) }
+        Usage { cpu_time: micros.saturating_mul(1000), memory: None }
     }
 }
 

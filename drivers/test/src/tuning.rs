@@ -2,25 +2,14 @@
 //! Guests that are only memory take nothing of the host: what their definitions say is what holds.
 
 use virtus_api::Result;
-use virtus_domain::{BlkioChange, MemoryLimits, Threads, Throttling, Tuner};
+use virtus_domain::{BlkioChange, MemoryLimits, Shares, Threads, Throttling, Tuner};
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
 
 use crate::guest::{Guest, Test};
 
-impl Tuner for Test {
-    /// As libvirt's test driver has it.
-    const THROTTLING: Throttling = Throttling::Add;
-
-    fn host_cpus(&self) -> usize {
-        self.cpus
-    }
-
-    async fn bind(&self, _: &Guest, _: Threads, _: &CpuSet) -> Result<()> {
-        Ok(())
-    }
-
+impl Shares for Test {
     fn memory_limits(&self, _: &Guest, noted: MemoryLimits) -> Result<MemoryLimits> {
         Ok(noted)
     }
@@ -34,6 +23,19 @@ impl Tuner for Test {
     }
 
     fn share_disks(&self, _: &Guest, _: &BlkioChange) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Tuner for Test {
+    /// As libvirt's test driver has it.
+    const THROTTLING: Throttling = Throttling::Add;
+
+    fn host_cpus(&self) -> usize {
+        self.cpus
+    }
+
+    async fn bind(&self, _: &Guest, _: Threads, _: &CpuSet) -> Result<()> {
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub(super) async fn get_info<D: HasMachines>(
     Ok(DomainGetInfoReply {
         state: u8::try_from(snapshot.state.kind() as i32).unwrap_or_default(),
         max_mem: facts.max_memory,
-        memory: facts.memory,
+        memory: usage.memory.unwrap_or(facts.memory),
         nr_virt_cpu: u16::try_from(facts.vcpus).unwrap_or(u16::MAX),
         cpu_time: usage.cpu_time,
     })

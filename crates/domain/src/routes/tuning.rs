@@ -11,22 +11,27 @@ use virtus_api::TypedParam;
 use virtus_core::Routes;
 
 use super::HasMachines;
-use crate::tuner::Tuner;
+use crate::tuner::{Shares, Tuner};
 
 /// Clients that can read texts say so.
 const TYPED_STRINGS: u32 = 4;
 
-/// What every driver answers whose machines can be tuned.
+/// What every driver answers whose machines can be held to a share of memory and disks.
+#[must_use]
+pub fn share_routes<D: HasMachines>() -> Routes<D>
+where
+    D::Machine: Shares,
+{
+    memory::routes().include(blkio::routes())
+}
+
+/// What every driver answers whose machines can be tuned in all that they have.
 #[must_use]
 pub fn tuning_routes<D: HasMachines>() -> Routes<D>
 where
     D::Machine: Tuner,
 {
-    pinning::routes()
-        .include(memory::routes())
-        .include(blkio::routes())
-        .include(numa::routes())
-        .include(block::routes())
+    share_routes().include(pinning::routes()).include(numa::routes()).include(block::routes())
 }
 
 /// The parameters for which a client has room, and how many there are: with no room it only asks that.

@@ -15,11 +15,11 @@ use virtus_xml::domain::tuning::{BlkioDevice, Blkiotune};
 
 use super::super::{HasMachines, amend, by, check_flags, find, targets};
 use super::{TYPED_STRINGS, no_more_than};
-use crate::tuner::{BlkioChange, Tuner};
+use crate::tuner::{BlkioChange, Shares};
 
 pub(super) fn routes<D: HasMachines>() -> Routes<D>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
@@ -171,7 +171,7 @@ async fn get<D: HasMachines>(
     request: DomainGetBlkioParameters,
 ) -> Result<DomainGetBlkioParametersReply>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetBlkioParameters")?;
@@ -193,7 +193,7 @@ async fn set<D: HasMachines>(
     request: DomainSetBlkioParameters,
 ) -> Result<()>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     const NAME: &str = "virDomainSetBlkioParameters";
     let changes = Arc::new(Changes::of(&request.params)?);

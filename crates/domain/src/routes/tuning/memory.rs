@@ -15,11 +15,11 @@ use virtus_xml::units::Kib;
 
 use super::super::{HasMachines, amend, by, check_flags, find, targets};
 use super::{TYPED_STRINGS, no_more_than};
-use crate::tuner::{MemoryLimits as Limits, Tuner, UNLIMITED};
+use crate::tuner::{MemoryLimits as Limits, Shares, UNLIMITED};
 
 pub(super) fn routes<D: HasMachines>() -> Routes<D>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     Routes::new().on(by(get::<D>)).on(by(set::<D>))
 }
@@ -85,7 +85,7 @@ async fn get<D: HasMachines>(
     request: DomainGetMemoryParameters,
 ) -> Result<DomainGetMemoryParametersReply>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     let known = Impact::all().bits() | TYPED_STRINGS;
     check_flags(request.flags, known, "virDomainGetMemoryParameters")?;
@@ -113,7 +113,7 @@ async fn set<D: HasMachines>(
     request: DomainSetMemoryParameters,
 ) -> Result<()>
 where
-    D::Machine: Tuner,
+    D::Machine: Shares,
 {
     const NAME: &str = "virDomainSetMemoryParameters";
     let limits = Limits::of(&request.params)?;

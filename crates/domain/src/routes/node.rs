@@ -1,28 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The host: processors, memory, how guests are confined.
+//! The host: processors, memory, firmware, how guests are confined.
 
 use std::sync::Arc;
 
 use virtus_api::limits::NODE_MAX_CELLS;
 use virtus_api::{
-    DomainGetSecurityLabel, DomainGetSecurityLabelReply, Error, ErrorCode, NodeCpuStat,
-    NodeGetCellsFreeMemory, NodeGetCpuMap, NodeGetCpuMapReply, NodeGetCpuStats,
-    NodeGetCpuStatsReply, NodeGetFreeMemory, NodeGetFreePages, NodeGetInfo, NodeGetInfoReply,
-    NodeGetMemoryStats, NodeGetMemoryStatsReply, NodeGetSecurityModel, NodeGetSecurityModelReply,
-    NodeMemoryStat, Result, params,
+    ConnectGetSysinfo, Error, ErrorCode, NodeCpuStat, NodeGetCellsFreeMemory, NodeGetCpuMap,
+    NodeGetCpuMapReply, NodeGetCpuStats, NodeGetCpuStatsReply, NodeGetFreeMemory, NodeGetFreePages,
+    NodeGetInfo, NodeGetInfoReply, NodeGetMemoryStats, NodeGetMemoryStatsReply,
+    NodeGetSecurityModel, NodeGetSecurityModelReply, NodeMemoryStat, Result, params,
 };
-use virtus_core::Call;
-use virtus_domain::routes::{check_flags, find};
+use virtus_core::{Call, Routes};
+use virtus_host::node::Node;
+use virtus_host::sysinfo;
+use virtus_xml::FormatFlags;
+use virtus_xml::reader::Element as _;
+use virtus_xml::writer::Writer;
 
-use super::count;
-use crate::driver::QemuDriver;
+use super::{HasMachines, by, check_flags};
 
-pub(super) async fn get_info(
-    driver: Arc<QemuDriver>,
-    _: Call,
-    _: NodeGetInfo,
-) -> Result<NodeGetInfoReply> {
-    let node = &driver.qemu.node;
+/// A driver whose machines run on this host.
+pub trait HasNode: HasMachines {
+    /// The host.
+    fn node(&self) -> &Node;
+}
+
+/// What every driver whose machines run on this host answers about it.
+#[must_use]
+pub fn node_routes<D: HasNode>() -> Routes<D> {
+    Routes::new()
+        .on(by(get_info::<D>))
+        .on(by(get_cpu_stats::<D>))
+        .on(by(get_memory_stats::<D>))
+        .on(by(get_free_memory::<D>))
+        .on(by(get_cells_free_memory::<D>))
+        .on(by(get_cpu_map::<D>))
+        .on(by(get_security_model::<D>))
+        .on(by(get_free_pages::<D>))
+        .on(by(get_sysinfo::<D>))
+}
+
+/// A length or count as the wire has it; what does not fit is cut off at the type's end.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+async fn get_info<D: HasNode>(driver: Arc<D>, _: Call, _: NodeGetInfo) -> Result<NodeGetInfoReply> {
+    let node = driver.node();
     let topology = node.topology();
     let mut model = [0_i8; 32];
     // The last byte stays zero.
@@ -42,8 +66,8 @@ pub(super) async fn get_info(
     })
 }
 
-pub(super) async fn get_cpu_stats(
-    driver: Arc<QemuDriver>,
+async fn get_cpu_stats<D: HasNode>(
+    driver: Arc<D>,
     _: Call,
     request: NodeGetCpuStats,
 ) -> Result<NodeGetCpuStatsReply> {
@@ -51,7 +75,7 @@ pub(super) async fn get_cpu_stats(
     check_flags(request.flags, 0, "virNodeGetCPUStats")?;
     const ALL: i32 = -1;
     let cpu = (request.cpu_num != ALL).then(|| u32::try_from(request.cpu_num).unwrap_or(u32::MAX));
-    let times = driver.qemu.node.cpu_times(cpu).ok_or_else(|| {
+    let times = driver.node().cpu_times(cpu).ok_or_else(|| {
         let text = format!("Invalid cpuNum in virNodeGetCPUStats: {}", request.cpu_num);
         Error::new(ErrorCode::InvalidArg, text)
     })?;
@@ -73,14 +97,14 @@ pub(super) async fn get_cpu_stats(
     Ok(NodeGetCpuStatsReply { params: params.into_iter().take(wanted).collect(), nparams })
 }
 
-pub(super) async fn get_memory_stats(
-    driver: Arc<QemuDriver>,
+async fn get_memory_stats<D: HasNode>(
+    driver: Arc<D>,
     _: Call,
     request: NodeGetMemoryStats,
 ) -> Result<NodeGetMemoryStatsReply> {
     use params::node_memory_stats as name;
     check_flags(request.flags, 0, "virNodeGetMemoryStats")?;
-    let node = &driver.qemu.node;
+    let node = driver.node();
     let stats: Vec<(&str, u64)> = match u32::try_from(request.cell_num) {
         Ok(cell) => {
             let memory = node.numa_memory(cell).ok_or_else(|| no_cell(request.cell_num))?;
@@ -107,22 +131,18 @@ fn no_cell(cell: i32) -> Error {
     Error::new(ErrorCode::InvalidArg, format!("there is no NUMA cell {cell} on this host"))
 }
 
-pub(super) async fn get_free_memory(
-    driver: Arc<QemuDriver>,
-    _: Call,
-    _: NodeGetFreeMemory,
-) -> Result<u64> {
-    Ok(driver.qemu.node.memory().free.saturating_mul(1024))
+async fn get_free_memory<D: HasNode>(driver: Arc<D>, _: Call, _: NodeGetFreeMemory) -> Result<u64> {
+    Ok(driver.node().memory().free.saturating_mul(1024))
 }
 
-pub(super) async fn get_cells_free_memory(
-    driver: Arc<QemuDriver>,
+async fn get_cells_free_memory<D: HasNode>(
+    driver: Arc<D>,
     _: Call,
     request: NodeGetCellsFreeMemory,
 ) -> Result<Vec<u64>> {
     let start = u32::try_from(request.start_cell).map_err(|_| no_cell(request.start_cell))?;
     let wanted = usize::try_from(request.maxcells).unwrap_or_default();
-    let node = &driver.qemu.node;
+    let node = driver.node();
     let cells: Vec<u64> = node
         .numa_nodes()
         .into_keys()
@@ -133,13 +153,13 @@ pub(super) async fn get_cells_free_memory(
     if cells.is_empty() { Err(no_cell(request.start_cell)) } else { Ok(cells) }
 }
 
-pub(super) async fn get_cpu_map(
-    driver: Arc<QemuDriver>,
+async fn get_cpu_map<D: HasNode>(
+    driver: Arc<D>,
     _: Call,
     request: NodeGetCpuMap,
 ) -> Result<NodeGetCpuMapReply> {
     check_flags(request.flags, 0, "virNodeGetCPUMap")?;
-    let topology = driver.qemu.node.topology();
+    let topology = driver.node().topology();
     let map = topology.online_map();
     let mut cpumap = Vec::new();
     if request.need_map != 0 {
@@ -156,8 +176,8 @@ pub(super) async fn get_cpu_map(
     })
 }
 
-pub(super) async fn get_security_model(
-    _: Arc<QemuDriver>,
+async fn get_security_model<D: HasNode>(
+    _: Arc<D>,
     _: Call,
     _: NodeGetSecurityModel,
 ) -> Result<NodeGetSecurityModelReply> {
@@ -166,13 +186,13 @@ pub(super) async fn get_security_model(
     Ok(NodeGetSecurityModelReply { model: text("none"), doi: text("0") })
 }
 
-pub(super) async fn get_free_pages(
-    driver: Arc<QemuDriver>,
+async fn get_free_pages<D: HasNode>(
+    driver: Arc<D>,
     _: Call,
     request: NodeGetFreePages,
 ) -> Result<Vec<u64>> {
     check_flags(request.flags, 0, "virNodeGetFreePages")?;
-    let node = &driver.qemu.node;
+    let node = driver.node();
     let start = u32::try_from(request.start_cell).unwrap_or_default();
     let cells = usize::try_from(request.cell_count).unwrap_or(usize::MAX);
     // The client's number is not to be believed, least of all when it asks for no sizes.
@@ -195,12 +215,10 @@ pub(super) async fn get_free_pages(
     Ok(counts)
 }
 
-pub(super) async fn get_security_label(
-    driver: Arc<QemuDriver>,
-    _: Call,
-    request: DomainGetSecurityLabel,
-) -> Result<DomainGetSecurityLabelReply> {
-    find(&*driver, &request.dom)?;
-    // The label of the first model, which has none.
-    Ok(DomainGetSecurityLabelReply { label: vec![0], enforcing: 0 })
+/// What this host's firmware says of the host.
+async fn get_sysinfo<D: HasNode>(_: Arc<D>, _: Call, request: ConnectGetSysinfo) -> Result<String> {
+    check_flags(request.flags, 0, "virConnectGetSysinfo")?;
+    let mut out = Writer::new(FormatFlags::empty());
+    sysinfo::host().await?.write("sysinfo", &mut out);
+    Ok(out.finish())
 }
