@@ -21,6 +21,8 @@ pub struct Environment {
 pub struct DriverEntry {
     /// The driver's name in logs and in the support matrix ("QEMU").
     pub name: &'static str,
+    /// Whether users' own daemons have it too, or only root's.
+    pub for_users: bool,
     /// The calls that it answers; known without starting it.
     pub calls: fn() -> Vec<CallId>,
     /// Loads configuration and state, reattaches to what runs, and starts to serve.

@@ -32,6 +32,7 @@ use crate::{rehearsal, routes};
 /// The driver as the table of daemons lists it.
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "QEMU",
+    for_users: true,
     calls: || routes::routes().calls(),
     start,
     rehearse: rehearsal::rehearse,

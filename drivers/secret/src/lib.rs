@@ -23,6 +23,7 @@ use virtus_objects::secret::{HasSecrets, Secrets, routes};
 /// The driver as the table of daemons lists it.
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "secret",
+    for_users: true,
     calls: || answers().calls(),
     start,
     // No document of a domain is for this driver.

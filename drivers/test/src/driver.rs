@@ -20,8 +20,13 @@ use crate::routes;
 use crate::worlds::Worlds;
 
 /// The driver as the table of daemons lists it.
-pub const DRIVER: DriverEntry =
-    DriverEntry { name: "Test", calls: || routes::routes().calls(), start, rehearse };
+pub const DRIVER: DriverEntry = DriverEntry {
+    name: "Test",
+    for_users: true,
+    calls: || routes::routes().calls(),
+    start,
+    rehearse,
+};
 
 /// The path of the world that sessions share.
 const SHARED: &str = "/default";

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
-use virtus_api::{Error, Result};
+use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::access::Gate;
 use virtus_core::log::{Log, Target};
 use virtus_core::{Driver, Environment, Paths, store};
@@ -47,6 +47,10 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     let passed = sockets::passed()?;
     let uid = rustix::process::geteuid();
     let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
+    if !paths.system && !daemon.drivers.iter().any(|driver| driver.for_users) {
+        let text = format!("{} must be run as root", daemon.name);
+        return Err(Error::new(ErrorCode::OperationDenied, text));
+    }
     let options = absolute(options)?;
     let config_file = match &options.config {
         Some(file) => file.clone(),
@@ -241,7 +245,8 @@ impl Life {
 
     async fn start_drivers(&self) -> Result<Vec<Arc<dyn Driver>>> {
         let mut drivers = Vec::new();
-        for entry in self.daemon.drivers {
+        let system = self.paths.system;
+        for entry in self.daemon.drivers.iter().filter(|entry| system || entry.for_users) {
             let environment = Environment { paths: self.paths.clone() };
             let started = (entry.start)(environment).await;
             drivers.push(started.map_err(|error| error.context(format!("driver {}", entry.name)))?);
