@@ -14,6 +14,7 @@ mod devices;
 mod group;
 mod life;
 mod limits;
+mod traffic;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub use detect::Kind;
 pub use devices::DeviceRule;
 pub use group::Group;
 pub use limits::{BlkioDevice, CpuQuota, CpuUsage, UNLIMITED};
+pub use traffic::DiskTraffic;
 
 /// What the kernel can account or limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

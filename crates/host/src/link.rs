@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use virtus_api::{Error, ErrorDomain, Result};
 
 use self::message::Message;
@@ -27,6 +28,42 @@ const LINK_NAMESPACE: u16 = 28;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const VETH_PEER: u16 = 1;
+
+/// Who of those on one device of the host may talk to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// All, by way of the next switch.
+    Vepa,
+    /// All, on this host.
+    Bridge,
+    /// None of them with another.
+    Private,
+    /// The only one that there is has the device itself.
+    Passthrough,
+}
+
+impl MacvlanMode {
+    /// A mode by its name in definitions.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "vepa" => Self::Vepa,
+            "bridge" => Self::Bridge,
+            "private" => Self::Private,
+            "passthrough" => Self::Passthrough,
+            _ => return None,
+        })
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::Private => 1,
+            Self::Vepa => 2,
+            Self::Bridge => 4,
+            Self::Passthrough => 8,
+        }
+    }
+}
 
 /// The kernel's answers to requests about network devices.
 pub struct Links(OwnedFd);
@@ -58,6 +95,24 @@ impl Links {
         });
         self.ask(request)
             .map_err(|cause| failed(&format!("make the veth pair '{one}', '{other}'"), &cause))
+    }
+
+    /// Makes a device that shares the network of the host's device `parent`, with an address of its own.
+    ///
+    /// # Errors
+    /// Where there is no such device, or the name is taken or does not fit.
+    pub fn create_macvlan(&self, name: &str, parent: &str, mode: MacvlanMode) -> Result<()> {
+        const PARENT: u16 = 5;
+        const MODE: u16 = 1;
+        let attempt = || format!("make a macvlan device on '{parent}'");
+        let index = index(parent).map_err(|cause| failed(&attempt(), &cause))?;
+        let mut request = Message::new(NEW_LINK, CREATE);
+        request.link(0, 0, 0).text(LINK_NAME, name).number(PARENT, index).nest(LINK_INFO, |info| {
+            info.text(INFO_KIND, "macvlan").nest(INFO_DATA, |data| {
+                data.number(MODE, mode.number());
+            });
+        });
+        self.ask(request).map_err(|cause| failed(&attempt(), &cause))
     }
 
     /// Removes a device, and with one end of a veth pair the other.
@@ -167,6 +222,25 @@ impl Links {
         let (_, length) = rustix::net::recv(&self.0, &mut answer[..], RecvFlags::TRUNC)?;
         message::verdict(&answer[..length.min(4096)])
     }
+}
+
+/// Does something with the network devices of another namespace.
+///
+/// # Errors
+/// Where it cannot be entered; what `work` fails with.
+pub fn inside<T: Send>(
+    namespace: BorrowedFd<'_>,
+    work: impl FnOnce(&Links) -> Result<T> + Send,
+) -> Result<T> {
+    let enter = || {
+        let network = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(namespace, network)
+            .map_err(|cause| failed("enter a network namespace", &cause.into()))?;
+        work(&Links::open()?)
+    };
+    // A thread of its own, which ends there: none that others use later is left in a strange place.
+    let done = std::thread::scope(|scope| scope.spawn(enter).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The number of a device in the caller's network namespace, whatever is mounted on `/sys`.

@@ -132,7 +132,7 @@ fn written(blueprint: &Blueprint) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn lost(what: &str) -> Error {
+pub(crate) fn lost(what: &str) -> Error {
     Error::new(ErrorCode::OperationFailed, format!("the container's controller {what}"))
         .in_domain(ErrorDomain::Lxc)
         .hint("its log says more, below /var/log/libvirt/lxc")

@@ -17,8 +17,31 @@
 //! of a container's file system.
 
 pub mod blueprint;
+mod complete;
+mod config;
+mod container;
 pub mod controller;
+mod driver;
+mod end;
 pub mod failure;
+mod hotplug;
+mod initctl;
 pub mod launch;
+mod log;
+mod machine;
 pub mod monitor;
+pub mod native;
 pub mod orders;
+mod paths;
+mod plan;
+mod reattach;
+mod rehearsal;
+mod routes;
+mod start;
+mod terminal;
+mod tuning;
+mod validate;
+mod watch;
+
+pub use complete::complete;
+pub use driver::DRIVER;

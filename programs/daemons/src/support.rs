@@ -20,11 +20,14 @@ pub fn matrix() -> String {
     );
     for driver in LIBVIRTD.drivers {
         let answered: BTreeSet<usize> = (driver.calls)().iter().map(|call| call.index()).collect();
-        for program in [Program::Remote, Program::Qemu] {
+        for program in [Program::Remote, Program::Qemu, Program::Lxc] {
             let calls: Vec<CallId> =
                 CallId::ALL.iter().copied().filter(|c| c.meta().program == program).collect();
             let (yes, no): (Vec<CallId>, Vec<CallId>) =
                 calls.iter().partition(|call| answered.contains(&call.index()));
+            if yes.is_empty() {
+                continue;
+            }
             // Writing to a String cannot fail.
             let _infallible = write!(
                 text,

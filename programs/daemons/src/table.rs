@@ -20,7 +20,7 @@ pub struct Daemon {
 
 /// Every driver that exists.
 const ALL: &[DriverEntry] =
-    &[virtus_qemu::DRIVER, virtus_test_driver::DRIVER, virtus_secret::DRIVER];
+    &[virtus_qemu::DRIVER, virtus_lxc::DRIVER, virtus_test_driver::DRIVER, virtus_secret::DRIVER];
 
 /// Virtual machines under QEMU and KVM.
 pub const VIRTQEMUD: Daemon = Daemon {
@@ -29,6 +29,15 @@ pub const VIRTQEMUD: Daemon = Daemon {
     about: "virtqemud QEMU management daemon",
     listens_on_ip: false,
     drivers: &[virtus_qemu::DRIVER],
+};
+
+/// Containers of this host's own kernel.
+pub const VIRTLXCD: Daemon = Daemon {
+    name: "virtlxcd",
+    socket: "virtlxcd",
+    about: "virtlxcd LXC management daemon",
+    listens_on_ip: false,
+    drivers: &[virtus_lxc::DRIVER],
 };
 
 /// Secrets that disks, volumes and pools need.
@@ -50,7 +59,7 @@ pub const LIBVIRTD: Daemon = Daemon {
 };
 
 /// All of them.
-pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTSECRETD, &LIBVIRTD];
+pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &LIBVIRTD];
 
 /// The daemon of this name.
 #[must_use]

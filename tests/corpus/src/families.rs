@@ -3,6 +3,7 @@
 
 mod addresses;
 mod block;
+mod containers;
 mod cpu;
 mod cpu_hosts;
 mod descriptors;
@@ -97,8 +98,11 @@ pub const TABLE: &[Row] = &[
     asked("nwfilterxml2xml", "xml2xml", networks::xml2xml::<Nwfilter>),
     asked("nwfilterxml2xml", "xml-parse-error", networks::refused::<Nwfilter>),
     besides("libxlxml2domconfig", "read", reads_domain, documents::domain_is_known),
+    asked("lxcconf2xml", "lxc2xml", containers::from_native),
+    asked("lxcconf2xml", "lxc2xml-error", containers::not_from_native),
     besides("lxcconf2xml", "identity", expects_xml, documents::domain_identity),
     asked("lxcxml2xml", "xml2xml", documents::generic),
+    besides("lxcxml2xml", "complete", expects_xml, containers::completed),
     asked("nodedevxml2xml", "xml2xml", node_device::document),
     asked("qemucapabilities", "qmp2caps", qemucaps::cache),
     asked("qemucaps2xml", "caps2xml", qemucaps::guests),

@@ -58,6 +58,12 @@ impl Group {
         rules.iter().try_for_each(|rule| part.write("devices.allow", &rule.to_string()))
     }
 
+    /// Whether a program is asked at each use of a device, so that all rules are set at once.
+    #[must_use]
+    pub fn asks_for_devices(&self) -> bool {
+        self.devices_part().is_ok_and(|part| part.unified)
+    }
+
     /// Allows one more (version 1). What lies below the group does not follow.
     ///
     /// # Errors

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The driver: `lxc:///system`.
+//!
+//! [`Lxc`] is what all containers share: folders, configuration, control groups. [`DRIVER`] is how a daemon
+//! starts it.
+
+use std::collections::HashMap;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use tokio::task::spawn_blocking;
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::events::Hub;
+use virtus_core::{
+    BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
+};
+use virtus_domain::Machines;
+use virtus_domain::routes::{HasMachines, HasNode};
+use virtus_host::cgroup::Cgroups;
+use virtus_host::node::Node;
+
+use crate::config::Config;
+use crate::container::Container;
+use crate::paths::Places;
+use crate::{rehearsal, routes};
+
+/// The driver as the table of daemons lists it.
+pub const DRIVER: DriverEntry = DriverEntry {
+    name: "LXC",
+    for_users: false,
+    calls: || routes::routes().calls(),
+    start,
+    rehearse: rehearsal::rehearse,
+};
+
+/// What all containers of this driver share.
+pub(crate) struct Lxc {
+    pub(crate) paths: Paths,
+    pub(crate) places: Places,
+    pub(crate) cgroups: Cgroups,
+    config: RwLock<Arc<Config>>,
+    /// By name: who shares a namespace with another names it so.
+    running: Mutex<HashMap<String, Weak<Container>>>,
+}
+
+impl Lxc {
+    /// A driver to which no container is known yet.
+    pub(crate) fn new(paths: Paths, config: Config) -> Self {
+        Self {
+            places: Places::new(&paths),
+            paths,
+            cgroups: Cgroups::detect(),
+            config: RwLock::new(Arc::new(config)),
+            running: Mutex::default(),
+        }
+    }
+
+    /// The configuration as it is now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a container that runs.
+    pub(crate) fn note(&self, container: &Arc<Container>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, known| known.strong_count() > 0);
+        running.insert(container.name.clone(), Arc::downgrade(container));
+    }
+
+    /// The running container of this name.
+    pub(crate) fn running(&self, name: &str) -> Option<Arc<Container>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).get(name)?.upgrade()
+    }
+}
+
+/// The driver as its routes see it.
+pub(crate) struct LxcDriver {
+    pub(crate) lxc: Arc<Lxc>,
+    pub(crate) node: Node,
+    machines: Arc<Machines<Lxc>>,
+}
+
+impl HasMachines for LxcDriver {
+    type Machine = Lxc;
+
+    fn machines(&self) -> &Arc<Machines<Lxc>> {
+        &self.machines
+    }
+}
+
+impl HasNode for LxcDriver {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// The started driver.
+struct Started {
+    driver: Arc<LxcDriver>,
+    responder: Arc<dyn Responder>,
+}
+
+fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
+    Box::pin(async move {
+        let paths = environment.paths;
+        let config = prepare(paths.clone()).await?;
+        let lxc = Arc::new(Lxc::new(paths.clone(), config));
+        let machines = Machines::open(lxc.clone(), Arc::new(Hub::new()), &paths).await?;
+        let driver = Arc::new(LxcDriver { lxc, node: Node::new(), machines });
+        let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
+            driver.machines.session_closed(session);
+        });
+        Ok(Arc::new(Started { driver, responder }) as Arc<dyn Driver>)
+    })
+}
+
+/// Reads the configuration and makes the folders.
+async fn prepare(paths: Paths) -> Result<Config> {
+    let prepared = spawn_blocking(move || {
+        let config = Config::load(&paths)?;
+        for (folder, mode) in Places::new(&paths).standing() {
+            make_folder(&folder, mode)?;
+        }
+        Ok(config)
+    });
+    prepared.await.map_err(|cause| {
+        let text = format!("preparing the driver was broken off: {cause}");
+        Error::new(ErrorCode::InternalError, text)
+    })?
+}
+
+fn make_folder(folder: &Path, mode: u32) -> Result<()> {
+    let explain =
+        |cause| Error::system(format!("cannot create folder '{}'", folder.display()), &cause);
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(explain)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(explain)
+}
+
+impl Driver for Started {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn role(&self) -> Role {
+        Role::Hypervisor
+    }
+
+    fn serves(&self, uri: &Uri) -> Result<bool> {
+        // There is only one place, which older clients name so.
+        let short =
+            uri.scheme == "lxc" && uri.server.is_none() && matches!(uri.path.as_str(), "" | "/");
+        let local = if short { Ok(true) } else { uri.is_local("lxc", "LXC", true) };
+        local.map_err(|error| error.in_domain(ErrorDomain::Lxc))
+    }
+
+    fn default_uri(&self) -> Option<Uri> {
+        Some(Uri { scheme: "lxc".to_owned(), path: "/system".to_owned(), ..Uri::default() })
+    }
+
+    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
+        let responder = self.responder.clone();
+        Box::pin(async { Ok(responder) })
+    }
+
+    fn busy(&self) -> usize {
+        self.driver.machines.active().len()
+    }
+
+    fn autostart(&self) -> BoxFuture<()> {
+        let machines = self.driver.machines.clone();
+        Box::pin(async move { machines.autostart().await })
+    }
+
+    fn reload(&self) -> BoxFuture<Result<()>> {
+        let lxc = self.driver.lxc.clone();
+        Box::pin(async move {
+            let config = prepare(lxc.paths.clone()).await?;
+            *lxc.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            Ok(())
+        })
+    }
+
+    fn stop(&self) -> BoxFuture<()> {
+        let machines = self.driver.machines.clone();
+        Box::pin(async move { machines.let_go().await })
+    }
+}

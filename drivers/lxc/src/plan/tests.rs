@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Plans of small definitions.
+
+use virtus_core::Paths;
+use virtus_xml::ParseFlags;
+
+use super::*;
+use crate::blueprint::{Account, Source};
+use crate::complete::complete;
+
+fn planned(body: &str) -> Result<Plan> {
+    let text = format!(
+        "<domain type='lxc' xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'><name>box</name>\
+         <memory unit='KiB'>65536</memory>{body}</domain>"
+    );
+    let mut def = Domain::parse(&text, ParseFlags::INACTIVE)?.value;
+    complete(&mut def, "x86_64", Path::new("/usr/libexec/libvirt_lxc"))?;
+    let places = Places::new(&Paths::system_below(Path::new("/")));
+    plan(&def, &Start { id: 7, ..Start::default() }, &places)
+}
+
+const OS: &str = "<os><type>exe</type><init>/bin/sh</init></os>";
+
+#[test]
+fn the_least_container_shares_files_and_network_with_the_host() {
+    let Plan { def, blueprint, .. } = planned(OS).unwrap();
+    assert_eq!(blueprint.root.source, Source::Bind { path: "/".into(), recursive: true });
+    assert_eq!((blueprint.network, blueprint.ipc), (Namespace::Host, Namespace::Own));
+    assert_eq!(blueprint.socket, Path::new("/run/libvirt/lxc/box.sock"));
+    assert_eq!(blueprint.cgroup, "machine/lxc-7-box.libvirt-lxc");
+    assert_eq!(blueprint.limits.memory, Some(64 << 20));
+    assert_eq!(def.id, Some(7));
+    assert!(blueprint.init.env.contains(&("container".to_owned(), "libvirt-lxc".to_owned())));
+}
+
+#[test]
+fn a_definition_is_carried_over() {
+    let Plan { blueprint, cards, nodes, .. } = planned(
+        "<memtune><hard_limit unit='KiB'>1024</hard_limit></memtune><cputune><quota>20000</quota></cputune>\
+         <resource><partition>/customers/one</partition></resource>\
+         <os><type>exe</type><init>/bin/sh</init><initarg>-l</initarg><initenv name='TERM'>vt100</initenv>\
+         <inituser>+5</inituser><initgroup>tape</initgroup></os>\
+         <idmap><uid start='0' target='1000' count='10'/><gid start='0' target='2000' count='10'/></idmap>\
+         <on_reboot>destroy</on_reboot>\
+         <devices><filesystem type='mount' accessmode='mapped'><source dir='/srv/box'/><target dir='/'/></filesystem>\
+         <filesystem type='ram'><source usage='1' units='MiB'/><target dir='/tmp'/><readonly/></filesystem>\
+         <interface type='bridge'><source bridge='br0'/><ip address='192.168.7.2' prefix='24'/>\
+         <route address='0.0.0.0' gateway='192.168.7.1'/></interface>\
+         <interface type='direct'><source dev='eth0' mode='bridge'/><guest dev='lan'/></interface>\
+         <console type='pty'/><console type='pty'/>\
+         <hostdev mode='capabilities' type='misc'><source><char>/dev/net/tun</char></source></hostdev></devices>",
+    )
+    .unwrap();
+    assert_eq!(blueprint.cgroup, "customers.partition/one.partition/lxc-7-box.libvirt-lxc");
+    assert!(blueprint.root.id_mapped);
+    assert_eq!(blueprint.mounts[0].source, Source::Ram { bytes: 1 << 20 });
+    assert_eq!(blueprint.limits.memory, Some(1 << 20));
+    assert_eq!(blueprint.limits.cpu_quota.unwrap().quota, Some(20_000));
+    assert_eq!(blueprint.id_map.as_ref().unwrap().root(), (1000, 2000));
+    let init = &blueprint.init;
+    assert_eq!(
+        (&init.user, &init.group),
+        (&Some(Account::Id(5)), &Some(Account::Name("tape".into())))
+    );
+    assert!(init.env.contains(&("TERM".to_owned(), "vt100".to_owned())));
+    assert!(init.env.contains(&("container_ttys".to_owned(), "pts/1".to_owned())));
+    assert_eq!(blueprint.on_reboot, OnReboot::End);
+    assert_eq!(blueprint.network, Namespace::Own);
+    assert_eq!(cards[0].wire, Wire::Veth { bridge: Some("br0".to_owned()) });
+    assert_eq!((cards[0].link.name.as_str(), cards[1].link.name.as_str()), ("eth0", "lan"));
+    assert_eq!((cards[0].link.addresses[0].prefix, cards[0].link.routes[0].prefix), (24, 0));
+    assert_eq!(nodes[0].target, Path::new("net/tun"));
+}
+
+#[test]
+fn what_cannot_be_started_is_refused() {
+    for (body, part) in [
+        (
+            "<devices><interface type='network'><source network='n'/></interface></devices>",
+            "no network",
+        ),
+        (
+            "<devices><hostdev mode='capabilities' type='storage'><source><block>/etc/x</block></source></hostdev></devices>",
+            "not below /dev",
+        ),
+        (
+            "<devices><filesystem type='ram'><target dir='/t'/></filesystem></devices>",
+            "has no size",
+        ),
+    ] {
+        let error = planned(&format!("{OS}{body}")).err().unwrap();
+        assert!(error.text().contains(part), "{error}");
+    }
+}

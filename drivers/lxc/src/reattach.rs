@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Takes over a container that a former daemon left running.
+//!
+//! Its controller is recognised by its number and by the container's name in its arguments, and held by a
+//! descriptor from then on. Nothing is changed in the container.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use virtus_api::{DomainPausedReason, DomainRunningReason, Error, ErrorCode, Result};
+use virtus_domain::{Launched, Notices, State, Status};
+use virtus_host::process::Process;
+
+use crate::container::Container;
+use crate::driver::Lxc;
+use crate::end::is_of_container;
+use crate::monitor::Monitor;
+use crate::plan;
+use crate::start::note_init;
+use crate::watch::watch;
+
+/// How long a controller may take to listen.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Takes the container of a status file over.
+pub(crate) async fn reattach(
+    lxc: &Lxc,
+    status: &Status,
+    notices: Notices,
+) -> Result<Launched<Lxc>> {
+    let mut status = status.clone();
+    let name = status.def.name.clone();
+    let process = status.pid.map(|pid| Process::open(pid, None)).transpose()?.flatten();
+    let process = process.filter(|process| is_of_container(process.pid(), &name));
+    let process = process.ok_or_else(|| {
+        let text = format!("the controller of container '{name}' has ended");
+        Error::new(ErrorCode::OperationFailed, text)
+    })?;
+    let group = lxc.cgroups.group(&plan::group(&status.def));
+    let container = Container::new(&name, process, group, notices, lxc.places.log_file(&name));
+    container.set_init(noted_init(&status).unwrap_or_default());
+    let container = Arc::new(container);
+    let monitor = timeout(PATIENCE, Monitor::connect(&lxc.places.socket(&name))).await;
+    let monitor = match monitor {
+        Ok(Ok(monitor)) => Some(monitor),
+        Ok(Err(error)) => {
+            tracing::warn!("{error}");
+            None
+        }
+        Err(_) => None,
+    };
+    status.state = state_now(status.state, container.group.is_frozen().unwrap_or_default());
+    note_init(&mut status, container.init());
+    lxc.note(&container);
+    watch(container.clone(), monitor);
+    Ok(Launched { running: container, status })
+}
+
+/// The first process, as the status file says.
+fn noted_init(status: &Status) -> Option<u32> {
+    let init = status.private.others.iter().find(|tree| tree.name == "init")?;
+    init.attr("pid")?.parse().ok()
+}
+
+/// The state by the kernel's word; what was known before is more exact where both agree.
+fn state_now(before: State, frozen: bool) -> State {
+    match (frozen, before) {
+        (false, State::Running(_)) | (true, State::Paused(_)) => before,
+        (false, _) => State::Running(DomainRunningReason::Unknown),
+        (true, _) => State::Paused(DomainPausedReason::Unknown),
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Devices that come and go, in the definition of the next start and in the container that runs.
+
+use std::sync::Arc;
+
+use virtus_api::{
+    DomainAttachDevice, DomainAttachDeviceFlags, DomainDetachDevice, DomainDetachDeviceFlags,
+    DomainDeviceModifyFlags as Flags, DomainRef, Result,
+};
+use virtus_core::{Call, Routes};
+use virtus_domain::routes::{by, check_flags, find, targets};
+use virtus_domain::{Job, Machine, Origin, attach_to, detach_from};
+use virtus_xml::ParseFlags;
+use virtus_xml::domain::any_device::AnyDevice;
+
+use crate::driver::LxcDriver;
+use crate::hotplug;
+
+/// The routes of this file.
+pub(super) fn routes() -> Routes<LxcDriver> {
+    Routes::new().on(by(attach)).on(by(attach_flags)).on(by(detach)).on(by(detach_flags))
+}
+
+async fn attach(driver: Arc<LxcDriver>, _: Call, request: DomainAttachDevice) -> Result<()> {
+    let live = Flags::LIVE.bits();
+    change(&driver, request.dom, request.xml, live, "virDomainAttachDevice", true).await
+}
+
+async fn attach_flags(
+    driver: Arc<LxcDriver>,
+    _: Call,
+    request: DomainAttachDeviceFlags,
+) -> Result<()> {
+    let name = "virDomainAttachDeviceFlags";
+    change(&driver, request.dom, request.xml, request.flags, name, true).await
+}
+
+async fn detach(driver: Arc<LxcDriver>, _: Call, request: DomainDetachDevice) -> Result<()> {
+    let live = Flags::LIVE.bits();
+    change(&driver, request.dom, request.xml, live, "virDomainDetachDevice", false).await
+}
+
+async fn detach_flags(
+    driver: Arc<LxcDriver>,
+    _: Call,
+    request: DomainDetachDeviceFlags,
+) -> Result<()> {
+    let name = "virDomainDetachDeviceFlags";
+    change(&driver, request.dom, request.xml, request.flags, name, false).await
+}
+
+async fn change(
+    driver: &LxcDriver,
+    dom: DomainRef,
+    xml: String,
+    flags: u32,
+    name: &'static str,
+    attaches: bool,
+) -> Result<()> {
+    check_flags(flags, (Flags::LIVE | Flags::CONFIG).bits(), name)?;
+    let (handle, _) = find(driver, &dom)?;
+    handle
+        .job(Job::modify(name), move |context| async move {
+            let wanted = targets(flags, &context.snapshot())?;
+            let device = AnyDevice::parse(&xml, ParseFlags::INACTIVE, false)?.value;
+            if wanted.config {
+                let device = device.clone();
+                context.change_persistent(|def| {
+                    if attaches { attach_to(def, device) } else { detach_from(def, device) }?;
+                    context.machine().complete(def, Origin::User)
+                })?;
+            }
+            match (wanted.live, attaches) {
+                (false, _) => Ok(()),
+                (true, true) => hotplug::attach(&context, device),
+                (true, false) => hotplug::detach(&context, device),
+            }
+        })
+        .await
+}

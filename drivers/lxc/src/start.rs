@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Starts a container: from a plan to a controller that has built everything, with an init that waits.
+//!
+//! ```text
+//! namespaces of others -> devices' numbers -> terminals -> network devices -> log -> controller
+//! ```
+//! Invariant: every step that leaves something behind has pushed its inverse before the next step begins.
+
+mod devices;
+mod network;
+mod shares;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tokio::time::timeout;
+use virtus_api::{ErrorDomain, Result};
+use virtus_domain::{Launched, Notices, Private, State, Status, Undo};
+use virtus_host::process::{Process, Spawn};
+use virtus_xml::domain::chardev::ChardevSource;
+use virtus_xml::tree::Tree;
+
+use crate::container::Container;
+use crate::driver::Lxc;
+use crate::end;
+use crate::launch::Starting;
+use crate::log;
+use crate::monitor::Monitor;
+use crate::paths::controller;
+use crate::plan::Plan;
+use crate::terminal;
+use crate::watch::watch;
+
+pub(crate) use devices::{limit, node};
+pub(crate) use network::plug;
+
+/// Carries a plan out.
+pub(crate) async fn start(
+    lxc: &Lxc,
+    mut plan: Plan,
+    undo: &mut Undo,
+    notices: Notices,
+) -> Result<Launched<Lxc>> {
+    let name = plan.def.name.clone();
+    let (log_file, pid_file) = (lxc.places.log_file(&name), lxc.places.pid_file(&name));
+    let program = controller();
+    let mut spawn = Spawn::new(&program).pass_env("PATH").pid_file(&pid_file);
+    shares::open(lxc, &mut plan, &mut spawn)?;
+    devices::number(&mut plan)?;
+    terminals(&mut plan, &mut spawn)?;
+    network::make(&mut plan, undo)?;
+
+    let words = format!("{} --name {name}", program.display());
+    let log = log::open(&log_file, &words)?;
+    let spawn = match log.try_clone() {
+        Ok(copy) => spawn.stdout(copy).stderr(log),
+        Err(_) => spawn.stderr(log),
+    };
+    let group = lxc.cgroups.group(&plan.blueprint.cgroup);
+    let left: Vec<PathBuf> = vec![plan.blueprint.socket.clone(), pid_file];
+    undo.push("files of the run", end::remove_files(left));
+    // Mostly its controller has removed it, unless it had to be killed.
+    undo.push("control group", end::end_group(group.clone()));
+    let starting = Starting::begin(spawn, &plan.blueprint).await.map_err(|error| {
+        error.or_domain(ErrorDomain::Lxc).context(format!("cannot start container '{name}'"))
+    })?;
+    let (pid, time) = (starting.process().pid(), starting.process().start_time());
+    undo.push("controller", forsake(pid, time));
+    let lost = || crate::launch::lost("has ended before its container ran");
+    let process = Process::open(pid, Some(time))?.ok_or_else(lost)?;
+    let monitor = Monitor::connect(&plan.blueprint.socket).await?;
+    let container = Container::new(&name, process, group, notices, log_file).waiting(starting);
+    let mut status = Status {
+        state: State::STARTING,
+        pid: Some(pid),
+        monitor: None,
+        def: plan.def,
+        private: Private::default(),
+    };
+    note_init(&mut status, container.init());
+    let container = Arc::new(container);
+    lxc.note(&container);
+    watch(container.clone(), Some(monitor));
+    Ok(Launched { running: container, status })
+}
+
+/// Ends a controller whose start has failed elsewhere; by itself it removes all that it has made.
+async fn forsake(pid: u32, time: u64) {
+    let Ok(Some(process)) = Process::open(pid, Some(time)) else { return };
+    // It may have ended already.
+    let _ = process.signal(Signal::TERM);
+    if timeout(end::CLEANING, process.exited()).await.is_err()
+        && let Err(error) = end::kill(&process).await
+    {
+        tracing::error!("{error}");
+    }
+}
+
+/// Writes the first process down where libvirt's daemon does.
+pub(crate) fn note_init(status: &mut Status, pid: u32) {
+    status.private.others.retain(|tree| tree.name != "init");
+    status.private.others.push(Tree::new("init").with("pid", pid));
+}
+
+/// Makes the terminals of the consoles.
+fn terminals(plan: &mut Plan, spawn: &mut Spawn) -> Result<()> {
+    for console in &mut plan.def.devices.consoles {
+        let (master, path) = terminal::open()?;
+        plan.blueprint.consoles.push(spawn.inherit(master));
+        console.tty = Some(path.clone());
+        console.backend.sources =
+            vec![ChardevSource { path: Some(path), ..ChardevSource::default() }];
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The numbers of devices: what only the host can say of them.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_host::cgroup::BlkioDevice as Limit;
+use virtus_xml::domain::tuning::BlkioDevice;
+
+use crate::blueprint::{DeviceNode, allowed_devices};
+use crate::plan::{HostNode, Plan};
+
+/// Permission bits of devices that are given to a container.
+const MODE: u32 = 0o700;
+
+/// Looks up the devices of the plan.
+pub(super) fn number(plan: &mut Plan) -> Result<()> {
+    let blueprint = &mut plan.blueprint;
+    for host in &plan.nodes {
+        blueprint.devices.push(node(host)?);
+    }
+    blueprint.limits.devices = Some(allowed_devices(&blueprint.devices));
+    for device in plan.def.blkiotune.iter().flat_map(|tune| &tune.devices) {
+        blueprint.limits.blkio_devices.push(limit(device)?);
+    }
+    Ok(())
+}
+
+/// The device file of a device of the host.
+pub(crate) fn node(host: &HostNode) -> Result<DeviceNode> {
+    let (major, minor) = numbers(&host.source, host.block)?;
+    Ok(DeviceNode { path: host.target.clone(), block: host.block, major, minor, mode: MODE })
+}
+
+/// A device's limits by its numbers.
+pub(crate) fn limit(device: &BlkioDevice) -> Result<Limit> {
+    let (major, minor) = numbers(Path::new(&device.path), true)?;
+    Ok(Limit {
+        major,
+        minor,
+        read_bytes: device.read_bytes_sec,
+        write_bytes: device.write_bytes_sec,
+        read_operations: device.read_iops_sec.map(u64::from),
+        write_operations: device.write_iops_sec.map(u64::from),
+    })
+}
+
+fn numbers(path: &Path, block: bool) -> Result<(u32, u32)> {
+    let shown = path.display();
+    let facts = std::fs::metadata(path)
+        .map_err(|cause| Error::system(format!("cannot find the device '{shown}'"), &cause))?;
+    let kind = facts.file_type();
+    if !(if block { kind.is_block_device() } else { kind.is_char_device() }) {
+        let wanted = if block { "block" } else { "character" };
+        let text = format!("'{shown}' is not a {wanted} device");
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text));
+    }
+    Ok((rustix::fs::major(facts.rdev()), rustix::fs::minor(facts.rdev())))
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Makes a container's network devices. What moves into the container ends with its network.
+
+use std::io;
+
+use virtus_api::{Error, Result};
+use virtus_domain::Undo;
+use virtus_host::link::Links;
+use virtus_host::net;
+
+use crate::end::remove_link;
+use crate::plan::{Card, Plan, Wire};
+
+/// The first byte of the address of a host's end. High, so that a bridge never takes it for its own.
+const HOST_MAC: u8 = 0xfe;
+/// How many names are tried: each that is taken belongs to another guest.
+const NAMES: u32 = 10_000;
+
+/// Makes the devices of the plan's cards.
+pub(super) fn make(plan: &mut Plan, undo: &mut Undo) -> Result<()> {
+    for (number, card) in plan.cards.iter().enumerate() {
+        let plugged = plug(card)?;
+        let made = plugged.host_end.clone().unwrap_or_else(|| plugged.inner.clone());
+        undo.push("network device", async move { remove_link(&made) });
+        let interface = &mut plan.def.devices.interfaces[number];
+        interface.target.get_or_insert_default().dev = plugged.host_end;
+        plan.blueprint.links[number].host_name = plugged.inner;
+        let guest = interface.guest.get_or_insert_default();
+        guest.actual = Some(card.link.name.clone());
+    }
+    Ok(())
+}
+
+/// A device that was made.
+pub(crate) struct Plugged {
+    /// What stays on the host, if anything does.
+    pub(crate) host_end: Option<String>,
+    /// What is to move into the container.
+    pub(crate) inner: String,
+}
+
+/// Makes one device; nothing of it is left where that fails.
+pub(crate) fn plug(card: &Card) -> Result<Plugged> {
+    let links = Links::open()?;
+    match &card.wire {
+        Wire::Veth { bridge } => {
+            let plugged = veth(&links, card)?;
+            let host = plugged.host_end.clone().unwrap_or_default();
+            if let Err(error) = set_up(&links, card, bridge.as_deref(), &host, &plugged.inner) {
+                remove_link(&host);
+                return Err(error);
+            }
+            Ok(plugged)
+        }
+        Wire::Macvlan { parent, mode } => {
+            let inner = first_free("macvlan", |name| links.create_macvlan(name, parent, *mode))?;
+            if let Some(mtu) = card.mtu
+                && let Err(error) = net::set_mtu(&inner, mtu)
+            {
+                remove_link(&inner);
+                return Err(error);
+            }
+            Ok(Plugged { host_end: None, inner })
+        }
+    }
+}
+
+fn veth(links: &Links, card: &Card) -> Result<Plugged> {
+    let host = match &card.host_end {
+        Some(name) => {
+            links.create_veth(name, &peer(name))?;
+            name.clone()
+        }
+        None => first_free("vnet", |name| links.create_veth(name, &peer(name)))?,
+    };
+    Ok(Plugged { inner: peer(&host), host_end: Some(host) })
+}
+
+/// What the container's end is called for the moment that it is on the host.
+fn peer(host: &str) -> String {
+    let kept = host.char_indices().nth(13).map_or(host, |(at, _)| &host[..at]);
+    format!("{kept}-c")
+}
+
+/// Makes a device by the first name that is free: `PREFIX0`, `PREFIX1`, …
+fn first_free(prefix: &str, make: impl Fn(&str) -> Result<()>) -> Result<String> {
+    let names = (0..NAMES).map(|number| format!("{prefix}{number}"));
+    for name in names.filter(|name| net::index(name).is_none()) {
+        match make(&name) {
+            Ok(()) => return Ok(name),
+            // Somebody else took it meanwhile.
+            Err(_) if net::index(&name).is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    Err(Error::system(format!("cannot find a free name for a network device '{prefix}N'"), &taken))
+}
+
+fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &str) -> Result<()> {
+    if let Some(mut own) = card.link.mac {
+        own[0] = HOST_MAC;
+        links.set(host, Some(own), false)?;
+    }
+    if let Some(mtu) = card.mtu.or_else(|| net::mtu(bridge?)) {
+        net::set_mtu(host, mtu)?;
+        net::set_mtu(inner, mtu)?;
+    }
+    if let Some(bridge) = bridge {
+        net::add_to_bridge(bridge, host)?;
+    }
+    links.set(host, None, true)?;
+    for own in &card.host_addresses {
+        links.add_address(host, own.address, own.prefix, own.peer)?;
+    }
+    Ok(())
+}
