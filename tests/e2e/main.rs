@@ -12,6 +12,7 @@ mod access;
 mod acl;
 mod admin;
 mod client;
+mod containers;
 mod daemon;
 mod differential;
 mod errors;
@@ -62,6 +63,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("acl", acl::CASES),
     ("client", client::CASES),
     ("languages", languages::CASES),
+    ("containers", containers::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

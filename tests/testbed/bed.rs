@@ -227,7 +227,8 @@ impl Testbed {
 
     /// The URI at which clients find the daemon.
     pub fn uri(&self) -> String {
-        self.uri_of("qemu", "/system")
+        let scheme = if self.daemon_name == "virtlxcd" { "lxc" } else { "qemu" };
+        self.uri_of(scheme, "/system")
     }
 
     /// The URI at which clients find another driver of the daemon.

@@ -31,14 +31,14 @@ open() {
     exec unshare --mount --net --ipc --uts --cgroup --pid --fork --kill-child -- "$0" init "$@"
 }
 
-# Only what QEMU and the daemons need. Without /dev/kvm nobody spends seconds on finding out what it is good for, which
+# Only what QEMU, containers and the daemons need. Without /dev/kvm nobody spends seconds on finding out what it is good for, which
 # the stock daemon would do again and again.
 private_dev() {
     local dev=$1 kvm=$2 node
     mkdir -p "$dev"
     mount -t tmpfs -o mode=755 dev "$dev"
     mkdir "$dev"/{pts,shm,net}
-    for node in null zero full random urandom tty net/tun $kvm; do
+    for node in null zero full random urandom tty fuse net/tun $kvm; do
         [ ! -e "/dev/$node" ] || cp -a "/dev/$node" "$dev/$node"
     done
     mount -t devpts -o newinstance,ptmxmode=666,mode=620 devpts "$dev/pts"
@@ -55,6 +55,11 @@ init() {
     # Seen through the outer /proc, which is still mounted: the number that the caller knows this process by.
     read -r pid _ </proc/self/stat
     mount --make-rprivate /
+    # The outer one shows the network devices of the machine.
+    mkdir -p "$folder/.sys"
+    mount -t sysfs sysfs "$folder/.sys"
+    mount --rbind /sys/fs/cgroup "$folder/.sys/fs/cgroup"
+    mount --move "$folder/.sys" /sys
     hierarchies >"$folder/.hierarchies"
     while read -r kind point options; do
         options=$(echo "$options" | tr , '\n' | grep -vx 'r[wo]' | paste -sd, || true)

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Containers: busybox under `virtlxcd`, driven by the stock `virsh`.
+
+use std::time::Duration;
+
+use virtus_tests::{Container, DEADLINE, Outcome, Testbed, wait_for};
+
+use crate::events::next;
+use crate::{Case, contains, equal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_container_lives", lives),
+    ("a_container_is_told_of_in_order", told),
+    ("a_paused_container_stands_still", pauses),
+    ("a_console_is_a_shell_inside", console),
+    ("a_reboot_keeps_the_container", reboots),
+    ("a_killed_daemon_is_followed_by_one_that_takes_over", taken_over),
+    ("a_killed_controller_is_noticed", controller_killed),
+    ("limits_bite", limits),
+    ("a_network_reaches_the_host", network),
+    ("namespaces_can_be_entered", namespaces),
+    ("devices_come_and_go", devices),
+    ("marked_containers_start_with_the_host", autostarts),
+    ("failed_starts_leave_nothing", failed_starts),
+    ("many_starts_leave_nothing", many_starts),
+];
+
+/// A testbed with one container, which runs.
+fn running(name: &str) -> Outcome<Testbed> {
+    let bed = Testbed::of_containers()?;
+    bed.define_container(&Container::busybox(&bed, name)?)?;
+    bed.virsh(&format!("start {name}"))?;
+    counts_on(&bed, name)?;
+    Ok(bed)
+}
+
+/// Waits until the container counts further than it has.
+fn counts_on(bed: &Testbed, name: &str) -> Outcome {
+    let before = bed.count_of(name)?;
+    wait_for("the container to count", DEADLINE, || Ok(bed.count_of(name)? > before))
+}
+
+fn state_is(bed: &Testbed, name: &str, state: &str) -> Outcome {
+    let mut seen = String::new();
+    let reached = wait_for("the state", DEADLINE, || {
+        seen = bed.virsh(&format!("domstate {name}"))?;
+        Ok(seen == state)
+    });
+    reached.map_err(|error| format!("{error} '{state}': it is '{seen}'").into())
+}
+
+/// What runs leave on the host while they last: links, control groups, files, controllers.
+fn traces(bed: &Testbed) -> Outcome<Vec<String>> {
+    let mut found = Vec::new();
+    let links = bed.run("ip", &["-o", "link"])?.out;
+    found.extend(links.lines().filter(|line| line.contains("vnet")).map(str::to_owned));
+    let groups = bed.run("find", &["/sys/fs/cgroup", "-name", "*.libvirt-lxc"])?.out;
+    found.extend(groups.lines().map(str::to_owned));
+    for entry in std::fs::read_dir(bed.path("run/libvirt/lxc"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "autostarted" {
+            found.push(name);
+        }
+    }
+    let controllers = bed.processes()?.into_iter().filter(|process| {
+        process.words.first().is_some_and(|program| program.ends_with("libvirt_lxc"))
+    });
+    found.extend(controllers.map(|process| process.words.join(" ")));
+    let mounts = bed.run("cat", &["/proc/self/mounts"])?.out;
+    found.extend(mounts.lines().filter(|line| line.contains("/roots/")).map(str::to_owned));
+    Ok(found)
+}
+
+fn lives() -> Outcome {
+    let bed = running("box")?;
+    contains(&bed.virsh("list")?, "box")?;
+    contains(&bed.virsh("dominfo box")?, "OS Type:        exe")?;
+    contains(&bed.virsh("dumpxml box")?, "<partition>/machine</partition>")?;
+    contains(&bed.virsh("version")?, "Using API: LXC")?;
+    contains(&bed.virsh("capabilities")?, "<os_type>exe</os_type>")?;
+    contains(&bed.virsh_fails("start box")?, "already active")?;
+    contains(&bed.virsh_fails("setvcpus box 1 --live")?, "virtual CPUs")?;
+    contains(&bed.virsh_fails("reset box")?, "reset button")?;
+    bed.virsh("shutdown box")?;
+    state_is(&bed, "box", "shut off")?;
+    contains(&bed.virsh("domstate --reason box")?, "shut off (shutdown)")?;
+    equal("traces", traces(&bed)?, Vec::new())?;
+    bed.virsh("start box")?;
+    let destroyed = bed.try_virsh("destroy box")?;
+    equal("destroy", destroyed.ok(), true)?;
+    contains(&bed.virsh("domstate --reason box")?, "shut off (destroyed)")?;
+    equal("traces", traces(&bed)?, Vec::new())?;
+    bed.virsh("undefine box").map(drop)
+}
+
+fn told() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    let mut events = bed.python("events.py", &[])?;
+    events.expect("ready", DEADLINE)?;
+    bed.define_container(&Container::busybox(&bed, "told")?)?;
+    next(&mut events, "told", "defined 0")?;
+    bed.virsh("start told")?;
+    next(&mut events, "told", "started 0")?;
+    counts_on(&bed, "told")?;
+    bed.virsh("suspend told")?;
+    next(&mut events, "told", "suspended 0")?;
+    bed.virsh("resume told")?;
+    next(&mut events, "told", "resumed 0")?;
+    bed.virsh("shutdown told")?;
+    next(&mut events, "told", "stopped 0")?;
+    bed.virsh("start told")?;
+    next(&mut events, "told", "started 0")?;
+    bed.virsh("destroy told")?;
+    next(&mut events, "told", "stopped 1")?;
+    bed.virsh("undefine told")?;
+    next(&mut events, "told", "undefined 0")
+}
+
+fn pauses() -> Outcome {
+    let bed = running("still")?;
+    bed.virsh("suspend still")?;
+    contains(&bed.virsh("domstate --reason still")?, "paused (user)")?;
+    let before = bed.count_of("still")?;
+    std::thread::sleep(Duration::from_millis(500));
+    equal("count of a paused container", bed.count_of("still")?, before)?;
+    bed.virsh("resume still")?;
+    counts_on(&bed, "still")?;
+    bed.virsh("suspend still")?;
+    bed.virsh("destroy still")?;
+    equal("traces", traces(&bed)?, Vec::new())
+}
+
+fn console() -> Outcome {
+    let bed = running("talk")?;
+    let mut console = bed.terminal("console talk")?;
+    console.expect("Connected to domain 'talk'", DEADLINE)?;
+    console.ask("echo sum-$((4 + 4))", "sum-8", DEADLINE)?;
+    console.ask("echo first-$(cat /proc/1/comm)", "first-init", DEADLINE)?;
+    let mut other = bed.terminal("console talk --devname console7")?;
+    other.expect("cannot find console device 'console7'", DEADLINE)?;
+    let mut second = bed.terminal("console talk")?;
+    second.expect("Active console session exists for this domain", DEADLINE)?;
+    bed.virsh("destroy talk")?;
+    equal("virsh console", console.end(DEADLINE)?, Some(0))
+}
+
+fn reboots() -> Outcome {
+    let bed = running("again")?;
+    let mut events = bed.python("events.py", &[])?;
+    events.expect("ready", DEADLINE)?;
+    let id = bed.virsh("domid again")?;
+    contains(&bed.virsh_fails("reboot again --mode initctl")?, "initctl")?;
+    bed.virsh("reboot again --mode signal")?;
+    events.expect("reboot again", DEADLINE)?;
+    counts_on(&bed, "again")?;
+    equal("id", bed.virsh("domid again")?, id)?;
+    bed.virsh("shutdown again")?;
+    next(&mut events, "again", "stopped 0")
+}
+
+fn taken_over() -> Outcome {
+    let mut bed = running("first")?;
+    for name in ["second", "third"] {
+        bed.define_container(&Container::busybox(&bed, name)?)?;
+        bed.virsh(&format!("start {name}"))?;
+        counts_on(&bed, name)?;
+    }
+    bed.virsh("suspend third")?;
+    let before = bed.virsh("dumpxml first")?;
+    bed.kill9()?;
+    counts_on(&bed, "first")?;
+    // One ends while nobody looks.
+    let controller = bed
+        .processes()?
+        .into_iter()
+        .find(|process| process.words.windows(2).any(|pair| pair == ["--name", "second"]));
+    bed.signal("KILL", controller.ok_or("no controller of 'second'")?.pid)?;
+    bed.start()?;
+    state_is(&bed, "first", "running")?;
+    state_is(&bed, "second", "shut off")?;
+    state_is(&bed, "third", "paused")?;
+    equal("live XML", bed.virsh("dumpxml first")?, before)?;
+    counts_on(&bed, "first")?;
+    let mut events = bed.python("events.py", &[])?;
+    events.expect("ready", DEADLINE)?;
+    bed.virsh("resume third")?;
+    next(&mut events, "third", "resumed 0")?;
+    let mut console = bed.terminal("console first")?;
+    console.ask("echo still-$((4 + 4))", "still-8", DEADLINE)?;
+    bed.virsh("shutdown first")?;
+    next(&mut events, "first", "stopped 0")?;
+    bed.virsh("destroy third")?;
+    next(&mut events, "third", "stopped 1")?;
+    equal("traces", traces(&bed)?, Vec::new())
+}
+
+fn controller_killed() -> Outcome {
+    let bed = running("orphan")?;
+    let mut events = bed.python("events.py", &[])?;
+    events.expect("ready", DEADLINE)?;
+    let pid = std::fs::read_to_string(bed.path("run/libvirt/lxc/orphan.pid"))?;
+    bed.signal("KILL", pid.trim().parse()?)?;
+    next(&mut events, "orphan", "stopped 5")?;
+    state_is(&bed, "orphan", "shut off")?;
+    contains(&bed.virsh("domstate --reason orphan")?, "crashed")?;
+    wait_for("the traces to go", DEADLINE, || Ok(traces(&bed)?.is_empty()))?;
+    let before = bed.count_of("orphan")?;
+    std::thread::sleep(Duration::from_millis(300));
+    equal("count of what is no more", bed.count_of("orphan")?, before)?;
+    bed.virsh("start orphan")?;
+    counts_on(&bed, "orphan")
+}
+
+fn limits() -> Outcome {
+    let bed = running("hog")?;
+    bed.virsh("memtune hog --hard-limit 32768 --live")?;
+    contains(&bed.virsh("memtune hog")?, "hard_limit     : 32768")?;
+    let mut console = bed.terminal("console hog")?;
+    console.ask(
+        "dd if=/dev/zero of=/dev/null bs=100M count=1; echo code-$?",
+        "code-137",
+        DEADLINE,
+    )?;
+    // Who took too much is killed, and nobody else.
+    counts_on(&bed, "hog")?;
+    bed.virsh("schedinfo hog --set cpu_shares=512")?;
+    contains(&bed.virsh("schedinfo hog")?, "cpu_shares     : 512")?;
+    contains(&bed.virsh("schedinfo hog")?, "vcpu_quota")?;
+    contains(&bed.virsh("dommemstat hog")?, "rss")?;
+    contains(&bed.virsh("cpu-stats hog --total")?, "cpu_time")?;
+    contains(&bed.virsh("blkiotune hog")?, "weight")
+}
+
+/// A testbed with a bridge.
+fn bridged() -> Outcome<Testbed> {
+    let bed = Testbed::of_containers()?;
+    for words in [
+        ["link", "add", "br7", "type", "bridge"].as_slice(),
+        &["address", "add", "192.168.77.1/24", "dev", "br7"],
+        &["link", "set", "br7", "up"],
+    ] {
+        equal("ip", bed.run("ip", words)?.ok(), true)?;
+    }
+    Ok(bed)
+}
+
+fn network() -> Outcome {
+    let bed = bridged()?;
+    let card = "<interface type='bridge'><mac address='52:54:00:11:22:33'/><source bridge='br7'/>\
+                <ip address='192.168.77.2' family='ipv4' prefix='24'/>\
+                <route family='ipv4' address='0.0.0.0' gateway='192.168.77.1'/></interface>";
+    bed.define_container(&Container::busybox(&bed, "net")?.device(card))?;
+    bed.virsh("start net")?;
+    counts_on(&bed, "net")?;
+    let mut console = bed.terminal("console net")?;
+    console.ask("ping -c 1 -W 5 192.168.77.1", "1 packets received", DEADLINE)?;
+    console.ask("cat /sys/class/net/eth0/address", "52:54:00:11:22:33", DEADLINE)?;
+    contains(&bed.virsh("domiflist net")?, "br7")?;
+    let stats = bed.virsh("domifstat net 52:54:00:11:22:33")?;
+    equal("bytes that came", stats.contains("rx_bytes 0\n"), false)?;
+    let second = card.replace("11:22:33", "44:55:66").replace("77.2'", "78.2'");
+    let second = second.replace("192.168.77.1'/></i", "192.168.78.1' metric='9'/></i");
+    let file = bed.write("second.xml", &second)?;
+    bed.virsh(&format!("attach-device net {file} --live"))?;
+    console.ask("ip address show eth1", "192.168.78.2/24", DEADLINE)?;
+    bed.virsh("detach-interface net bridge --mac 52:54:00:44:55:66 --live")?;
+    console.ask("ip address show eth1; echo over", "can't find device", DEADLINE)?;
+    equal("second card", bed.virsh("domiflist net")?.contains("44:55:66"), false)?;
+    bed.virsh("destroy net")?;
+    equal("traces", traces(&bed)?, Vec::new())
+}
+
+fn namespaces() -> Outcome {
+    let bed = running("enter")?;
+    std::fs::write(bed.path("roots/enter/etc/here"), "inside-7\n")?;
+    let said = bed.virsh("lxc-enter-namespace enter --noseclabel -- /bin/cat /etc/here")?;
+    contains(&said, "inside-7")
+}
+
+fn devices() -> Outcome {
+    let bed = running("plug")?;
+    let mut console = bed.terminal("console plug")?;
+    console.expect("Connected to domain 'plug'", DEADLINE)?;
+    let tun = "<hostdev mode='capabilities' type='misc'><source><char>/dev/net/tun</char></source></hostdev>";
+    let file = bed.write("tun.xml", tun)?;
+    console.ask("cat /dev/net/tun; echo code-$?", "No such file", DEADLINE)?;
+    bed.virsh(&format!("attach-device plug {file} --live"))?;
+    contains(&bed.virsh("dumpxml plug")?, "<char>/dev/net/tun</char>")?;
+    // It can be opened, and says that it is not set up.
+    console.ask("cat /dev/net/tun", "File descriptor in bad state", DEADLINE)?;
+    bed.virsh(&format!("detach-device plug {file} --live"))?;
+    console.ask("cat /dev/net/tun", "No such file", DEADLINE)?;
+    equal("the device", bed.virsh("dumpxml plug")?.contains("/dev/net/tun"), false)?;
+    let disk = "<disk type='block'><source dev='/dev/nothing'/><target dev='sdx'/></disk>";
+    let file = bed.write("disk.xml", disk)?;
+    contains(&bed.virsh_fails(&format!("attach-device plug {file} --live"))?, "/dev/nothing")
+}
+
+fn autostarts() -> Outcome {
+    let mut bed = running("boots")?;
+    bed.virsh("autostart boots")?;
+    bed.virsh("destroy boots")?;
+    bed.stop()?;
+    // As if the host had booted.
+    std::fs::remove_file(bed.path("run/libvirt/lxc/autostarted"))?;
+    bed.start()?;
+    state_is(&bed, "boots", "running")?;
+    counts_on(&bed, "boots")
+}
+
+fn failed_starts() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    let broken = [
+        ("root", Container::busybox(&bed, "root")?, "root"),
+        ("init", Container::busybox(&bed, "init")?.init("<init>/no/such</init>"), "/no/such"),
+        (
+            "bridge",
+            Container::busybox(&bed, "bridge")?
+                .device("<interface type='bridge'><source bridge='nobr'/></interface>"),
+            "nobr",
+        ),
+        (
+            "second-card",
+            Container::busybox(&bed, "second-card")?.device(
+                "<interface type='ethernet'/><interface type='direct'><source dev='nodev'/></interface>",
+            ),
+            "nodev",
+        ),
+        (
+            "device",
+            Container::busybox(&bed, "device")?.device(
+                "<interface type='ethernet'/><hostdev mode='capabilities' type='misc'>\
+                 <source><char>/dev/nothing</char></source></hostdev>",
+            ),
+            "/dev/nothing",
+        ),
+        (
+            "mount",
+            Container::busybox(&bed, "mount")?.device(
+                "<interface type='ethernet'/><filesystem type='mount'><source dir='/no/folder'/>\
+                 <target dir='/mnt'/></filesystem>",
+            ),
+            "/no/folder",
+        ),
+    ];
+    std::fs::remove_dir_all(bed.path("roots/root"))?;
+    for (name, container, part) in broken {
+        bed.define_container(&container)?;
+        let said = bed.virsh_fails(&format!("start {name}"))?;
+        contains(&said, part)?;
+        contains(&bed.virsh(&format!("domstate {name}"))?, "shut off")?;
+        equal(&format!("traces of '{name}'"), traces(&bed)?, Vec::new())?;
+    }
+    Ok(())
+}
+
+fn many_starts() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    let card = "<interface type='ethernet'/>";
+    bed.define_container(&Container::busybox(&bed, "often")?.device(card))?;
+    for _ in 0..50 {
+        bed.virsh("start often")?;
+        bed.virsh("destroy often")?;
+    }
+    equal("traces", traces(&bed)?, Vec::new())?;
+    let descriptors = bed.daemon_descriptors()?;
+    for _ in 0..10 {
+        bed.virsh("start often")?;
+        bed.virsh("destroy often")?;
+    }
+    equal("descriptors of the daemon", bed.daemon_descriptors()?, descriptors)
+}

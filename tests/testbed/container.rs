@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The containers of the tests: busybox in a folder, with an init that a test can talk to.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::{Options, Outcome, Testbed};
+
+/// The commands that the containers have.
+const COMMANDS: [&str; 16] = [
+    "cat", "dd", "echo", "hostname", "id", "ip", "kill", "ls", "mount", "ping", "ps", "reboot",
+    "sh", "sleep", "sync", "true",
+];
+
+/// Counts in a file, ends on SIGTERM, and restarts on SIGHUP, while its shell is on the console.
+const INIT: &str = "#!/bin/sh
+trap 'exit 0' TERM
+trap 'reboot -f' HUP
+(i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.05; done) &
+echo container-is-up
+sh </dev/console >/dev/console 2>&1 &
+while :; do wait; sleep 0.1; done
+";
+
+/// A container's XML in the making.
+#[derive(Clone, Debug)]
+pub struct Container {
+    name: String,
+    root: String,
+    init: String,
+    body: String,
+    devices: String,
+}
+
+impl Container {
+    /// Busybox in a folder of its own below the testbed's.
+    pub fn busybox(bed: &Testbed, name: &str) -> Outcome<Self> {
+        let root = bed.path(&format!("roots/{name}"));
+        for folder in ["bin", "sbin", "proc", "sys", "dev", "etc", "tmp", "root"] {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        let busybox = root.join("bin/busybox");
+        std::fs::copy("/bin/busybox", &busybox)
+            .map_err(|cause| format!("no busybox to copy: {cause}"))?;
+        for command in COMMANDS {
+            symlink("busybox", root.join("bin").join(command))?;
+        }
+        let init = root.join("sbin/init");
+        std::fs::write(&init, INIT)?;
+        std::fs::set_permissions(&init, PermissionsExt::from_mode(0o755))?;
+        Ok(Self {
+            name: name.to_owned(),
+            root: root.to_str().ok_or("the path is not text")?.to_owned(),
+            init: String::new(),
+            body: String::new(),
+            devices: "<console type='pty'/>".to_owned(),
+        })
+    }
+
+    /// Another init, as XML in `<os>`.
+    #[must_use]
+    pub fn init(mut self, xml: &str) -> Self {
+        xml.clone_into(&mut self.init);
+        self
+    }
+
+    /// Adds XML before `<devices>`.
+    #[must_use]
+    pub fn with(mut self, xml: &str) -> Self {
+        self.body.push_str(xml);
+        self
+    }
+
+    /// Adds XML to `<devices>`.
+    #[must_use]
+    pub fn device(mut self, xml: &str) -> Self {
+        self.devices.push_str(xml);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its definition.
+    pub fn xml(&self) -> String {
+        let Self { name, root, init, body, devices } = self;
+        format!(
+            "<domain type='lxc'>\n  <name>{name}</name>\n  <memory unit='MiB'>64</memory>\n  \
+             <os><type>exe</type>{init}</os>\n  {body}\n  <devices>\n    \
+             <filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>\n    \
+             {devices}\n  </devices>\n</domain>\n"
+        )
+    }
+}
+
+impl Testbed {
+    /// A running `virtlxcd` with nothing defined.
+    pub fn of_containers() -> Outcome<Self> {
+        Self::with(&Options { daemon: Some("virtlxcd"), ..Options::default() })
+    }
+
+    /// Defines a container by `virsh define`.
+    pub fn define_container(&self, container: &Container) -> Outcome<String> {
+        let file = self.write(&format!("{}.xml", container.name()), &container.xml())?;
+        self.virsh(&format!("define {file}"))
+    }
+
+    /// What a container has counted so far.
+    pub fn count_of(&self, container: &str) -> Outcome<u64> {
+        let file = self.path(&format!("roots/{container}/count"));
+        // It is written anew each time, and may be empty for a moment.
+        Ok(std::fs::read_to_string(file).unwrap_or_default().trim().parse().unwrap_or_default())
+    }
+}
