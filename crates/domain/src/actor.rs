@@ -94,9 +94,9 @@ impl<M: Machine> Actor<M> {
         commands: mpsc::UnboundedReceiver<Command<M>>,
     ) -> Self {
         Self {
+            ink: Ink::new(handle.set().records()),
             handle,
             commands,
-            ink: Ink::new(),
             queue: VecDeque::new(),
             running: jobs::Running::default(),
             short: None,

@@ -7,18 +7,23 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, Result};
 
+use crate::records::Records;
+
 type Write = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// Takes writes; cheap to clone. The pump behind it ends when the last clone is dropped and
-/// everything is written.
+/// everything is written. Machines that are recorded nowhere have none: theirs cost no task and no thread.
 #[derive(Clone)]
-pub(crate) struct Ink(mpsc::UnboundedSender<(Write, oneshot::Sender<Result<()>>)>);
+pub(crate) struct Ink(Option<mpsc::UnboundedSender<(Write, oneshot::Sender<Result<()>>)>>);
 
-/// The outcome of a write that was asked for.
-pub(crate) struct Written(oneshot::Receiver<Result<()>>);
+/// The outcome of a write that was asked for; none if there was nothing to write to.
+pub(crate) struct Written(Option<oneshot::Receiver<Result<()>>>);
 
 impl Ink {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(records: &Records) -> Self {
+        if records.places().is_none() {
+            return Self(None);
+        }
         let (sender, mut writes) =
             mpsc::unbounded_channel::<(Write, oneshot::Sender<Result<()>>)>();
         tokio::spawn(async move {
@@ -29,22 +34,27 @@ impl Ink {
                 }
             }
         });
-        Self(sender)
+        Self(Some(sender))
     }
 
     /// Queues a write. If nobody waits for its outcome, a failure is logged.
     pub(crate) fn put(&self, write: impl FnOnce() -> Result<()> + Send + 'static) -> Written {
-        let (done, outcome) = oneshot::channel();
-        // A pump that is gone drops `done`, which `wait` reports.
-        let _pump_gone = self.0.send((Box::new(write), done));
-        Written(outcome)
+        Written(self.0.as_ref().map(|pump| {
+            let (done, outcome) = oneshot::channel();
+            // A pump that is gone drops `done`, which `wait` reports.
+            let _pump_gone = pump.send((Box::new(write), done));
+            outcome
+        }))
     }
 }
 
 impl Written {
     /// Waits until it is on disk.
     pub(crate) async fn wait(self) -> Result<()> {
-        self.0.await.unwrap_or_else(|_| Err(lost()))
+        match self.0 {
+            Some(outcome) => outcome.await.unwrap_or_else(|_| Err(lost())),
+            None => Ok(()),
+        }
     }
 }
 
