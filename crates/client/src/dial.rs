@@ -48,7 +48,11 @@ pub(crate) async fn dial(target: &Target, around: &Surroundings<'_>) -> Result<L
                 }
                 (outcome, _) => outcome?,
             };
-            Ok(Transport::from(socket).into())
+            let transport = Transport::try_from(socket).map_err(|cause| {
+                let attempt = format!("cannot watch the socket '{}'", path.display());
+                Error::system(attempt, &cause).in_domain(ErrorDomain::Rpc)
+            })?;
+            Ok(transport.into())
         }
         Way::Tcp { host, port } => {
             tcp(host, *port).await.map(|socket| Transport::from(socket).into())
@@ -112,7 +116,7 @@ fn command(program: &str, arguments: &[String]) -> Result<Line> {
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let transport = UnixStream::from_std(ours).map_err(failed)?.into();
+    let transport = UnixStream::from_std(ours).and_then(Transport::try_from).map_err(failed)?;
     Ok(Line { transport, tunnel: Some(tunnel) })
 }
 

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod capabilities;
 pub mod cgroup;
+pub mod descriptor;
 pub mod heap;
 pub mod label;
 pub mod link;

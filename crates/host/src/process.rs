@@ -23,6 +23,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use virtus_api::{Error, Result};
 
+use crate::descriptor::watch;
+
 pub use program::find_program;
 pub use run::{Output, Run};
 pub use spawn::{Limit, Spawn, Stdio};
@@ -101,14 +103,9 @@ impl Process {
         Self::hold(pid, start_time, fd, true)
     }
 
-    #[expect(unsafe_code, reason = "the runtime cannot know that a descriptor stays the same one")]
     fn hold(pid: Pid, start_time: u64, fd: OwnedFd, child: bool) -> Result<Self> {
-        // SAFETY: an `OwnedFd` always names the same open descriptor, until the `AsyncFd` drops it.
-        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        let fd = fd.map_err(|failed| {
-            let cause = io::Error::from(failed);
-            Error::system(format!("cannot watch process {}", raw(pid)), &cause)
-        })?;
+        let fd = watch(fd, Interest::READABLE)
+            .map_err(|cause| Error::system(format!("cannot watch process {}", raw(pid)), &cause))?;
         Ok(Self { pid, start_time, fd: Some(fd), child, exit: Mutex::new(None) })
     }
 

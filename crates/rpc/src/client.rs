@@ -10,8 +10,9 @@
 //! A client begins as a stranger where its socket asks for authentication, and else as allowed. Clients
 //! of the daemon's own program (admin) are open from the start.
 //!
-//! A call is polled once here; most answer at once, and their reply goes out in the same turn. The
-//! rest run as tasks of their own. Nothing further is read while `max_client_requests` calls are in
+//! A call is polled once as it comes; most answer at once, and their reply goes out in the same turn. The
+//! rest are polled here too, beside the reading: a call that only asks somebody else (an actor) wakes no thread
+//! on the way. Nothing further is read while `max_client_requests` calls are in
 //! flight, while [`outbox::HIGH_WATER`] bytes wait to be written, or while the stream data that
 //! drivers have not taken exceeds its window; keepalive rests meanwhile.
 
@@ -30,7 +31,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 use virtus_core::events::{Delivery, EventSink};
@@ -46,7 +46,7 @@ use crate::sasl::scram::ScramServer;
 use crate::server::{Access, Kick, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 pub use authentication::Authentication;
-use calls::Answered;
+use calls::Calls;
 pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
 use streams::Streams;
@@ -130,7 +130,7 @@ pub(crate) struct Client {
     writing: Writing,
     /// When the oldest unwritten byte began to wait, or the last one was written.
     write_since: Option<Instant>,
-    calls: JoinSet<Answered>,
+    calls: Calls,
     max_calls: usize,
     streams: Streams,
     keepalive: Option<Keepalive>,
@@ -149,7 +149,7 @@ impl Client {
         input: Vec<u8>,
     ) -> Self {
         let Newcomer { server, place, id, kick, access } = newcomer;
-        let outbox = Arc::new(Outbox::default());
+        let outbox = Arc::new(Outbox::new(transport.direct()));
         let phase = match server.serving().open_at_once(&identity, &outbox, server.workers()) {
             Some(connection) => {
                 place.opened();
@@ -173,7 +173,7 @@ impl Client {
             outbox,
             writing: Writing::default(),
             write_since: None,
-            calls: JoinSet::new(),
+            calls: Calls::default(),
             max_calls: server.limits().max_client_requests.max(1),
             server,
             keepalive: None,
@@ -188,8 +188,7 @@ impl Client {
         self.outbox.close();
         self.transport.farewell();
         self.streams.abort_all();
-        // What has been started is finished: a machine half started would be worse.
-        self.calls.detach_all();
+        self.calls.finish_alone();
         if let Phase::Open(connection) = &self.phase {
             connection.close();
         }
@@ -215,11 +214,9 @@ impl Client {
             tokio::select! {
                 biased;
                 () = kick.notified() => return Err(End::Kicked),
+                answered = self.calls.next() => self.answer(answered),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
                 ready = self.transport.writable(), if self.unwritten() => ready?,
-                Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => {
-                    self.joined(answered);
-                }
                 () = outbox.filled() => {}
                 () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
                 () = timer.as_mut() => {
@@ -456,7 +453,8 @@ impl EventSink for Outbox {
 }
 
 fn event_frame(event: &virtus_api::Event, form: Form) -> Result<Vec<u8>, virtus_wire::EncodeError> {
-    let mut bytes = Vec::new();
+    // Room for most events: this happens once for each client that hears of one.
+    let mut bytes = Vec::with_capacity(256);
     let to =
         virtus_wire::events::address(event, form).ok_or(virtus_wire::EncodeError::NoSuchMessage)?;
     virtus_wire::frame::encode_frame(&Header::event(to), 0, &mut bytes, |out| {

@@ -35,4 +35,4 @@ pub use server::{
     Access, ClientInfo, ClientLimits, Limits, Listener, Pool, PoolSizes, Server, Serving,
 };
 pub use tls::{ClientFiles, Tls, TlsClient, TlsSettings};
-pub use transport::{TlsStream, Transport};
+pub use transport::{TlsStream, Transport, UnixSocket};

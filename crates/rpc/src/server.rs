@@ -18,6 +18,7 @@ mod tls;
 mod user;
 mod workers;
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,7 +33,6 @@ use crate::generic;
 use crate::keepalive::Policy as KeepalivePolicy;
 use crate::sasl::SaslSettings;
 use crate::tls::Tls;
-use crate::transport::Transport;
 use accept::Arrived;
 pub use accept::Listener;
 pub(crate) use accept::Newcomer;
@@ -145,8 +145,12 @@ impl Server {
     }
 
     /// Serves one client that is connected already. Must be called within a runtime.
-    pub async fn adopt(self: &Arc<Self>, client: UnixStream, access: Access) {
-        accept::admit(self, Arrived::Ready(Transport::Unix(client)), access).await;
+    ///
+    /// # Errors
+    /// The kernel's, if it does not want to watch the socket.
+    pub async fn adopt(self: &Arc<Self>, client: UnixStream, access: Access) -> io::Result<()> {
+        accept::admit(self, Arrived::Ready(client.try_into()?), access).await;
+        Ok(())
     }
 
     /// What administrators call it.

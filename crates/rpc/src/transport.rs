@@ -10,6 +10,7 @@ mod unix;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use bytes::BufMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,6 +20,7 @@ use virtus_api::ClientTransport;
 pub use tls::TlsStream;
 pub(crate) use tls::{Admitted, Refused, accept, welcomed};
 pub(crate) use unix::MAX_FDS;
+pub use unix::UnixSocket;
 
 /// Bytes asked for in one read.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -44,21 +46,23 @@ thread_local! {
 
 /// What carries the bytes between a client and a daemon.
 pub enum Transport {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+    Unix(Arc<UnixSocket>),
+    Tcp(Arc<TcpStream>),
     /// Boxed, because the many others are small.
     Tls(Box<TlsStream>),
 }
 
-impl From<UnixStream> for Transport {
-    fn from(socket: UnixStream) -> Self {
-        Self::Unix(socket)
+impl TryFrom<UnixStream> for Transport {
+    type Error = io::Error;
+
+    fn try_from(socket: UnixStream) -> io::Result<Self> {
+        Ok(Self::Unix(Arc::new(socket.try_into()?)))
     }
 }
 
 impl From<TcpStream> for Transport {
     fn from(socket: TcpStream) -> Self {
-        Self::Tcp(socket)
+        Self::Tcp(Arc::new(socket))
     }
 }
 
@@ -68,7 +72,32 @@ impl From<TlsStream> for Transport {
     }
 }
 
+/// A socket that anybody may write to who knows that nothing waits before.
+pub(crate) enum Direct {
+    Unix(Arc<UnixSocket>),
+    Tcp(Arc<TcpStream>),
+}
+
+impl Direct {
+    /// Writes as much of `bytes` as goes at once.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => socket.write(&[IoSlice::new(bytes)]),
+            Self::Tcp(socket) => socket.try_write(bytes),
+        }
+    }
+}
+
 impl Transport {
+    /// The way past the connection's task; none if what is written depends on what was.
+    pub(crate) fn direct(&self) -> Option<Direct> {
+        match self {
+            Self::Unix(socket) => Some(Direct::Unix(socket.clone())),
+            Self::Tcp(socket) => Some(Direct::Tcp(socket.clone())),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// How administrators know it, and the address of the other end if it is in a network.
     pub(crate) fn remote(&self) -> (ClientTransport, Option<String>) {
         match self {
@@ -108,16 +137,7 @@ impl Transport {
 
     /// Appends what is there to `input`, and descriptors to `fds`.
     pub(crate) fn receive(&mut self, input: &mut Vec<u8>, fds: &mut VecDeque<OwnedFd>) -> Received {
-        let received = SCRATCH.with_borrow_mut(|scratch| {
-            let length = match self {
-                Self::Unix(socket) => unix::receive(socket, scratch, fds)?,
-                Self::Tcp(socket) => socket.try_read(scratch)?,
-                Self::Tls(stream) => return stream.receive(scratch, input),
-            };
-            input.extend_from_slice(&scratch[..length]);
-            Ok::<_, io::Error>(length)
-        });
-        told(&received)
+        self.receive_some(input, fds, CHUNK)
     }
 
     /// Appends at most the next `rest` bytes, among which is no descriptor, to `input`, without a copy on the way
@@ -130,12 +150,33 @@ impl Transport {
     ) -> Received {
         let rest = rest.min(LARGE_CHUNK);
         input.reserve_exact(rest);
-        let mut room = (&mut *input).limit(rest);
         match self {
-            Self::Unix(socket) => told(&socket.try_read_buf(&mut room)),
-            Self::Tcp(socket) => told(&socket.try_read_buf(&mut room)),
-            Self::Tls(_) => self.receive(input, fds),
+            Self::Unix(socket) if input.capacity() - input.len() == rest => {
+                told(&socket.fill(input))
+            }
+            Self::Tcp(socket) => told(&socket.try_read_buf(&mut (&mut *input).limit(rest))),
+            Self::Unix(_) | Self::Tls(_) => self.receive_some(input, fds, rest.min(CHUNK)),
         }
+    }
+
+    /// Appends at most `limit` bytes, by way of memory that all clients share.
+    fn receive_some(
+        &mut self,
+        input: &mut Vec<u8>,
+        fds: &mut VecDeque<OwnedFd>,
+        limit: usize,
+    ) -> Received {
+        let received = SCRATCH.with_borrow_mut(|scratch| {
+            let scratch = &mut scratch[..limit];
+            let length = match self {
+                Self::Unix(socket) => socket.receive(scratch, fds)?,
+                Self::Tcp(socket) => socket.try_read(scratch)?,
+                Self::Tls(stream) => return stream.receive(scratch, input),
+            };
+            input.extend_from_slice(&scratch[..length]);
+            Ok::<_, io::Error>(length)
+        });
+        told(&received)
     }
 
     /// Whether the peer is gone, even if there is data of it that is not read yet.
@@ -154,7 +195,7 @@ impl Transport {
     /// Writes some of `slices`; `WouldBlock` if nothing goes now.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Unix(socket) => socket.try_write_vectored(slices),
+            Self::Unix(socket) => socket.write(slices),
             Self::Tcp(socket) => socket.try_write_vectored(slices),
             Self::Tls(stream) => stream.write(slices),
         }
@@ -163,7 +204,7 @@ impl Transport {
     /// Sends the byte that carries `fd`.
     pub(crate) fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         match self {
-            Self::Unix(socket) => unix::send_fd(socket, fd),
+            Self::Unix(socket) => socket.send_fd(fd),
             Self::Tcp(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }

@@ -12,7 +12,6 @@ use std::sync::PoisonError;
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use tokio::task::JoinError;
 use tracing::{debug, error};
 use virtus_api::{AnyReply, AnyRequest, CallId, Error, Result, StreamKind};
 use virtus_core::stream::{self, Stream};
@@ -41,6 +40,44 @@ pub(super) struct Opening {
     kind: StreamKind,
     /// Whether holes may travel on it.
     sparse: bool,
+}
+
+/// Calls that wait for something. They are few, so each is polled whenever the client's task runs: then the task
+/// that they wait for need only wake this one.
+#[derive(Default)]
+pub(super) struct Calls(Vec<BoxFuture<Answered>>);
+
+impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, call: impl Future<Output = Answered> + Send + 'static) {
+        self.0.push(Box::pin(call));
+    }
+
+    /// The next one that has come to an end.
+    pub(super) async fn next(&mut self) -> Answered {
+        poll_fn(|context| {
+            for index in 0..self.0.len() {
+                if let Poll::Ready(answered) = self.0[index].as_mut().poll(context) {
+                    drop(self.0.swap_remove(index));
+                    return Poll::Ready(answered);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Lets them go on without the client: a machine half started would be worse.
+    pub(super) fn finish_alone(&mut self) {
+        self.0.drain(..).for_each(|call| drop(tokio::spawn(call)));
+    }
 }
 
 impl Client {
@@ -112,23 +149,12 @@ impl Client {
         let mut running = guarded(id, connection, call, request);
         match poll_once(&mut running).await {
             Poll::Ready(outcome) => self.answer(answered(outcome)),
-            Poll::Pending => {
-                self.calls.spawn(async move { answered(running.await) });
-            }
-        }
-    }
-
-    /// A task of a call has ended.
-    pub(super) fn joined(&mut self, answered: std::result::Result<Answered, JoinError>) {
-        match answered {
-            Ok(answered) => self.answer(answered),
-            // The handler's own panics are caught inside the task.
-            Err(error) => error!("client {}: the task of a call failed: {error}", self.id),
+            Poll::Pending => self.calls.push(async move { answered(running.await) }),
         }
     }
 
     /// Queues the reply; a successful call's stream begins.
-    fn answer(&mut self, answered: Answered) {
+    pub(super) fn answer(&mut self, answered: Answered) {
         let Answered { header, call, outcome, fds, stream } = answered;
         let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
         let passes = self.transport.passes_fds() || fds.is_empty();

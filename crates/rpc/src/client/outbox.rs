@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What waits to be written to one client: replies, events and stream data, in the order they came.
 //!
+//! An event before which nothing waits goes to the socket at once, from the task in which it happened: a hundred
+//! clients hear of it without a hundred tasks being woken. All else is written by the client's own task.
+//!
 //! Anyone may put something in, nobody waits for a slow client here. What bounds it: replies by the
 //! calls in flight (above [`HIGH_WATER`] no further call is read), stream data by [`Outbox::room`],
 //! events by [`EVENT_MEMORY`]: a client that does not collect its events is cut off and harms no one.
@@ -13,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+
+use crate::transport::Direct;
 
 /// Bytes above which the client's calls are not read and its streams wait.
 pub(crate) const HIGH_WATER: usize = 1024 * 1024;
@@ -63,6 +68,8 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct State {
+    /// Open as long as the client is there: others hold the outbox for longer.
+    direct: Option<Direct>,
     queue: VecDeque<Outgoing>,
     /// Bytes queued or taken and not yet written.
     bytes: usize,
@@ -73,6 +80,11 @@ struct State {
 }
 
 impl Outbox {
+    pub(crate) fn new(direct: Option<Direct>) -> Self {
+        let state = State { direct, ..State::default() };
+        Self { state: Mutex::new(state), ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,11 +100,19 @@ impl Outbox {
         }
     }
 
-    /// Queues an event, or marks the client as one that does not collect them.
-    pub(crate) fn push_event(&self, bytes: Vec<u8>) {
+    /// Writes an event or queues it, or marks the client as one that does not collect them.
+    pub(crate) fn push_event(&self, mut bytes: Vec<u8>) {
         let mut state = self.state();
         if state.closed {
             return;
+        }
+        if let (0, Some(direct)) = (state.bytes, &state.direct) {
+            // Why nothing went is the business of the client's task, which will try again.
+            let written = direct.write(&bytes).unwrap_or(0);
+            bytes.drain(..written);
+            if bytes.is_empty() {
+                return;
+            }
         }
         let memory = bytes.len() + EVENT_OVERHEAD;
         // A single one is let through, however large.
@@ -163,6 +183,7 @@ impl Outbox {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        state.direct = None;
         state.queue.clear();
         drop(state);
         self.emptied.notify_waiters();
@@ -172,8 +193,30 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use tokio::net::UnixStream;
 
     use super::*;
+    use crate::transport::Transport;
+
+    #[tokio::test]
+    async fn an_event_goes_at_once_or_behind_what_waits() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let transport = Transport::try_from(near).unwrap();
+        transport.writable().await.unwrap();
+        let outbox = Outbox::new(transport.direct());
+        let mut got = vec![0; 16 * 1024 * 1024];
+        outbox.push_event(b"at once".to_vec());
+        far.readable().await.unwrap();
+        assert_eq!(far.try_read(&mut got).unwrap(), 7);
+        outbox.push_event(vec![1; 8 * 1024 * 1024]);
+        outbox.push_event(vec![2]);
+        let mut waiting = VecDeque::new();
+        outbox.take(&mut waiting);
+        far.readable().await.unwrap();
+        let went = far.try_read(&mut got).unwrap();
+        let lengths: Vec<_> = waiting.iter().map(Outgoing::len).collect();
+        assert_eq!(lengths, [8 * 1024 * 1024 - went, 1]);
+    }
 
     #[test]
     fn events_beyond_the_memory_for_them_mark_the_client() {

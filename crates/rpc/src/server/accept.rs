@@ -43,10 +43,8 @@ pub(super) enum Arrived {
 impl Listener {
     async fn accept(&self) -> io::Result<Arrived> {
         Ok(match self {
-            Self::Unix(listener) => Arrived::Ready(Transport::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener) => {
-                Arrived::Ready(Transport::Tcp(prepared(listener.accept().await?.0)))
-            }
+            Self::Unix(listener) => Arrived::Ready(listener.accept().await?.0.try_into()?),
+            Self::Tcp(listener) => Arrived::Ready(prepared(listener.accept().await?.0).into()),
             Self::Tls(listener) => Arrived::Encrypted(prepared(listener.accept().await?.0)),
         })
     }
@@ -145,13 +143,7 @@ impl Newcomer {
     /// Serves a client of whom a certificate has proven this name, and who has said this already.
     async fn serve(self, transport: Transport, x509_dname: Option<String>, input: Vec<u8>) {
         let id = self.id;
-        let mut identity = match peer(&transport) {
-            Ok(peer) => Identity { x509_dname, ..peer },
-            Err(error) => {
-                debug!("client {id} is gone before it was looked at: {error}");
-                return;
-            }
-        };
+        let mut identity = Identity { x509_dname, ..peer(&transport) };
         if self.access.authentication == Authentication::Polkit || self.server.gate().is_some() {
             let process = identity.pid.and_then(|pid| Stat::read(pid.cast_unsigned()));
             identity.pid_start_time = process.map(|process| process.start_time);
@@ -167,14 +159,14 @@ impl Newcomer {
 }
 
 /// What the kernel knows of the other end.
-fn peer(transport: &Transport) -> io::Result<Identity> {
-    let Transport::Unix(socket) = transport else { return Ok(Identity::default()) };
-    let peer = socket.peer_cred()?;
-    Ok(Identity {
+fn peer(transport: &Transport) -> Identity {
+    let Transport::Unix(socket) = transport else { return Identity::default() };
+    let peer = &socket.peer;
+    Identity {
         uid: Some(peer.uid()),
         gid: Some(peer.gid()),
         pid: peer.pid(),
         selinux_context: selinux_context(socket),
         ..Identity::default()
-    })
+    }
 }

@@ -48,7 +48,7 @@ impl Guarded {
     async fn stranger(&self) -> Peer {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let access = Access { authentication: Authentication::Sasl, ..Access::default() };
-        self.house.server.adopt(theirs, access).await;
+        self.house.server.adopt(theirs, access).await.unwrap();
         Peer::on(ours)
     }
 }

@@ -52,7 +52,7 @@ impl House {
     /// A client that has said nothing yet.
     pub(super) async fn silent(&self, read_only: bool) -> Peer {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        self.server.adopt(theirs, Access { read_only, ..Access::default() }).await;
+        self.server.adopt(theirs, Access { read_only, ..Access::default() }).await.unwrap();
         Peer::on(ours)
     }
 

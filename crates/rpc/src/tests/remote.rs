@@ -41,8 +41,8 @@ fn hello() -> Hello {
 
 async fn open_on(house: &House, events: Arc<dyn EventSink>) -> (Arc<Remote>, Connection) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    house.server.adopt(theirs, Access::default()).await;
-    let remote = Remote::open(ours.into(), hello(), events).await.unwrap();
+    house.server.adopt(theirs, Access::default()).await.unwrap();
+    let remote = Remote::open(ours.try_into().unwrap(), hello(), events).await.unwrap();
     let session = Session::new(Identity::default(), false, Uri::default(), Arc::new(NoEvents));
     (remote.clone(), Connection::new(session, vec![remote]))
 }
@@ -233,7 +233,8 @@ async fn impostor() -> (UnixStream, Arc<Remote>) {
         answer::<ConnectOpen>(&mut theirs, ()).await;
         answer::<ConnectSupportsFeature>(&mut theirs, 1).await;
     };
-    let (remote, ()) = tokio::join!(Remote::open(ours.into(), hello(), Arc::new(NoEvents)), daemon);
+    let (remote, ()) =
+        tokio::join!(Remote::open(ours.try_into().unwrap(), hello(), Arc::new(NoEvents)), daemon);
     (theirs, remote.unwrap())
 }
 
