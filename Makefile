@@ -27,7 +27,7 @@ demo: install-deps
 bench: install-deps
 	$(CARGO) build --workspace --release
 	$(SUDO) $(TARGET)/release/side-by-side
-	$(SUDO) $(TARGET)/release/wire
+	$(SUDO) $(TARGET)/release/wire 10 docs/performance.svg
 
 install-deps:
 	tests/install.sh

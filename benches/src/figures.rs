@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use virtus_tests::Outcome;
+
 /// The figures of one round, in the unit of their [`Measure`], by name.
 pub type Round = BTreeMap<&'static str, f64>;
 
@@ -22,6 +24,8 @@ pub enum Goal {
 pub enum Unit {
     Microseconds,
     Mebibytes,
+    /// Microseconds for a million bytes, shown as the millions of bytes in a second.
+    Throughput,
 }
 
 /// A row of the table; less is better in each.
@@ -40,10 +44,21 @@ impl Measure {
         Self { name, unit: Unit::Mebibytes, goal }
     }
 
+    pub const fn throughput(name: &'static str, goal: Goal) -> Self {
+        Self { name, unit: Unit::Throughput, goal }
+    }
+
     fn shown(&self, value: f64) -> String {
-        match self.unit {
-            Unit::Microseconds => duration(value),
-            Unit::Mebibytes => format!("{value:.1} MiB"),
+        self.unit.shown(value)
+    }
+}
+
+impl Unit {
+    pub(crate) fn shown(self, value: f64) -> String {
+        match self {
+            Self::Microseconds => duration(value),
+            Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::Throughput => format!("{:.0} MB/s", 1e6 / value),
         }
     }
 }
@@ -57,6 +72,14 @@ pub fn micros(time: Duration) -> f64 {
 /// All rounds of one daemon.
 #[derive(Default)]
 pub struct Figures(BTreeMap<&'static str, Vec<f64>>);
+
+impl From<&Round> for Figures {
+    fn from(round: &Round) -> Self {
+        let mut figures = Self::default();
+        figures.add(round);
+        figures
+    }
+}
 
 impl Figures {
     pub fn add(&mut self, round: &Round) {
@@ -77,9 +100,29 @@ pub fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Rounds of the stock daemon and ours in turn. The first one fills caches on both sides and is thrown away.
+pub fn in_turn<D>(
+    mut daemons: [D; 2],
+    rounds: usize,
+    round: impl Fn(&mut D) -> Outcome<Round>,
+) -> Outcome<[Figures; 2]> {
+    let mut figures = [Figures::default(), Figures::default()];
+    for number in 0..=rounds {
+        for (daemon, figures) in daemons.iter_mut().zip(&mut figures) {
+            let figure = round(daemon)?;
+            if number > 0 {
+                figures.add(&figure);
+            }
+        }
+        eprint!("\rround {number} of {rounds}");
+    }
+    eprintln!();
+    Ok(figures)
+}
+
 /// Prints medians, ratios, and whether each goal is met.
-pub fn print(stock: &Figures, ours: &Figures, rounds: usize, measures: &[Measure]) {
-    println!("medians of {rounds} rounds in turn\n");
+pub fn print([stock, ours]: &[Figures; 2], head: &str, measures: &[Measure]) {
+    println!("{head}\n");
     println!("{:<32} {:>11} {:>11} {:>8}  goal", "", "stock", "ours", "ratio");
     for measure in measures {
         let (theirs, own) = (stock.median(measure.name), ours.median(measure.name));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What the side-by-side benchmarks share: the least client that can call a daemon, and the table that compares two of them.
+//! What the side-by-side benchmarks share: the least client that can call a daemon, and the tables
+//! and plots that compare two of them.
 
-#![expect(clippy::print_stdout, reason = "the result is for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is for people")]
 
 mod client;
 mod figures;
+mod plot;
 
 pub use client::{Body, Client, Object};
-pub use figures::{Figures, Goal, Measure, Round, median, micros, print};
+pub use figures::{Figures, Goal, Measure, Round, Unit, in_turn, median, micros, print};
+pub use plot::{Plot, draw};

@@ -9,13 +9,14 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 version=$(dpkg-query -W -f '${Version}' libvirt-clients)
-[ "$(cat "$out/.stamp" 2>/dev/null)" != "$version" ] || exit 0
+stamp="$version with storage"
+[ "$(cat "$out/.stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 
 work=$(mktemp -d "$out/.work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-# Only what runs QEMU guests: the other drivers want libraries that are not here.
-for package in libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-common libvirt-daemon-log libvirt-daemon-lock; do
+# Only what runs QEMU guests and keeps volumes: the other drivers want libraries that are not here.
+for package in libvirt-daemon libvirt-daemon-driver-{qemu,storage} libvirt-daemon-common libvirt-daemon-log libvirt-daemon-lock; do
     # Which of them exist depends on how the release splits the daemon.
     apt-get -qq download "$package=$version" 2>/dev/null || true
 done
@@ -25,5 +26,5 @@ for package in *.deb; do dpkg -x "$package" x; done
 rm -rf "$out/usr"
 mv x/usr "$out/usr"
 # In some releases the one package holds all drivers.
-find "$out/usr" -name 'libvirt_driver_*.so' ! -name libvirt_driver_qemu.so -delete
-echo "$version" >"$out/.stamp"
+find "$out/usr" -name 'libvirt_driver_*.so' ! -name libvirt_driver_qemu.so ! -name libvirt_driver_storage.so -delete
+echo "$stamp" >"$out/.stamp"

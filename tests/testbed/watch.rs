@@ -4,6 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use crate::{Outcome, Testbed};
 
 impl Testbed {
@@ -25,6 +29,27 @@ impl Testbed {
             nanoseconds += text.split_whitespace().next().unwrap_or_default().parse::<u64>()?;
         }
         Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// The CPU time of all threads that the daemon has or had, to a hundredth of a second.
+    pub fn daemon_cpu_time_ever(&self) -> Outcome<Duration> {
+        let text = std::fs::read_to_string(self.daemon_folder()?.join("stat"))?;
+        let (_, fields) = text.rsplit_once(')').ok_or("a process without a name")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        Ok(Duration::from_millis(10 * ticks.sum::<Result<u64, _>>()?))
+    }
+
+    /// Lets the daemon's threads run on these cores only.
+    pub fn keep_daemon_on(&self, cores: &CpuSet) -> Outcome {
+        for task in std::fs::read_dir(self.daemon_folder()?.join("task"))? {
+            let thread = task?.file_name().to_str().unwrap_or_default().parse()?;
+            match sched_setaffinity(Pid::from_raw(thread), cores) {
+                // It has ended meanwhile.
+                Err(Errno::SRCH) => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
     /// How many descriptors the daemon has open.

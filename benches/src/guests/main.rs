@@ -12,7 +12,7 @@ mod daemon;
 
 use std::process::ExitCode;
 
-use virtus_benches::{Figures, Goal, Measure, print};
+use virtus_benches::{Goal, Measure, in_turn, print};
 use virtus_tests::{Backend, Outcome, obstacle};
 
 use crate::daemon::Daemon;
@@ -35,20 +35,10 @@ fn run() -> Outcome {
         return Err(obstacle.into());
     }
     let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
-    let mut stock = Daemon::start(Backend::stock()?, "bench-stock")?;
-    let mut ours = Daemon::start(Backend::Ours, "bench-ours")?;
-    let (mut of_stock, mut of_ours) = (Figures::default(), Figures::default());
-    // The first round fills caches on both sides and is thrown away.
-    for round in 0..=rounds {
-        let (stock_round, ours_round) = (stock.round()?, ours.round()?);
-        if round > 0 {
-            of_stock.add(&stock_round);
-            of_ours.add(&ours_round);
-        }
-        eprint!("\rround {round} of {rounds}");
-    }
-    eprintln!();
-    print(&of_stock, &of_ours, rounds, MEASURES);
+    let stock = Daemon::start(Backend::stock()?, "bench-stock")?;
+    let ours = Daemon::start(Backend::Ours, "bench-ours")?;
+    let figures = in_turn([stock, ours], rounds, Daemon::round)?;
+    print(&figures, &format!("medians of {rounds} rounds in turn"), MEASURES);
     Ok(())
 }
 

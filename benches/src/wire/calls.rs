@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Small calls, many clients, events: what the server costs when the drivers have next to nothing to do.
+//!
+//! An event is measured with the call that causes it (suspend, resume), from sending that until the last client has read
+//! the event; the call's own reply is read before.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use virtus_benches::{Client, Object, Round, median, micros};
 use virtus_tests::{Backend, Options, Outcome, Testbed};
 
@@ -14,6 +18,12 @@ const CALLS: u32 = 2000;
 
 /// Calls of all clients together where there are many.
 const TOGETHER: u32 = 8000;
+
+/// A call while other clients sit there.
+pub(crate) const BESIDE: &str = "a call beside idle clients";
+
+/// From the call that causes an event until the last client has read it.
+pub(crate) const HEARD: &str = "event to the last client";
 
 /// Clients that sit there.
 const IDLE: usize = 1000;
@@ -62,23 +72,40 @@ impl Calls {
         let mut round = Round::new();
         round.insert("memory, idle", resident(&self.bed)?);
         let before = self.bed.daemon_cpu_time()?;
-        round.insert("round trip", self.round_trip()?);
+        round.insert("round trip", self.on_one_core(Self::round_trip)?);
         let spent = micros(self.bed.daemon_cpu_time()? - before);
         round.insert("daemon CPU per call", spent / f64::from(CALLS));
         round.insert("8 clients, time per call", self.together(8)?);
         round.insert("64 clients, time per call", self.together(64)?);
-        let idle = self.clients(IDLE)?;
-        round.insert("a call beside 1000 idle clients", self.round_trip()?);
-        drop(idle);
-        let mut listeners = self.clients(LISTENERS)?;
+        round.insert("a call beside 1000 idle clients", self.crowd(IDLE)?[BESIDE]);
+        round.insert("event to one client", self.crowd(1)?[HEARD]);
+        round.insert("event to the last of 100", self.crowd(LISTENERS)?[HEARD]);
+        Ok(round)
+    }
+
+    /// What `count` clients that only listen cost.
+    pub(crate) fn crowd(&mut self, count: usize) -> Outcome<Round> {
+        let mut listeners = self.clients(count)?;
+        let beside = self.on_one_core(Self::round_trip)?;
         for listener in &mut listeners {
             listener.hear_lives()?;
         }
-        let all = self.events(&mut listeners)?;
-        listeners.truncate(1);
-        round.insert("event to one client", self.events(&mut listeners)?);
-        round.insert("event to the last of 100", all);
-        Ok(round)
+        let heard = self.on_one_core(|calls| calls.events(&mut listeners))?;
+        Ok(Round::from([(BESIDE, beside), (HEARD, heard)]))
+    }
+
+    /// Does `work` while we share a core with the daemon. Else chance decides whether a call also wakes a core that
+    /// sleeps, which takes longer than the call.
+    fn on_one_core<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        let all = sched_getaffinity(None)?;
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).ok_or("no core")?);
+        sched_setaffinity(None, &one)?;
+        self.bed.keep_daemon_on(&one)?;
+        let done = work(self);
+        self.bed.keep_daemon_on(&all)?;
+        sched_setaffinity(None, &all)?;
+        done
     }
 
     fn clients(&self, count: usize) -> Outcome<Vec<Client>> {
@@ -134,8 +161,9 @@ impl Calls {
                 listener.event()?;
             }
             times.push(micros(begin.elapsed()));
-            // The next one finds everybody at rest.
-            std::thread::sleep(Duration::from_millis(2));
+            // The next one finds the daemon at rest, and the core awake.
+            self.client.library_version()?;
+            listeners.last_mut().map_or(Ok(()), Client::library_version)?;
         }
         Ok(median(&mut times))
     }

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `make bench`, without guests: libvirtd and stock libvirtd in turn, over raw sockets.
 //!
-//! Small calls and events are measured on `test:///default`, a fleet on 10,000 definitions that both daemons find at their
-//! start. Rounds alternate, so that whatever else the machine does falls on both. The fleet's rounds take minutes of
-//! the stock daemon, so there are fewer of them.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is for people")]
+//! Small calls and events are measured on `test:///default`, the data of volumes on what each daemon keeps in files, a fleet
+//! on up to 10,000 definitions that both find at their start. Rounds alternate, so that whatever else the machine does
+//! falls on both. How costs grow takes minutes and is measured once; a second argument names the file to draw it into.
+#![expect(clippy::print_stderr, reason = "the result is for people")]
 #![expect(clippy::disallowed_methods, reason = "it waits, and writes files that need not last")]
 
 mod calls;
 mod fleet;
+mod growth;
+mod volumes;
 
 use std::process::ExitCode;
 
-use virtus_benches::{Figures, Goal, Measure, print};
+use virtus_benches::{Goal, Measure, draw, in_turn, print};
 use virtus_tests::{Backend, Outcome, obstacle};
 
 use crate::calls::Calls;
+use crate::growth::{Growth, plots};
+use crate::volumes::Volumes;
 
 /// Rounds without an argument; ten is the least that a median should stand on.
 const ROUNDS: usize = 10;
-
-/// Rounds of the fleet.
-const FLEET_ROUNDS: usize = 1;
 
 fn main() -> ExitCode {
     match run() {
@@ -37,33 +38,27 @@ fn run() -> Outcome {
     if let Some(obstacle) = obstacle() {
         return Err(obstacle.into());
     }
-    let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
-    let (mut of_stock, mut of_ours) = (Figures::default(), Figures::default());
-    let mut stock = Calls::start(Backend::stock()?)?;
-    let mut ours = Calls::start(Backend::Ours)?;
-    // The first round fills caches on both sides and is thrown away.
-    for round in 0..=rounds {
-        let (stock_round, ours_round) = (stock.round()?, ours.round()?);
-        if round > 0 {
-            of_stock.add(&stock_round);
-            of_ours.add(&ours_round);
-        }
-        eprint!("\rround {round} of {rounds}");
+    let mut arguments = std::env::args().skip(1);
+    let rounds = arguments.next().map_or(Ok(ROUNDS), |word| word.parse())?;
+    let stock = Backend::stock()?;
+    let daemons = [Calls::start(stock.clone())?, Calls::start(Backend::Ours)?];
+    let figures = in_turn(daemons, rounds, Calls::round)?;
+    print(&figures, &format!("medians of {rounds} rounds in turn"), CALLS);
+    let daemons = [Volumes::start(stock.clone())?, Volumes::start(Backend::Ours)?];
+    let figures = in_turn(daemons, rounds, Volumes::round)?;
+    print(&figures, &format!("\nvolumes, medians of {rounds} rounds in turn"), VOLUMES);
+    let (stock_growth, stock_fleet) = Growth::of(&stock)?;
+    let (our_growth, our_fleet) = Growth::of(&Backend::Ours)?;
+    let figures = [(&stock_fleet).into(), (&our_fleet).into()];
+    print(&figures, "\n10,000 definitions, once", FLEET);
+    if let Some(picture) = arguments.next() {
+        std::fs::write(picture, draw(&plots(stock_growth, our_growth)))?;
     }
-    drop((stock, ours));
-    for round in 1..=FLEET_ROUNDS {
-        of_stock.add(&fleet::round(Backend::stock()?)?);
-        of_ours.add(&fleet::round(Backend::Ours)?);
-        eprint!("\rfleet round {round} of {FLEET_ROUNDS}");
-    }
-    eprintln!();
-    print(&of_stock, &of_ours, rounds, MEASURES);
-    println!("\nthe fleet's: {FLEET_ROUNDS} round(s)");
     Ok(())
 }
 
 /// What is measured, in the order of printing, and how far ours is meant to go.
-const MEASURES: &[Measure] = &[
+const CALLS: &[Measure] = &[
     Measure::time("round trip", Goal::TimesLess(3.5)),
     Measure::time("daemon CPU per call", Goal::TimesLess(6.0)),
     Measure::time("8 clients, time per call", Goal::TimesLess(3.0)),
@@ -72,8 +67,20 @@ const MEASURES: &[Measure] = &[
     Measure::time("event to one client", Goal::TimesLess(3.0)),
     Measure::time("event to the last of 100", Goal::TimesLess(6.0)),
     Measure::memory("memory, idle", Goal::TimesLess(4.0)),
-    Measure::time("restart to first list, 10,000", Goal::TimesLess(25.0)),
-    Measure::time("list of 10,000", Goal::TimesLess(3.0)),
-    Measure::time("statistics of 10,000", Goal::TimesLess(8.0)),
-    Measure::memory("memory with 10,000", Goal::TimesLess(4.0)),
+];
+
+/// What the data of a volume costs.
+const VOLUMES: &[Measure] = &[
+    Measure::throughput("volume upload", Goal::TimesLess(2.0)),
+    Measure::throughput("volume download", Goal::TimesLess(2.0)),
+    Measure::time("daemon CPU per MB, upload", Goal::TimesLess(3.0)),
+    Measure::time("daemon CPU per MB, download", Goal::TimesLess(3.0)),
+];
+
+/// What the largest fleet costs.
+const FLEET: &[Measure] = &[
+    Measure::time("restart to first list", Goal::TimesLess(25.0)),
+    Measure::time("list", Goal::TimesLess(3.0)),
+    Measure::time("statistics", Goal::TimesLess(8.0)),
+    Measure::memory("memory", Goal::TimesLess(4.0)),
 ];
