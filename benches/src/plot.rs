@@ -33,7 +33,7 @@ pub fn draw(plots: &[Plot]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n<style>\n\
          .stock{{stroke:#b45309;fill:#b45309}} .ours{{stroke:#1d4ed8;fill:#1d4ed8}}\n\
-         polyline{{fill:none!important;stroke-width:2}} text{{stroke:none;fill:#333}}\n\
+         polyline{{fill:none!important;stroke-width:2}} text{{stroke:none!important;fill:#333}}\n\
          .grid{{stroke:#ddd}} .slope{{stroke:#999;stroke-dasharray:4 4}}\n</style>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
