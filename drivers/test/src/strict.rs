@@ -86,7 +86,7 @@ fn refuse(world: &World, request: &AnyRequest) -> Result<()> {
         _ => return Ok(()),
     };
     let Subject::Domain(dom) = request.subject() else { return Ok(()) };
-    judge(request, &*find(world, dom)?.1)
+    judge(request, &find(world, dom)?.1)
 }
 
 fn can_suspend(_: &AnyRequest, guest: &Snapshot) -> Result<()> {
