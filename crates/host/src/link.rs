@@ -10,7 +10,6 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use virtus_api::{Error, ErrorDomain, Result};
 
 use self::message::Message;
@@ -222,25 +221,6 @@ impl Links {
         let (_, length) = rustix::net::recv(&self.0, &mut answer[..], RecvFlags::TRUNC)?;
         message::verdict(&answer[..length.min(4096)])
     }
-}
-
-/// Does something with the network devices of another namespace.
-///
-/// # Errors
-/// Where it cannot be entered; what `work` fails with.
-pub fn inside<T: Send>(
-    namespace: BorrowedFd<'_>,
-    work: impl FnOnce(&Links) -> Result<T> + Send,
-) -> Result<T> {
-    let enter = || {
-        let network = Some(LinkNameSpaceType::Network);
-        move_into_link_name_space(namespace, network)
-            .map_err(|cause| failed("enter a network namespace", &cause.into()))?;
-        work(&Links::open()?)
-    };
-    // A thread of its own, which ends there: none that others use later is left in a strange place.
-    let done = std::thread::scope(|scope| scope.spawn(enter).join());
-    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The number of a device in the caller's network namespace, whatever is mounted on `/sys`.

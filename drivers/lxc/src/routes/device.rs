@@ -72,8 +72,8 @@ async fn change(
             }
             match (wanted.live, attaches) {
                 (false, _) => Ok(()),
-                (true, true) => hotplug::attach(&context, device),
-                (true, false) => hotplug::detach(&context, device),
+                (true, true) => hotplug::attach(&context, device).await,
+                (true, false) => hotplug::detach(&context, device).await,
             }
         })
         .await
