@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use virtus_tests::{Container, DEADLINE, Outcome, Testbed, wait_for};
+use virtus_tests::{Container, DEADLINE, Options, Outcome, Testbed, built_program, wait_for};
 
 use crate::events::next;
 use crate::{Case, contains, equal};
@@ -21,6 +21,8 @@ pub(crate) const CASES: &[Case] = &[
     ("namespaces_can_be_entered", namespaces),
     ("devices_come_and_go", devices),
     ("marked_containers_start_with_the_host", autostarts),
+    ("only_root_runs_them", only_root),
+    ("a_container_goes_with_its_owner", goes_with_owner),
     ("failed_starts_leave_nothing", failed_starts),
     ("many_starts_leave_nothing", many_starts),
 ];
@@ -306,6 +308,29 @@ fn autostarts() -> Outcome {
     bed.start()?;
     state_is(&bed, "boots", "running")?;
     counts_on(&bed, "boots")
+}
+
+fn only_root() -> Outcome {
+    let bed = Testbed::without_daemon(&Options { daemon: Some("virtlxcd"), ..Options::default() })?;
+    let program = built_program("virtlxcd")?;
+    let program = program.to_str().ok_or("the path is not text")?;
+    let done = bed.run("setpriv", &["--reuid=65534", "--clear-groups", program])?;
+    equal("success", done.ok(), false)?;
+    contains(&done.err, "virtlxcd must be run as root")
+}
+
+fn goes_with_owner() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    bed.define_container(&Container::busybox(&bed, "owned")?)?;
+    let mut owner = bed.terminal("")?;
+    owner.expect("virsh # ", DEADLINE)?;
+    owner.keys("start owned --autodestroy\n")?;
+    owner.expect("Domain 'owned' started", DEADLINE)?;
+    counts_on(&bed, "owned")?;
+    owner.keys("quit\n")?;
+    equal("virsh", owner.end(DEADLINE)?, Some(0))?;
+    state_is(&bed, "owned", "shut off")?;
+    contains(&bed.virsh("domstate --reason owned")?, "destroyed")
 }
 
 fn failed_starts() -> Outcome {
