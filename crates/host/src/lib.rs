@@ -7,6 +7,7 @@ pub mod access;
 pub mod capabilities;
 pub mod cgroup;
 pub mod descriptor;
+pub mod gssapi;
 pub mod heap;
 pub mod label;
 pub mod link;
