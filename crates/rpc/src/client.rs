@@ -21,6 +21,7 @@ mod calls;
 mod handshake;
 mod large;
 mod outbox;
+mod sasl;
 mod streams;
 mod writing;
 
@@ -42,13 +43,14 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
 use crate::keepalive::{Due, Keepalive};
-use crate::sasl::scram::ScramServer;
+use crate::sasl::Seal;
 use crate::server::{Access, Kick, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 pub use authentication::Authentication;
 use calls::Calls;
 pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
+use sasl::Exchange;
 use streams::Streams;
 use writing::Writing;
 
@@ -92,6 +94,8 @@ enum End {
     StrayDescriptors,
     #[error("it sent a hole on a stream that has none")]
     StrayHole,
+    #[error("it did not wait until all is sealed")]
+    Unsealed,
     #[error("it does not answer pings")]
     Dead,
     #[error("it does not read what is sent to it")]
@@ -107,7 +111,7 @@ enum End {
 /// What is allowed to the client by now.
 enum Phase {
     /// Has to authenticate, and may have begun to.
-    Stranger(Option<Box<ScramServer>>),
+    Stranger(Option<Box<Exchange>>),
     /// May open.
     Allowed,
     /// May call.
@@ -120,6 +124,8 @@ pub(crate) struct Client {
     id: u64,
     kick: Kick,
     transport: Transport,
+    /// What seals the transport as soon as the client was told that it is known.
+    seal: Option<Seal>,
     access: Access,
     identity: Identity,
     phase: Phase,
@@ -163,6 +169,7 @@ impl Client {
             id,
             kick,
             transport,
+            seal: None,
             access,
             identity,
             phase,
@@ -244,6 +251,7 @@ impl Client {
     /// Whether another frame may be taken from the input.
     fn may_take(&self) -> bool {
         !self.closing
+            && self.seal.is_none()
             && self.calls.len() < self.max_calls
             && self.streams.stalled().is_none()
             && !self.outbox.is_high()
@@ -284,6 +292,16 @@ impl Client {
         }
         let pushed = self.transport.push()?;
         let progress = self.writing.flush(&mut self.transport, &self.outbox)? || pushed;
+        if self.writing.is_empty()
+            && let Some(seal) = self.seal.take()
+        {
+            // Anybody could have sent that, and it would be taken for the client's.
+            if !self.input.is_empty() {
+                return Err(End::Unsealed);
+            }
+            self.transport.seal(seal);
+            self.outbox.bypass(self.transport.direct());
+        }
         if !self.unwritten() {
             self.write_since = None;
         } else if progress || self.write_since.is_none() {

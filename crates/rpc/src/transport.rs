@@ -4,6 +4,7 @@
 //!
 //! Descriptors travel on unix sockets only.
 
+mod sealed;
 mod tls;
 mod unix;
 
@@ -17,6 +18,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpStream, UnixStream};
 use virtus_api::ClientTransport;
 
+use crate::sasl::Seal;
+use sealed::SealedStream;
 pub use tls::TlsStream;
 pub(crate) use tls::{Admitted, Refused, accept, welcomed};
 pub(crate) use unix::MAX_FDS;
@@ -49,6 +52,7 @@ pub enum Transport {
     Unix(Arc<UnixSocket>),
     Tcp(Arc<TcpStream>),
     /// Boxed, because the many others are small.
+    Sealed(Box<SealedStream>),
     Tls(Box<TlsStream>),
 }
 
@@ -94,7 +98,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => Some(Direct::Unix(socket.clone())),
             Self::Tcp(socket) => Some(Direct::Tcp(socket.clone())),
-            Self::Tls(_) => None,
+            Self::Sealed(_) | Self::Tls(_) => None,
         }
     }
 
@@ -103,6 +107,7 @@ impl Transport {
         match self {
             Self::Unix(_) => (ClientTransport::Unix, None),
             Self::Tcp(socket) => (ClientTransport::Tcp, address(socket)),
+            Self::Sealed(stream) => (ClientTransport::Tcp, address(&stream.socket)),
             Self::Tls(stream) => (ClientTransport::Tls, address(&stream.socket)),
         }
     }
@@ -110,6 +115,13 @@ impl Transport {
     /// Whether nobody on the way can read along.
     pub(crate) fn is_secure(&self) -> bool {
         !matches!(self, Self::Tcp(_))
+    }
+
+    /// Seals all that is read and written from now on, where others could read along.
+    pub(crate) fn seal(&mut self, seal: Seal) {
+        if let Self::Tcp(socket) = self {
+            *self = Self::Sealed(Box::new(SealedStream::new(socket.clone(), seal)));
+        }
     }
 
     /// Whether descriptors can travel beside the bytes.
@@ -122,6 +134,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.readable().await,
             Self::Tcp(socket) => socket.readable().await,
+            Self::Sealed(stream) => stream.socket.readable().await,
             Self::Tls(stream) => stream.socket.readable().await,
         }
     }
@@ -131,6 +144,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.writable().await,
             Self::Tcp(socket) => socket.writable().await,
+            Self::Sealed(stream) => stream.socket.writable().await,
             Self::Tls(stream) => stream.socket.writable().await,
         }
     }
@@ -155,7 +169,9 @@ impl Transport {
                 told(&socket.fill(input))
             }
             Self::Tcp(socket) => told(&socket.try_read_buf(&mut (&mut *input).limit(rest))),
-            Self::Unix(_) | Self::Tls(_) => self.receive_some(input, fds, rest.min(CHUNK)),
+            Self::Unix(_) | Self::Sealed(_) | Self::Tls(_) => {
+                self.receive_some(input, fds, rest.min(CHUNK))
+            }
         }
     }
 
@@ -171,6 +187,7 @@ impl Transport {
             let length = match self {
                 Self::Unix(socket) => socket.receive(scratch, fds)?,
                 Self::Tcp(socket) => socket.try_read(scratch)?,
+                Self::Sealed(stream) => return stream.receive(scratch, input),
                 Self::Tls(stream) => return stream.receive(scratch, input),
             };
             input.extend_from_slice(&scratch[..length]);
@@ -185,6 +202,7 @@ impl Transport {
             Self::Unix(socket) => (socket.as_fd(), PollFlags::empty()),
             // The kernel calls it a hang-up only when both directions are closed.
             Self::Tcp(socket) => (socket.as_fd(), PollFlags::RDHUP),
+            Self::Sealed(stream) => (stream.socket.as_fd(), PollFlags::RDHUP),
             Self::Tls(stream) => (stream.socket.as_fd(), PollFlags::RDHUP),
         };
         let mut look = [PollFd::from_borrowed_fd(socket, signs)];
@@ -197,6 +215,7 @@ impl Transport {
         match self {
             Self::Unix(socket) => socket.write(slices),
             Self::Tcp(socket) => socket.try_write_vectored(slices),
+            Self::Sealed(stream) => stream.write(slices),
             Self::Tls(stream) => stream.write(slices),
         }
     }
@@ -205,20 +224,25 @@ impl Transport {
     pub(crate) fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         match self {
             Self::Unix(socket) => socket.send_fd(fd),
-            Self::Tcp(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp(_) | Self::Sealed(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     /// Whether bytes that were written wait here for the kernel.
     pub(crate) fn holds_bytes(&self) -> bool {
-        matches!(self, Self::Tls(stream) if stream.holds_bytes())
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => false,
+            Self::Sealed(stream) => stream.holds_bytes(),
+            Self::Tls(stream) => stream.holds_bytes(),
+        }
     }
 
     /// Hands such bytes to the kernel. Whether some of them went.
     pub(crate) fn push(&mut self) -> io::Result<bool> {
         match self {
-            Self::Tls(stream) => stream.push(),
             Self::Unix(_) | Self::Tcp(_) => Ok(false),
+            Self::Sealed(stream) => stream.push(),
+            Self::Tls(stream) => stream.push(),
         }
     }
 

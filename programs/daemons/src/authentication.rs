@@ -7,6 +7,7 @@ use virtus_api::Result;
 use virtus_core::Paths;
 use virtus_core::conf::Conf;
 use virtus_rpc::Authentication;
+use virtus_rpc::sasl::Gssapi;
 
 /// The keys that say what the unix sockets and those of TLS ask for. Plain TCP has rules of its own.
 pub(crate) const KEYS: &[&str] =
@@ -28,7 +29,7 @@ pub(crate) fn read(conf: &Conf, name: &str) -> Result<Option<Authentication>> {
         other => format!("there is no authentication method '{}'", other.unwrap_or_default()),
     };
     Err(conf.refuse(setting, &why).hint(
-        "\"sasl\" asks for passwords; with \"none\", unix_sock_group, unix_sock_rw_perms and \
+        "\"sasl\" asks for passwords or tickets; with \"none\", unix_sock_group, unix_sock_rw_perms and \
          tls_allowed_dn_list say who may connect",
     ))
 }
@@ -42,4 +43,9 @@ pub(crate) fn allowed_users(conf: &Conf) -> Result<Option<Vec<String>>> {
 /// The file of users and of what proves their passwords.
 pub(crate) fn users_file(paths: &Paths) -> PathBuf {
     paths.config.join("sasl.users")
+}
+
+/// Kerberos, if this host has its library, and keys of the service `libvirt` at libvirt's place.
+pub(crate) fn gssapi() -> Result<Gssapi> {
+    Gssapi::find(&Paths::system().config.join("krb5.tab"))
 }

@@ -152,9 +152,15 @@ impl Life {
     }
 
     fn sasl(&self, config: &Config) -> SaslSettings {
+        let gssapi = authentication::gssapi();
+        if let Err(cause) = &gssapi {
+            info!("SASL does without GSSAPI: {cause}");
+        }
         SaslSettings {
             users: authentication::users_file(&self.paths),
             allowed_names: config.allowed_users.clone(),
+            gssapi: gssapi.ok(),
+            min_strength: config.network.tcp_min_ssf,
         }
     }
 

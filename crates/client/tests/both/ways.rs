@@ -162,7 +162,12 @@ async fn with_a_name_and_a_password() {
     let far = Far::new();
     let file = far.folder.join("users");
     Users::load(&file).unwrap().set("fred", Some(&Verifier::new("secret").unwrap())).unwrap();
-    far.server.set_sasl(SaslSettings { users: file, allowed_names: None });
+    far.server.set_sasl(SaslSettings {
+        users: file,
+        allowed_names: None,
+        gssapi: None,
+        min_strength: 112,
+    });
     let access = Access { authentication: Authentication::Sasl, ..Access::default() };
     let uri = format!("place+tcp://{}/", far.listen(Listener::Tcp, access).await);
 

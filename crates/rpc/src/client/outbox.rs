@@ -85,6 +85,11 @@ impl Outbox {
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
+    /// From now on events may take this way past the client's task, or none.
+    pub(super) fn bypass(&self, direct: Option<Direct>) {
+        self.state().direct = direct;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -41,7 +41,12 @@ impl Guarded {
         }
         let house = House::new(Limits::default());
         let allowed_names = Some(vec!["f*".to_owned()]);
-        house.server.set_sasl(SaslSettings { users: file, allowed_names });
+        house.server.set_sasl(SaslSettings {
+            users: file,
+            allowed_names,
+            gssapi: None,
+            min_strength: 112,
+        });
         Self { house, folder }
     }
 
