@@ -8,6 +8,7 @@ set -euo pipefail
 
 packages=(
     libvirt-clients libvirt-common python3-libvirt libsasl2-modules
+    krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit
     dbus-daemon python3-dbus python3-gi
     libsys-virt-perl golang-go golang-github-digitalocean-go-libvirt-dev
     qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools
@@ -76,3 +77,8 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install -y --no-install-recommends ${suite:+-t "$suite"} "${missing[@]}"
+
+# Nor do they start with the machine: only the tests have a realm for the KDC.
+for package in krb5-kdc krb5-admin-server; do
+    case " ${missing[*]} " in *" $package "*) systemctl disable "$package" || true ;; esac
+done

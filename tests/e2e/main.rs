@@ -21,6 +21,7 @@ mod failed_start;
 mod flaws;
 mod hang;
 mod images;
+mod kerberos;
 mod kvm;
 mod languages;
 mod leftovers;
@@ -68,6 +69,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
     ("remote", remote::CASES),
+    ("kerberos", kerberos::CASES),
     ("polkit", polkit::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
