@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The first bytes of a disk image, and the strings by which images refer to each other.
 //!
-//! Whatever an image refers to is short, and what a backing string means can be written as a disk and read again.
+//! Whatever an image refers to is short, and what a backing string means can be written as a disc in a drive and read again (
+//! a fixed disk would need a source, and a backing string may be empty).
 
 use virtus_domain::image::{Location, probe};
 use virtus_wire::sample::Random;
@@ -20,7 +21,7 @@ fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(found) = Location::parse(text) {
         let (kind, source) = (found.kind, found.format());
-        let xml = format!("<disk type='{kind}'>{source}<target dev='vda'/></disk>");
+        let xml = format!("<disk type='{kind}' device='cdrom'>{source}<target dev='vda'/></disk>");
         let read = virtus_xml::parse_any(xml.as_bytes());
         assert!(read.is_ok(), "{text:?} became {xml:?}: {read:?}");
     }
