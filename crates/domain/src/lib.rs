@@ -60,7 +60,9 @@ pub use snapshot::{Snapshot, no_domain_uuid, not_running};
 pub use start::Wishes;
 pub use state::{Begin, Change, State};
 pub use status::{Private, Status};
-pub use tuner::{BlkioChange, MemoryLimits, Shares, Threads, Throttling, Tuner, UNLIMITED};
+pub use tuner::{
+    BlkioChange, MemoryLimits, Scheduled, Scope, Shares, Threads, Throttling, Tuner, UNLIMITED,
+};
 pub use undo::Undo;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::future::Future;
 
 use virtus_api::Result;
+use virtus_host::cgroup::CpuQuota;
 use virtus_xml::cpuset::CpuSet;
 use virtus_xml::domain::disk::{Disk, Iotune};
 use virtus_xml::domain::memory::NumaMode;
@@ -65,6 +66,49 @@ pub trait Shares: Machine {
 
     /// Shares disks of the host anew.
     fn share_disks(&self, running: &Self::Running, change: &BlkioChange) -> Result<()>;
+}
+
+/// Threads of a machine that are limited together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each vCPU; all of a container.
+    Vcpu,
+    /// What is neither vCPU nor I/O thread.
+    Emulator,
+    /// Everything.
+    Global,
+    /// Each I/O thread.
+    Iothread,
+}
+
+/// A hypervisor whose machines can be held to a share of the host's CPUs while they run.
+pub trait Scheduled: Machine {
+    /// What can be limited.
+    const SCOPES: &'static [Scope];
+
+    /// Whether this host can do it.
+    fn can_schedule(&self) -> Result<()>;
+
+    /// The machine's share among all.
+    fn cpu_shares(&self, running: &Self::Running) -> Result<u64>;
+
+    /// Sets that share; answers what holds then.
+    fn set_cpu_shares(&self, running: &Self::Running, shares: u64) -> Result<u64>;
+
+    /// The limit of some threads; of several alike, that of the first.
+    fn cpu_quota(
+        &self,
+        running: &Self::Running,
+        scope: Scope,
+    ) -> impl Future<Output = Result<CpuQuota>> + Send;
+
+    /// Limits threads, each by itself.
+    fn set_cpu_quota(
+        &self,
+        running: &Self::Running,
+        scope: Scope,
+        limit: CpuQuota,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A hypervisor whose machines have vCPUs, disks and memory of their own that can be tuned while they run.

@@ -8,7 +8,6 @@ mod console;
 mod device;
 mod namespace;
 mod native;
-mod scheduler;
 mod security;
 mod signal;
 mod stats;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{find, node_routes, share_routes};
+use virtus_domain::routes::{find, node_routes, scheduler_routes, share_routes};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::container::Container;
@@ -27,6 +26,7 @@ use crate::driver::LxcDriver;
 pub(crate) fn routes() -> Routes<LxcDriver> {
     virtus_domain::routes::routes::<LxcDriver>()
         .include(node_routes())
+        .include(scheduler_routes())
         .include(share_routes())
         .include(connect::routes())
         .include(capabilities::routes())
@@ -34,7 +34,6 @@ pub(crate) fn routes() -> Routes<LxcDriver> {
         .include(device::routes())
         .include(namespace::routes())
         .include(native::routes())
-        .include(scheduler::routes())
         .include(security::routes())
         .include(signal::routes())
         .include(stats::routes())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Holds a container to a share of the host's memory and disks, by its control group.
+//! Holds a container to a share of the host's CPUs, memory and disks, by its control group.
 
 use virtus_api::Result;
-use virtus_domain::{BlkioChange, MemoryLimits, Shares, UNLIMITED, unsupported};
-use virtus_host::cgroup::UNLIMITED as NO_LIMIT;
+use virtus_domain::{BlkioChange, MemoryLimits, Scheduled, Scope, Shares, UNLIMITED, unsupported};
+use virtus_host::cgroup::{CpuQuota, UNLIMITED as NO_LIMIT};
 
 use crate::container::Container;
 use crate::driver::Lxc;
@@ -57,6 +57,31 @@ impl Shares for Lxc {
             running.group.set_blkio_device(&limit(device)?)?;
         }
         change.weight.map_or(Ok(()), |weight| running.group.set_blkio_weight(u64::from(weight)))
+    }
+}
+
+impl Scheduled for Lxc {
+    const SCOPES: &'static [Scope] = &[Scope::Vcpu];
+
+    fn can_schedule(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn cpu_shares(&self, running: &Container) -> Result<u64> {
+        running.group.cpu_shares()
+    }
+
+    fn set_cpu_shares(&self, running: &Container, shares: u64) -> Result<u64> {
+        running.group.set_cpu_shares(shares)?;
+        running.group.cpu_shares()
+    }
+
+    async fn cpu_quota(&self, running: &Container, _: Scope) -> Result<CpuQuota> {
+        running.group.cpu_quota()
+    }
+
+    async fn set_cpu_quota(&self, running: &Container, _: Scope, limit: CpuQuota) -> Result<()> {
+        running.group.set_cpu_quota(limit)
     }
 }
 

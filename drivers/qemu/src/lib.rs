@@ -40,6 +40,7 @@ mod readings;
 mod reattach;
 mod rehearsal;
 mod routes;
+mod scheduler;
 mod stop;
 mod tuning;
 pub mod validate;

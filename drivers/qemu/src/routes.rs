@@ -23,7 +23,6 @@ mod memory;
 mod messages;
 mod monitor;
 mod native;
-mod scheduler;
 mod screenshot;
 mod security;
 mod ssh_keys;
@@ -35,7 +34,7 @@ use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{by, find, no_more_than, node_routes, tuning_routes};
+use virtus_domain::routes::{by, find, no_more_than, node_routes, scheduler_routes, tuning_routes};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::driver::QemuDriver;
@@ -78,7 +77,7 @@ fn resources() -> Routes<QemuDriver> {
         .include(stats::routes())
         .include(vcpus::routes())
         .include(iothreads::routes())
-        .include(scheduler::routes())
+        .include(scheduler_routes())
         .include(dirty_rate::routes())
         .include(memory::routes())
         .include(block_stats::routes())

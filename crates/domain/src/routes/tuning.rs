@@ -6,10 +6,12 @@ mod block;
 mod memory;
 mod numa;
 pub(super) mod pinning;
+mod scheduler;
 
 use virtus_api::TypedParam;
 use virtus_core::Routes;
 
+pub use self::scheduler::scheduler_routes;
 use super::HasMachines;
 use crate::tuner::{Shares, Tuner};
 

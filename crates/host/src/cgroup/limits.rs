@@ -23,6 +23,23 @@ pub struct CpuQuota {
     pub quota: Option<u64>,
 }
 
+impl CpuQuota {
+    /// What a group has that nobody limited.
+    pub const UNLIMITED: Self = Self { period: 100_000, quota: None };
+
+    /// The limit that a definition says, if it says any; zero is "not set", a negative quota "no limit".
+    #[must_use]
+    pub fn of(period: Option<u64>, quota: Option<i64>) -> Option<Self> {
+        if period.is_none() && quota.is_none() {
+            return None;
+        }
+        Some(Self {
+            period: period.filter(|period| *period > 0).unwrap_or(Self::UNLIMITED.period),
+            quota: quota.and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0),
+        })
+    }
+}
+
 /// CPU time that a group has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuUsage {

@@ -8,9 +8,6 @@ use virtus_xml::units::Kib;
 
 use crate::blueprint::{DeviceNode, Limits, allowed_devices};
 
-/// A period where only a quota is said, in microseconds: the kernel's own.
-const PERIOD: u64 = 100_000;
-
 /// The limits of a definition.
 pub(super) fn limits(def: &Domain) -> Limits {
     let tune = &def.cputune;
@@ -21,8 +18,8 @@ pub(super) fn limits(def: &Domain) -> Limits {
     let nodes = def.numatune.as_ref().and_then(|tune| tune.memory.as_ref()?.nodeset.as_ref());
     Limits {
         cpu_shares: tune.shares,
-        cpu_quota: quota(tune.period, tune.quota)
-            .or_else(|| quota(tune.global_period, tune.global_quota)),
+        cpu_quota: CpuQuota::of(tune.period, tune.quota)
+            .or_else(|| CpuQuota::of(tune.global_period, tune.global_quota)),
         cpus: def.vcpu.as_ref().and_then(|vcpu| vcpu.cpuset.as_ref()).map(ToString::to_string),
         memory_nodes: nodes.map(ToString::to_string),
         memory: bytes(|tune| &tune.hard_limit)
@@ -34,15 +31,4 @@ pub(super) fn limits(def: &Domain) -> Limits {
         blkio_devices: Vec::new(),
         devices: Some(allowed_devices(&DeviceNode::standard())),
     }
-}
-
-/// A limit of CPU time as the kernel takes it; none where none is said.
-fn quota(period: Option<u64>, quota: Option<i64>) -> Option<CpuQuota> {
-    if period.is_none() && quota.is_none() {
-        return None;
-    }
-    Some(CpuQuota {
-        period: period.filter(|period| *period > 0).unwrap_or(PERIOD),
-        quota: quota.and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0),
-    })
 }

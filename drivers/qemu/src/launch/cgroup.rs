@@ -52,7 +52,7 @@ fn set_limits(group: &Group, def: &Domain) -> Result<()> {
     if let Some(shares) = tune.shares {
         group.set_cpu_shares(shares)?;
     }
-    if let Some(limit) = quota(tune.global_period, tune.global_quota) {
+    if let Some(limit) = CpuQuota::of(tune.global_period, tune.global_quota) {
         group.set_cpu_quota(limit)?;
     }
     if let Some(memory) = &def.memtune {
@@ -67,18 +67,6 @@ fn set_limits(group: &Group, def: &Domain) -> Result<()> {
         group.set_blkio_weight(u64::from(weight))?;
     }
     Ok(())
-}
-
-/// A limit of CPU time as the kernel takes it; none if none is set.
-pub(crate) fn quota(period: Option<u64>, quota: Option<i64>) -> Option<CpuQuota> {
-    const DEFAULT_PERIOD: u64 = 100_000;
-    if period.is_none() && quota.is_none() {
-        return None;
-    }
-    Some(CpuQuota {
-        period: period.filter(|period| *period > 0).unwrap_or(DEFAULT_PERIOD),
-        quota: quota.and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0),
-    })
 }
 
 /// Pins QEMU's threads and limits them one by one, as far as the definition says so.
@@ -106,7 +94,7 @@ pub(crate) fn tune_threads(
         }
     }
     limit_vcpus(cgroups, def, id, vcpus)?;
-    if let Some(limit) = quota(tune.emulator_period, tune.emulator_quota) {
+    if let Some(limit) = CpuQuota::of(tune.emulator_period, tune.emulator_quota) {
         let group = of(cgroups, id, &def.name).child("emulator").make_for_threads()?;
         group.set_cpu_quota(limit)?;
         for thread in virtus_host::process::ThreadStat::of_process(pid) {
@@ -120,7 +108,7 @@ pub(crate) fn tune_threads(
 
 /// Limits the CPU time of each vCPU as the definition says; those that are limited already stay so.
 pub(crate) fn limit_vcpus(cgroups: &Cgroups, def: &Domain, id: i32, vcpus: &[u32]) -> Result<()> {
-    let Some(limit) = quota(def.cputune.period, def.cputune.quota) else { return Ok(()) };
+    let Some(limit) = CpuQuota::of(def.cputune.period, def.cputune.quota) else { return Ok(()) };
     for (number, tid) in (0_u32..).zip(vcpus) {
         let group = of(cgroups, id, &def.name).child(&format!("vcpu{number}"));
         let group = group.make_for_threads()?;

@@ -32,7 +32,7 @@ pub(crate) async fn of_guest(guest: &Guest) -> Result<Vec<Iothread>> {
 }
 
 /// Their numbers.
-pub(super) async fn numbers_of(guest: &Guest) -> Result<Vec<u32>> {
+pub(crate) async fn numbers_of(guest: &Guest) -> Result<Vec<u32>> {
     Ok(of_guest(guest).await?.into_iter().map(|thread| thread.id).collect())
 }
 
