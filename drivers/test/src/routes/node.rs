@@ -96,7 +96,9 @@ async fn get_cells_free_memory(
 async fn get_free_pages(_: Arc<World>, _: Call, request: NodeGetFreePages) -> Result<Vec<u64>> {
     check_flags(request.flags, 0, "virNodeGetFreePages")?;
     let start = u64::try_from(request.start_cell).unwrap_or_default();
-    let cells = (start..).take(usize::try_from(request.cell_count).unwrap_or_default());
+    // More counts than these do not travel; no sizes, no counts, however many cells.
+    const MOST: usize = virtus_api::limits::NODE_MAX_CELLS;
+    let cells = (start..).take(usize::try_from(request.cell_count).unwrap_or_default().min(MOST));
     let counts = cells.flat_map(|cell| {
         let sizes = request.pages.iter();
         sizes.scan(cell.wrapping_mul(6), |free, _| {
@@ -104,8 +106,7 @@ async fn get_free_pages(_: Arc<World>, _: Call, request: NodeGetFreePages) -> Re
             Some(*free)
         })
     });
-    // More than these do not travel.
-    Ok(counts.take(virtus_api::limits::NODE_MAX_CELLS).collect())
+    Ok(counts.take(MOST).collect())
 }
 
 async fn get_security_model(
