@@ -33,7 +33,7 @@ pub struct SaslSettings {
 impl SaslSettings {
     /// The mechanisms that are offered where the transport is `secure`, or is not.
     pub(crate) fn mechanisms(&self, secure: bool) -> Vec<&'static str> {
-        let scram = secure.then_some(scram::NAME);
+        let scram = (secure || self.min_strength == 0).then_some(scram::NAME);
         scram.into_iter().chain(self.gssapi.as_ref().map(|_| GSSAPI)).collect()
     }
 

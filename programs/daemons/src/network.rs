@@ -65,7 +65,7 @@ impl NetworkRules {
             address: conf.text("listen_addr")?.map(str::to_owned),
             on_tcp: authentication::read(conf, "auth_tcp")?.unwrap_or(Authentication::Sasl),
             on_tls: authentication::read(conf, "auth_tls")?.unwrap_or_default(),
-            tcp_min_ssf: conf.number("tcp_min_ssf")?.unwrap_or(112),
+            tcp_min_ssf: strength(conf, "tcp_min_ssf")?.unwrap_or(112),
             certificates: certificates(conf)?,
         })
     }
@@ -161,6 +161,14 @@ pub(crate) fn remark(conf: &Conf) -> Option<String> {
 fn port(conf: &Conf, name: &str) -> Result<Option<u16>> {
     conf.typed(name, "a port such as \"16509\"", |value| match value {
         Value::Text(text) => text.parse().ok(),
+        _ => None,
+    })
+}
+
+/// How well a connection must be encrypted, in bits of a key; as libvirt, nothing weaker than DES counts.
+fn strength(conf: &Conf, name: &str) -> Result<Option<u32>> {
+    conf.typed(name, "a number from 56 on", |value| match value {
+        Value::Number(bits) => u32::try_from(*bits).ok().filter(|bits| *bits >= 56),
         _ => None,
     })
 }
