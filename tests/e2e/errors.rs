@@ -96,9 +96,13 @@ fn broken_xml() -> Outcome {
     let file =
         bed.write("broken.xml", "<domain type='qemu'>\n  <name>broken</nam>\n</domain>\n")?;
     let text = bed.virsh_fails(&format!("define {file}"))?;
-    helpful(&bed, &text, &["Failed to define domain from", ":2"])?;
+    helpful(&bed, &text, &["Failed to define domain from", "at line 2:"])?;
     let file = bed.write("cut.xml", "<domain type='qemu'>\n  <name>cut</name>\n")?;
-    helpful(&bed, &bed.virsh_fails(&format!("define {file}"))?, &["never closed"])?;
+    helpful(
+        &bed,
+        &bed.virsh_fails(&format!("define {file}"))?,
+        &["at line 3:", "tag domain line 1"],
+    )?;
     let file = bed.write("empty.xml", "<domain type='qemu'/>\n")?;
     helpful(&bed, &bed.virsh_fails(&format!("define {file}"))?, &["name"])
 }

@@ -31,7 +31,7 @@ def title(domain):
 
 
 def tune(domain):
-    domain.setBlockIoTune("vda", {"read_iops_sec": 5}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    domain.setBlockIoTune("vda", {"read_iops_sec": 5, "read_iops_sec_max": 6}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 FAMILIES = {
