@@ -57,23 +57,14 @@ impl<M: Machine> Machines<M> {
     /// # Errors
     /// `VIR_ERR_OPERATION_FAILED` if name or UUID belong to another machine; that of the disk.
     pub async fn define(self: &Arc<Self>, name: &'static str, def: Domain) -> Result<DomainRef> {
-        let uuid = def.uuid.unwrap_or_default();
-        let handle =
-            self.reserve(&def.name, uuid).map_err(|error| error.or_domain(M::ERROR_DOMAIN))?;
-        let work = handle.job(Job::define(name), move |context| async move {
-            let handle = context.handle();
-            handle.set().keep(handle, &def.name)?;
+        self.job_on(Job::define(name), def, |context, def| async move {
             let told = if context.snapshot().persistent.is_some() { &[UPDATED] } else { &[ADDED] };
-            context.set_persistent(Arc::new(def));
+            context.set_persistent(def);
             context.settle().await?;
-            handle.tell(told);
+            context.handle().tell(told);
             Ok(context.snapshot().domain_ref())
-        });
-        let defined = work.await;
-        if defined.is_err() {
-            self.remove_if_gone(&handle);
-        }
-        defined
+        })
+        .await
     }
 }
 

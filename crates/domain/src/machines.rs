@@ -14,10 +14,13 @@ use uuid::Uuid;
 use virtus_api::{DomainRef, Error, ErrorCode, Result};
 use virtus_core::Session;
 use virtus_core::events::Hub;
+use virtus_xml::Domain;
 
 use crate::actor::Command;
+use crate::context::Context;
 use crate::core::Core;
 use crate::handle::Handle;
+use crate::jobs::Job;
 use crate::machine::{Machine, Stop};
 use crate::notice::End;
 use crate::records::Records;
@@ -128,16 +131,51 @@ impl<M: Machine> Machines<M> {
         Ok(handle)
     }
 
-    /// Makes sure that a machine that was reserved still is: a job before may have removed it.
-    pub(crate) fn keep(&self, handle: &Arc<Handle<M>>, name: &str) -> Result<()> {
+    /// Makes sure that a machine that was reserved still is: a job before may have removed it. False if a newer
+    /// one took its place while it was on its way out.
+    pub(crate) fn keep(&self, handle: &Arc<Handle<M>>, name: &str) -> Result<bool> {
         let mut index = self.index_mut();
         match index.holder(name, handle.uuid())? {
-            Some(same) if Arc::ptr_eq(&same, handle) => Ok(()),
-            // A newer machine took its place while this one was on its way out.
-            Some(_) => Err(exists(name, handle.uuid())),
+            Some(holder) => Ok(Arc::ptr_eq(&holder, handle)),
             None => {
                 index.insert(handle, name);
-                Ok(())
+                Ok(true)
+            }
+        }
+    }
+
+    /// Runs `work` as a job of the machine that has this definition's name and UUID, or of a new one.
+    pub(crate) async fn job_on<T, F, Fut>(
+        self: &Arc<Self>,
+        job: Job,
+        def: Domain,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(Context<M>, Arc<Domain>) -> Fut + Copy + Send + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let def = Arc::new(def);
+        let uuid = def.uuid.unwrap_or_default();
+        loop {
+            let handle =
+                self.reserve(&def.name, uuid).map_err(|error| error.or_domain(M::ERROR_DOMAIN))?;
+            let def = def.clone();
+            let done = handle.job(job, move |context| async move {
+                if !context.handle().set().keep(context.handle(), &def.name)? {
+                    return Ok(None);
+                }
+                work(context, def).await.map(Some)
+            });
+            match done.await {
+                Ok(Some(answer)) => return Ok(answer),
+                // Somebody removed this one, and somebody else made another: that is meant now.
+                Ok(None) => {}
+                Err(error) => {
+                    self.remove_if_gone(&handle);
+                    return Err(error);
+                }
             }
         }
     }

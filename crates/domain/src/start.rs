@@ -63,23 +63,15 @@ impl<M: Machine> Machines<M> {
         def: Domain,
         wishes: Wishes,
     ) -> Result<DomainRef> {
-        let uuid = def.uuid.unwrap_or_default();
-        let handle =
-            self.reserve(&def.name, uuid).map_err(|error| error.or_domain(M::ERROR_DOMAIN))?;
-        let work = handle.job(Job::long(Long::Start, name), move |context| async move {
-            let set = context.handle().set().clone();
-            set.keep(context.handle(), &def.name)?;
+        let job = Job::long(Long::Start, name);
+        self.job_on(job, def, move |context, def| async move {
             if context.snapshot().is_active() {
                 let text = format!("domain '{}' is already active", def.name);
                 return Err(Error::new(ErrorCode::OperationInvalid, text));
             }
             bring_up(&context, &def, wishes).await
-        });
-        let started = work.await;
-        if started.is_err() {
-            self.remove_if_gone(&handle);
-        }
-        started
+        })
+        .await
     }
 }
 

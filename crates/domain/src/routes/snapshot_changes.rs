@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::jobs::{Job, Long};
 use crate::keeper::Keeper;
 use crate::moments::Moment;
+use crate::no_domain_uuid;
 use crate::notice::End;
 use crate::start::Wishes;
 use crate::state::{Begin, State};
@@ -232,9 +233,9 @@ async fn go_back<M: Keeper>(
     if machine.persistent.is_some() {
         context.set_persistent(Arc::new(def.clone()));
         context.settle().await?;
-    } else {
-        // The end of a transient machine has made its name free.
-        context.handle().set().keep(context.handle(), &machine.name)?;
+    } else if !context.handle().set().keep(context.handle(), &machine.name)? {
+        // The end of a transient machine has made its name free, and somebody was quick to take it.
+        return Err(no_domain_uuid(machine.uuid, &machine.name));
     }
     if let Some(paused) = paused {
         let wishes = Wishes { paused, from: Begin::Snapshot, ..Wishes::default() };
