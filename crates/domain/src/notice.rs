@@ -49,6 +49,21 @@ pub enum End {
     Failed,
 }
 
+impl End {
+    /// What the last line of a machine's log calls it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Destroyed => "destroyed",
+            Self::Crashed => "crashed",
+            Self::Saved => "saved",
+            Self::Snapshot => "from snapshot",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Something that happened to a running machine.
 pub enum Notice {
     /// The vCPUs stopped.

@@ -22,14 +22,7 @@ pub(crate) fn open(path: &Path, words: &str) -> Result<File> {
 
 /// Adds the line that says how a run ended.
 pub(crate) fn write_end(path: &Path, end: End) {
-    let reason = match end {
-        End::Shutdown => "shutdown",
-        End::Destroyed => "destroyed",
-        End::Crashed => "crashed",
-        End::Saved => "saved",
-        End::Snapshot => "from snapshot",
-        End::Failed => "failed",
-    };
+    let reason = end.word();
     let line = format!("{}: shutting down, reason={reason}\n", Stamp::now());
     let written = OpenOptions::new().append(true).open(path);
     if let Err(cause) = written.and_then(|mut file| file.write_all(line.as_bytes())) {

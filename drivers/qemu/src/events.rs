@@ -74,7 +74,7 @@ impl Pump {
         guest.set_agent_connected(false);
         let end = guest.end().unwrap_or(End::Failed);
         let log = guest.facts.log.clone();
-        tokio::task::spawn_blocking(move || guest_log::write_end(&log, word(end)));
+        tokio::task::spawn_blocking(move || guest_log::write_end(&log, end.word()));
         self.tell(Notice::Ended(end));
     }
 
@@ -169,18 +169,6 @@ impl Pump {
                 tokio::spawn(finish(guest.clone()));
             }
         }
-    }
-}
-
-/// The reason in the last line of a guest's log.
-fn word(end: End) -> &'static str {
-    match end {
-        End::Shutdown => "shutdown",
-        End::Destroyed => "destroyed",
-        End::Crashed => "crashed",
-        End::Saved => "saved",
-        End::Snapshot => "from snapshot",
-        End::Failed => "failed",
     }
 }
 
