@@ -5,7 +5,7 @@
 //! starts it.
 
 use std::collections::HashMap;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
@@ -14,6 +14,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{
     BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
+    store,
 };
 use virtus_domain::Machines;
 use virtus_domain::routes::{HasMachines, HasNode};
@@ -130,11 +131,12 @@ async fn prepare(paths: Paths) -> Result<Config> {
     })?
 }
 
+/// Makes a folder; the mode of one that is there is set too, as its content depends on it.
 fn make_folder(folder: &Path, mode: u32) -> Result<()> {
-    let explain =
-        |cause| Error::system(format!("cannot create folder '{}'", folder.display()), &cause);
-    std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(explain)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(explain)
+    store::make_folder(folder, mode)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(|cause| {
+        Error::system(format!("cannot set the mode of folder '{}'", folder.display()), &cause)
+    })
 }
 
 impl Driver for Started {
