@@ -81,7 +81,7 @@ fn notices_a_daemon_that_stands_still() -> Outcome {
     let options = Connection::options().keepalive(Duration::from_secs(1), 2);
     let connection = options.open(&bed.uri()).wait()?;
     let daemon = bed.daemon_pid()?;
-    bed.signal("STOP", daemon)?;
+    bed.freeze(daemon)?;
     let error = connection.hostname().wait().err().ok_or("a stopped daemon answered")?;
     bed.signal("CONT", daemon)?;
     contains(&error.to_string(), "keepalive timeout")

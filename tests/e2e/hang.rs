@@ -22,7 +22,7 @@ fn with_a_stopped_guest() -> Outcome<Testbed> {
         bed.define(&Guest::firmware(name))?;
         bed.virsh(&format!("start {name}"))?;
     }
-    bed.signal("STOP", bed.qemu_pid("deaf")?)?;
+    bed.freeze(bed.qemu_pid("deaf")?)?;
     Ok(bed)
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What the kernel knows of the daemon.
+//! What the kernel knows of the daemon and of other processes of the testbed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::{Outcome, Testbed};
+use crate::{DEADLINE, Outcome, Testbed, wait_for};
 
 impl Testbed {
     /// A line of the daemon's memory, in KiB: `VmRSS` is what it uses, `VmHWM` the most it has used.
@@ -57,10 +57,32 @@ impl Testbed {
         Ok(std::fs::read_dir(self.daemon_folder()?.join("fd"))?.count())
     }
 
+    /// Stops a process and waits until all its threads stand: after the signal they run on until they next meet the kernel.
+    pub fn freeze(&self, pid: u32) -> Outcome {
+        let folder = self.process_folder(pid)?;
+        self.signal("STOP", pid)?;
+        wait_for("a process to stand still", DEADLINE, || all_stopped(&folder))
+    }
+
     fn daemon_folder(&self) -> Outcome<PathBuf> {
-        let pid = self.daemon_pid()?;
-        let daemon = self.processes()?.into_iter().find(|process| process.pid == pid);
-        let pid = daemon.ok_or("there is no daemon any more")?.host_pid;
+        self.process_folder(self.daemon_pid()?)
+    }
+
+    fn process_folder(&self, pid: u32) -> Outcome<PathBuf> {
+        let found = self.processes()?.into_iter().find(|process| process.pid == pid);
+        let pid = found.ok_or("there is no such process any more")?.host_pid;
         Ok(format!("/proc/{pid}").into())
     }
+}
+
+/// Whether every thread of the process is stopped by a signal.
+fn all_stopped(process: &Path) -> Outcome<bool> {
+    for task in std::fs::read_dir(process.join("task"))? {
+        // A thread may end meanwhile.
+        let stat = std::fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """Registers for domain events by callback id and prints one line per event, after `ready`.
 
-A line on the input ends it: the callbacks are deregistered and the connection closed, which prints `closed`.
+A line on the input ends it: the callbacks are deregistered and the connection closed, which prints `closed`. When nobody
+is there any more to say or read a line it ends without a word, whatever has become of the daemon.
 """
 
+import signal
 import sys
 import threading
 
@@ -47,6 +49,7 @@ def loop():
 
 
 def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     libvirt.virEventRegisterDefaultImpl()
     threading.Thread(target=loop, daemon=True).start()
     conn = libvirt.open(sys.argv[1])
@@ -63,11 +66,11 @@ def main():
         ]
     ]
     print("ready", flush=True)
-    sys.stdin.readline()
-    for number in ids:
-        conn.domainEventDeregisterAny(number)
-    conn.unregisterCloseCallback()
-    print("closed", conn.close(), flush=True)
+    if sys.stdin.readline():
+        for number in ids:
+            conn.domainEventDeregisterAny(number)
+        conn.unregisterCloseCallback()
+        print("closed", conn.close(), flush=True)
 
 
 main()
