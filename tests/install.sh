@@ -12,7 +12,7 @@ packages=(
     dbus-daemon python3-dbus python3-gi
     libsys-virt-perl golang-go golang-github-digitalocean-go-libvirt-dev
     qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools
-    busybox-static cpio libxml2-utils e2fsprogs
+    busybox-static cpio debootstrap libxml2-utils e2fsprogs
     iproute2 nftables util-linux procps kmod xz-utils zstd
     gcc libc6-dev ca-certificates
 )

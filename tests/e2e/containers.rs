@@ -234,7 +234,7 @@ fn limits() -> Outcome {
 }
 
 /// A testbed with a bridge.
-fn bridged() -> Outcome<Testbed> {
+pub(crate) fn bridged() -> Outcome<Testbed> {
     let bed = Testbed::of_containers()?;
     for words in [
         ["link", "add", "br7", "type", "bridge"].as_slice(),

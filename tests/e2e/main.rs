@@ -37,6 +37,7 @@ mod secrets;
 mod soak;
 mod storage;
 mod survival;
+mod systemd;
 mod testdriver;
 mod transcripts;
 
@@ -50,6 +51,8 @@ use virtus_tests::{Outcome, obstacle};
 type Case = (&'static str, fn() -> Outcome);
 
 const TOPICS: &[(&str, &[Case])] = &[
+    // First, since it may have to wait for an archive of packages.
+    ("systemd", systemd::CASES),
     ("life", life::CASES),
     ("native", native::CASES),
     ("events", events::CASES),

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The containers of the tests: busybox in a folder, with an init that a test can talk to.
+//! The containers of the tests: busybox in a folder, with an init that a test can talk to; and a Debian with systemd.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::{Options, Outcome, Testbed};
+use crate::run::run;
+use crate::{Options, Outcome, Testbed, target_folder};
 
 /// The commands that the containers have.
 const COMMANDS: [&str; 16] = [
@@ -20,6 +24,17 @@ echo container-is-up
 sh </dev/console >/dev/console 2>&1 &
 while :; do wait; sleep 0.1; done
 ";
+
+/// The folder of a small Debian with systemd, which nobody changes; made on first use by tests/tree/build.sh.
+///
+/// # Errors
+/// Where it cannot be made here: mostly because no archive of packages can be reached.
+pub fn debian_folder() -> Outcome<PathBuf> {
+    let folder = target_folder().join("tree");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tree/build.sh");
+    let done = run(Command::new(script).arg(&folder), Duration::from_secs(600))?;
+    if done.ok() { Ok(folder.join("root")) } else { Err(done.err.trim_end().into()) }
+}
 
 /// A container's XML in the making.
 #[derive(Clone, Debug)]
@@ -56,6 +71,27 @@ impl Container {
         })
     }
 
+    /// Debian at `tree`, which is only read: what the container writes is in memory, and goes with the testbed.
+    pub fn debian(bed: &Testbed, name: &str, tree: &Path) -> Outcome<Self> {
+        let root = bed.path(&format!("trees/{name}"));
+        let memory = bed.path(&format!("trees/{name}.memory"));
+        let script =
+            "mkdir -p \"$1\" \"$2\"; mount -t tmpfs memory \"$2\"; mkdir \"$2/upper\" \"$2/work\"
+             mount -t overlay -o \"lowerdir=$0,upperdir=$2/upper,workdir=$2/work\" overlay \"$1\"";
+        let words = [tree, &root, &memory].map(|path| path.to_str().unwrap_or_default());
+        let mounted = bed.run("sh", &[&["-ec", script], words.as_slice()].concat())?;
+        if !mounted.ok() {
+            return Err(mounted.err.into());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            root: words[1].to_owned(),
+            init: "<init>/sbin/init</init>".to_owned(),
+            body: String::new(),
+            devices: "<console type='pty'/>".to_owned(),
+        })
+    }
+
     /// Another init, as XML in `<os>`.
     #[must_use]
     pub fn init(mut self, xml: &str) -> Self {
@@ -86,7 +122,7 @@ impl Container {
     pub fn xml(&self) -> String {
         let Self { name, root, init, body, devices } = self;
         format!(
-            "<domain type='lxc'>\n  <name>{name}</name>\n  <memory unit='MiB'>64</memory>\n  \
+            "<domain type='lxc'>\n  <name>{name}</name>\n  <memory unit='MiB'>128</memory>\n  \
              <os><type>exe</type>{init}</os>\n  {body}\n  <devices>\n    \
              <filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>\n    \
              {devices}\n  </devices>\n</domain>\n"

@@ -27,7 +27,7 @@ mod wire;
 
 pub use backend::{Backend, built_program, daemon_program, target_folder};
 pub use bed::{Options, Testbed};
-pub use container::Container;
+pub use container::{Container, debian_folder};
 pub use guest::{Guest, guest_folder};
 pub use languages::{go_obstacle, go_program, perl_obstacle, script};
 pub use lines::Lines;

@@ -8,6 +8,7 @@
 mod child;
 mod program;
 mod run;
+mod signal;
 mod spawn;
 mod stat;
 
@@ -16,9 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use virtus_api::{Error, Result};
@@ -152,13 +151,21 @@ impl Process {
     /// # Errors
     /// Where we may not signal it.
     pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.signal_number(signal.as_raw())
+    }
+
+    /// The same by the kernel's number: real-time signals, which some programs listen to, have no names.
+    ///
+    /// # Errors
+    /// Where there is no such signal, or we may not send it.
+    pub fn signal_number(&self, number: i32) -> Result<()> {
         let Some(fd) = &self.fd else { return Ok(()) };
-        match pidfd_send_signal(fd.get_ref(), signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(cause) => Err(Error::system(
-                format!("cannot send signal {} to process {}", signal.as_raw(), self.pid()),
-                &cause.into(),
+        match signal::send(fd.get_ref(), number) {
+            Err(cause) if cause.raw_os_error() != Some(libc::ESRCH) => Err(Error::system(
+                format!("cannot send signal {number} to process {}", self.pid()),
+                &cause,
             )),
+            _ => Ok(()),
         }
     }
 

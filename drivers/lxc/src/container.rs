@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_domain::console::Consoles;
@@ -135,11 +134,6 @@ impl Container {
             sleep(Duration::from_millis(1)).await;
         }
         Ok(())
-    }
-
-    /// Sends a signal to its first process.
-    pub(crate) fn signal_init(&self, signal: Signal) -> Result<()> {
-        self.init_process()?.signal(signal)
     }
 }
 

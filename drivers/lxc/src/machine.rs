@@ -124,6 +124,6 @@ fn ask(container: &Container, by: GuestChannel, level: u8, signal: Signal) -> Re
         let text = format!("{} does not provide an initctl pipe", container.subject());
         return Err(unsupported(text).hint("ask by a signal: '--mode signal'"));
     }
-    container.signal_init(signal)?;
+    container.init_process()?.signal(signal)?;
     Ok(Asked::Later)
 }

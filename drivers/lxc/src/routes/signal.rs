@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use rustix::process::Signal;
 use virtus_api::{DomainSendProcessSignal, Error, ErrorCode, Result};
 use virtus_core::{Call, Routes};
 use virtus_domain::routes::{by, check_flags};
 
 use super::running;
 use crate::driver::LxcDriver;
+
+/// From the one that only asks whether the process is there to the last real-time one.
+const SIGNALS: std::ops::RangeInclusive<i32> = 0..=64;
 
 /// The routes of this file.
 pub(super) fn routes() -> Routes<LxcDriver> {
@@ -27,10 +29,10 @@ async fn send(driver: Arc<LxcDriver>, _: Call, request: DomainSendProcessSignal)
         .hint("its number is 1"));
     }
     // Clients number signals as the kernel does.
-    let number = i32::try_from(request.signum).unwrap_or(-1);
-    let signal = Signal::from_named_raw(number).ok_or_else(|| {
+    let number = i32::try_from(request.signum).ok().filter(|number| SIGNALS.contains(number));
+    let number = number.ok_or_else(|| {
         let text = format!("signal number {} is not supported", request.signum);
         Error::new(ErrorCode::ArgumentUnsupported, text)
     })?;
-    container.signal_init(signal)
+    container.init_process()?.signal_number(number)
 }
