@@ -19,6 +19,7 @@ mod errors;
 mod events;
 mod failed_start;
 mod flaws;
+mod fleet;
 mod hang;
 mod images;
 mod kerberos;
@@ -68,6 +69,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("client", client::CASES),
     ("languages", languages::CASES),
     ("containers", containers::CASES),
+    ("fleet", fleet::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),
