@@ -2,12 +2,15 @@
 //! Control groups: version 1, version 2, and hosts that have both.
 //!
 //! A [`Group`] is one name in every hierarchy that the host has; each controller is found where it is
-//! mounted. Below a guest's group lie `emulator` and `vcpuN`, groups of threads:
+//! mounted. Groups of guests lie below the partition `machine`, which is at the top: beside the daemon's own, so
+//! that no limit of the daemon is theirs, and because version 2 hands no controller on from a group that has
+//! processes in it. Below a guest's group lie `emulator` and `vcpuN`, groups of threads:
 //!
 //! ```text
-//! <the daemon's own group>/machine/qemu-1-vm1.libvirt-qemu/{emulator,vcpu0,…}
+//! machine/qemu-1-vm1.libvirt-qemu/{emulator,vcpu0,…}
 //! ```
-//! Invariant: a controller that is not there is an error that says so, never a silent success.
+//! Invariants: a controller that is not there is an error that says so, never a silent success. In version 2, groups
+//! that have groups below them have no processes, but for those of threads.
 
 mod detect;
 mod devices;
@@ -94,8 +97,8 @@ struct Hierarchy {
     unified: bool,
     /// Version 1, for systemd's own use: it has a name instead of controllers.
     named: bool,
-    /// The folder of the daemon's own group.
-    own: PathBuf,
+    /// The folder of the topmost group that this process sees.
+    top: PathBuf,
     controllers: Vec<Controller>,
 }
 
@@ -112,8 +115,7 @@ impl Cgroups {
         self.hierarchies.iter().any(|hierarchy| hierarchy.controllers.contains(&controller))
     }
 
-    /// The group `path` below the daemon's own, such as `machine/qemu-1-vm1.libvirt-qemu`. It need not
-    /// exist yet.
+    /// The group `path`, such as `machine/qemu-1-vm1.libvirt-qemu`. It need not exist yet.
     #[must_use]
     pub fn group(&self, path: &str) -> Group {
         Group::new(self, path)

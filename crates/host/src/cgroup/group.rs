@@ -20,8 +20,8 @@ pub struct Group {
 pub(super) struct Part {
     pub(super) unified: bool,
     pub(super) controllers: Vec<Controller>,
-    /// The daemon's own group, in which it lies.
-    own: PathBuf,
+    /// Where the hierarchy begins.
+    top: PathBuf,
     pub(super) folder: PathBuf,
 }
 
@@ -30,8 +30,8 @@ impl Group {
         let parts = cgroups.hierarchies.iter().map(|hierarchy| Part {
             unified: hierarchy.unified,
             controllers: hierarchy.controllers.clone(),
-            own: hierarchy.own.clone(),
-            folder: hierarchy.own.join(path),
+            top: hierarchy.top.clone(),
+            folder: hierarchy.top.join(path),
         });
         Self { parts: parts.collect() }
     }
@@ -193,10 +193,10 @@ impl Part {
         write(&path, value).map_err(|cause| failed(&format!("write '{value}' to"), &path, &cause))
     }
 
-    /// Makes every folder from the daemon's own group down, and readies each for use.
+    /// Makes every folder from the top down, and readies each for use.
     fn make(&self) -> io::Result<()> {
-        let below = self.folder.strip_prefix(&self.own).unwrap_or(Path::new(""));
-        let mut here = self.own.clone();
+        let below = self.folder.strip_prefix(&self.top).unwrap_or(Path::new(""));
+        let mut here = self.top.clone();
         for name in below {
             if self.unified {
                 self.enable(&here);
@@ -213,8 +213,8 @@ impl Part {
         Ok(())
     }
 
-    /// Version 2: hands the controllers on to the groups below. The kernel refuses each that is not
-    /// delegated, and all while the group has processes of its own.
+    /// Version 2: hands the controllers on to the groups below. The kernel refuses each that is not handed on to
+    /// this one, and, but at the true top, all that limit more than threads while the group has processes.
     fn enable(&self, folder: &Path) {
         for name in self.controllers.iter().filter_map(|controller| controller.unified_name()) {
             let file = folder.join("cgroup.subtree_control");

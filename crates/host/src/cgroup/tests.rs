@@ -13,14 +13,13 @@ const HYBRID_MOUNTS: &str = "\
 40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 42 31 0:39 / /tmp rw - tmpfs tmpfs rw";
-const HYBRID_OWN: &str = "9:name=systemd:/\n4:memory:/a/b\n1:cpu:/\n0::/c";
 
 #[test]
 fn hybrid_hosts_are_understood() {
-    let cgroups = Cgroups::from_texts(HYBRID_MOUNTS, HYBRID_OWN, |_| "hugetlb".to_owned());
-    let own: Vec<&Path> = cgroups.hierarchies.iter().map(|h| h.own.as_path()).collect();
-    let expected = ["cpu", "mem ory/a/b", "systemd", "unified/c"];
-    assert_eq!(own, expected.map(|name| Path::new("/sys/fs/cgroup").join(name)));
+    let cgroups = Cgroups::from_mounts(HYBRID_MOUNTS, |_| "hugetlb".to_owned());
+    let tops: Vec<&Path> = cgroups.hierarchies.iter().map(|h| h.top.as_path()).collect();
+    let expected = ["cpu", "mem ory", "systemd", "unified"];
+    assert_eq!(tops, expected.map(|name| Path::new("/sys/fs/cgroup").join(name)));
     assert!(cgroups.has(Controller::Cpu) && cgroups.has(Controller::Memory));
     assert!(!cgroups.has(Controller::Blkio));
     let error = cgroups.group("x").part(Controller::Blkio).unwrap_err();
@@ -30,8 +29,8 @@ fn hybrid_hosts_are_understood() {
 #[test]
 fn pure_version_2_and_containers_are_understood() {
     let mounts = "30 23 0:26 /svc /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate";
-    let cgroups = Cgroups::from_texts(mounts, "0::/svc/inner\n", |own| {
-        assert_eq!(own, Path::new("/sys/fs/cgroup/inner"));
+    let cgroups = Cgroups::from_mounts(mounts, |top| {
+        assert_eq!(top, Path::new("/sys/fs/cgroup"));
         "cpuset cpu io memory pids".to_owned()
     });
     for controller in [Controller::Cpu, Controller::Cpuacct, Controller::Blkio] {
