@@ -11,6 +11,7 @@
 mod access;
 mod acl;
 mod admin;
+mod cgroup2;
 mod client;
 mod containers;
 mod daemon;
@@ -70,6 +71,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("languages", languages::CASES),
     ("containers", containers::CASES),
     ("fleet", fleet::CASES),
+    ("cgroup2", cgroup2::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

@@ -63,7 +63,7 @@ SH
 chmod 755 "$root/sbin/udhcpc-script"
 
 # Only what a virtual machine of the tests can have; modprobe in the guest needs the dependency list as well.
-wanted='virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio_rng virtio_scsi virtio_input sd_mod sr_mod ata_piix evdev button psmouse'
+wanted='virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio_rng virtio_scsi virtio_input fuse sd_mod sr_mod ata_piix evdev button psmouse'
 mkdir -p "$root/lib/modules/$version"
 cp "$modules"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$version/" 2>/dev/null || true
 kmod_root=$(dirname "$(dirname "$(dirname "$modules")")")
