@@ -6,10 +6,33 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Namespaces and packages are root's business.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build test lint demo bench install-deps
+# Where `make install` puts things, below DESTDIR.
+PROFILE ?= release
+prefix ?= /usr
+sysconfdir ?= /etc
+bindir ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+libexecdir ?= $(prefix)/libexec
+unitdir ?= $(prefix)/lib/systemd/system
+mandir ?= $(prefix)/share/man
+
+.PHONY: build install test lint demo bench install-deps
 
 build:
 	$(CARGO) build --workspace --release
+
+# What `make build` has built. A configuration file that is there already stays.
+install:
+	@test -x $(TARGET)/$(PROFILE)/virtus-packaging || { echo "install: run 'make build' first" >&2; exit 1; }
+	$(TARGET)/$(PROFILE)/virtus-packaging --out $(TARGET)/dist --prefix $(prefix) --sysconfdir $(sysconfdir) \
+	    --bindir $(bindir) --sbindir $(sbindir) --libexecdir $(libexecdir) --unitdir $(unitdir) --mandir $(mandir)
+	@cat $(TARGET)/dist/packages/*.files | while read -r kind path; do \
+	    case $$kind in \
+	        program) install -D -m 755 "$(TARGET)/$(PROFILE)/$${path##*/}" "$(DESTDIR)$$path" ;; \
+	        config) [ -e "$(DESTDIR)$$path" ] || install -D -m 644 "$(TARGET)/dist/root$$path" "$(DESTDIR)$$path" ;; \
+	        *) install -D -m 644 "$(TARGET)/dist/root$$path" "$(DESTDIR)$$path" ;; \
+	    esac || exit 1; \
+	done
 
 test: install-deps
 	$(CARGO) xtask test

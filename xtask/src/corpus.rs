@@ -7,10 +7,5 @@ use crate::{Result, workspace};
 
 /// Builds and runs the runner from the folder the user stands in.
 pub(crate) fn run(options: &[&str]) -> Result {
-    let manifest = workspace::root().join("Cargo.toml");
-    let mut command = workspace::cargo();
-    command.current_dir(std::env::current_dir()?);
-    command.args(["run", "--quiet", "--package", "virtus-corpus", "--manifest-path"]).arg(manifest);
-    let status = command.arg("--").args(options).status()?;
-    if status.success() { Ok(()) } else { Err("not run".into()) }
+    workspace::run("virtus-corpus", options)
 }

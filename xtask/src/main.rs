@@ -12,6 +12,7 @@
 
 mod codegen;
 mod corpus;
+mod dist;
 mod test;
 mod tidy;
 mod workspace;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   codegen write the generated code from crates/api/table; --check only compares
   tidy    the rules of the house that a program can check
   test    every check and every test, one summary line at the end
+  dist    --out DIR [--prefix /usr] …: units, configuration, manual pages, and lists of packages' files
   corpus  DIR [--family F] [--case C] [--failing] [--json]: how much of a folder of golden data passes";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true).map_err(Into::into),
         ["tidy"] => tidy::run(),
         ["test"] => test::run(),
+        ["dist", options @ ..] => dist::run(options),
         ["corpus", options @ ..] => corpus::run(options),
         _ => Err(USAGE.into()),
     };

@@ -41,3 +41,12 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(root());
     command
 }
+
+/// Builds and runs the program of `package`, in the folder the user stands in.
+pub(crate) fn run(package: &str, options: &[&str]) -> Result {
+    let mut command = cargo();
+    command.current_dir(std::env::current_dir()?);
+    command.args(["run", "--quiet", "--package", package, "--manifest-path"]);
+    let status = command.arg(root().join("Cargo.toml")).arg("--").args(options).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{package} failed").into()) }
+}

@@ -30,7 +30,7 @@ use virtus_core::{Call, Routes, Service};
 use virtus_rpc::{LIB_VERSION, Limits, Server, Serving};
 
 pub(crate) use life::Wish;
-pub(crate) use rules::{AdminRules, KEYS};
+pub(crate) use rules::AdminRules;
 
 /// What the admin server is called in the list of servers.
 const NAME: &str = "admin";

@@ -9,10 +9,6 @@ use virtus_core::conf::Conf;
 use virtus_rpc::Authentication;
 use virtus_rpc::sasl::Gssapi;
 
-/// The keys that say what the unix sockets and those of TLS ask for. Plain TCP has rules of its own.
-pub(crate) const KEYS: &[&str] =
-    &["auth_unix_ro", "auth_unix_rw", "auth_tls", "sasl_allowed_username_list"];
-
 /// The setting `name`: what the clients of a kind of socket are asked for.
 ///
 /// # Errors

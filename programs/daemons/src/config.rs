@@ -13,9 +13,9 @@ use virtus_core::conf::{Conf, Value};
 use virtus_core::log::Level;
 use virtus_rpc::{Access, Authentication, KeepalivePolicy, Limits};
 
-use crate::admin::{self, AdminRules};
-use crate::authentication;
+use crate::admin::AdminRules;
 use crate::network::{self, NetworkRules};
+use crate::{authentication, settings};
 
 /// Who may use one of the sockets, by the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,42 +64,6 @@ pub(crate) struct Config {
     /// What the log should be told, once there is one.
     pub(crate) remarks: Vec<String>,
 }
-
-/// Keys that do what they say.
-const HEEDED: &[&str] = &[
-    "unix_sock_group",
-    "unix_sock_ro_perms",
-    "unix_sock_rw_perms",
-    "unix_sock_dir",
-    "access_drivers",
-    "max_clients",
-    "max_user_clients",
-    "max_queued_clients",
-    "max_anonymous_clients",
-    "min_workers",
-    "max_workers",
-    "prio_workers",
-    "max_client_requests",
-    "max_user_requests",
-    "log_level",
-    "log_filters",
-    "log_outputs",
-    "keepalive_interval",
-    "keepalive_count",
-];
-
-/// Keys that libvirt documents and that change nothing here: about pings to clients of the admin socket, who have no way to ask for them, and about auditing.
-const WITHOUT_EFFECT: &[&str] = &[
-    "audit_level",
-    "audit_logging",
-    "host_uuid",
-    "host_uuid_source",
-    "keepalive_required",
-    "admin_keepalive_required",
-    "admin_keepalive_interval",
-    "admin_keepalive_count",
-    "ovs_timeout",
-];
 
 impl Config {
     /// Reads `file`. The usual file may be missing, one that was asked for may not.
@@ -219,13 +183,12 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
 
 fn remarks(conf: &Conf) -> Vec<String> {
     let place = |line: usize| format!("{}:{line}", conf.file().display());
-    let known: Vec<&str> =
-        [HEEDED, authentication::KEYS, network::KEYS, admin::KEYS, WITHOUT_EFFECT].concat();
+    let known: Vec<&str> = settings::all().map(|setting| setting.name).collect();
     let mut remarks = Vec::from_iter(network::remark(conf));
     for setting in conf.unknown(&known) {
         remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));
     }
-    for name in WITHOUT_EFFECT {
+    for name in settings::all().filter(|setting| !setting.heeded).map(|setting| setting.name) {
         if let Some(setting) = conf.get(name) {
             remarks.push(format!("{}: '{name}' has no effect in Virtus", place(setting.line)));
         }

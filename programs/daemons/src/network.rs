@@ -36,25 +36,6 @@ pub(crate) struct NetworkRules {
     pub(crate) certificates: TlsSettings,
 }
 
-/// The keys that [`NetworkRules`] come from.
-pub(crate) const KEYS: &[&str] = &[
-    "listen_tls",
-    "listen_tcp",
-    "tls_port",
-    "tcp_port",
-    "listen_addr",
-    "auth_tcp",
-    "tcp_min_ssf",
-    "key_file",
-    "cert_file",
-    "ca_file",
-    "crl_file",
-    "tls_no_sanity_certificate",
-    "tls_no_verify_certificate",
-    "tls_allowed_dn_list",
-    "tls_priority",
-];
-
 impl NetworkRules {
     pub(crate) fn read(conf: &Conf) -> Result<Self> {
         let tcp_port = port(conf, "tcp_port")?.unwrap_or(TCP_PORT);

@@ -11,6 +11,11 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::debug;
 
+/// Whether systemd has started this very process as a service.
+pub(crate) fn is_service() -> bool {
+    env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string())
+}
+
 /// The service answers.
 pub(crate) fn ready() {
     send("READY=1");

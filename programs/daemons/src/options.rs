@@ -35,15 +35,25 @@ pub(crate) enum Action {
     Version { long: bool },
 }
 
-struct Known {
-    short: char,
-    long: &'static str,
-    argument: Argument,
-    help: &'static str,
+/// An option that a daemon knows.
+#[derive(Debug)]
+pub struct Known {
+    /// After one dash.
+    pub short: char,
+    /// After two.
+    pub long: &'static str,
+    /// What comes after it.
+    pub argument: Argument,
+    /// What it does, in a few words.
+    pub help: &'static str,
+    /// What it does, as the manual page says it.
+    pub manual: &'static str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Argument {
+/// What comes after an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// Nothing.
     None,
     /// Its name in the help.
     Needed(&'static str),
@@ -52,47 +62,66 @@ enum Argument {
 }
 
 const KNOWN: &[Known] = &[
-    Known { short: 'h', long: "help", argument: Argument::None, help: "Display program help" },
-    Known { short: 'v', long: "verbose", argument: Argument::None, help: "Verbose messages" },
+    Known {
+        short: 'h',
+        long: "help",
+        argument: Argument::None,
+        help: "Display program help",
+        manual: "Shows a summary of the options.",
+    },
+    Known {
+        short: 'v',
+        long: "verbose",
+        argument: Argument::None,
+        help: "Verbose messages",
+        manual: "Logs what happens, not only what is wrong.",
+    },
     Known {
         short: 'd',
         long: "daemon",
         argument: Argument::None,
         help: "Run as a daemon & write PID file",
+        manual: "Goes to the background once it serves; the starter's exit status says whether it does.",
     },
     Known {
         short: 'l',
         long: "listen",
         argument: Argument::None,
         help: "Listen for TCP/IP connections",
+        manual: "Serves clients of other hosts too, as the configuration says. Where systemd holds the sockets, enable its units instead.",
     },
     Known {
         short: 't',
         long: "timeout",
         argument: Argument::Needed("secs"),
         help: "Exit after timeout period",
+        manual: "Ends when for so many seconds there were neither clients nor running guests.",
     },
     Known {
         short: 'f',
         long: "config",
         argument: Argument::Needed("file"),
         help: "Configuration file",
+        manual: "Reads this configuration file instead of the usual one.",
     },
     Known {
         short: 'V',
         long: "version",
         argument: Argument::Optional,
         help: "Display version information",
+        manual: "Shows the release of libvirt that this daemon is compatible with; with **=long** also its own.",
     },
     Known {
         short: 'p',
         long: "pid-file",
         argument: Argument::Needed("file"),
         help: "Change name of PID file",
+        manual: "Writes its process id to this file instead of the usual one.",
     },
 ];
 
-fn known_to(daemon: &Daemon) -> impl Iterator<Item = &'static Known> {
+/// The options of `daemon`.
+pub fn known_to(daemon: &Daemon) -> impl Iterator<Item = &'static Known> {
     let ip = daemon.listens_on_ip;
     KNOWN.iter().filter(move |known| ip || known.short != 'l')
 }

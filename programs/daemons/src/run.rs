@@ -51,7 +51,11 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
         let text = format!("{} must be run as root", daemon.name);
         return Err(Error::new(ErrorCode::OperationDenied, text));
     }
-    let options = absolute(options)?;
+    let mut options = absolute(options)?;
+    if passed.is_none() && notify::is_service() {
+        // Nobody would start it again when the next client comes.
+        options.timeout = None;
+    }
     let config_file = match &options.config {
         Some(file) => file.clone(),
         None => paths.config.join(format!("{}.conf", daemon.name)),

@@ -1,21 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The table of daemons: one row each, in libvirt's names. A row is all that makes them differ.
+//! The table of daemons: one row each, in libvirt's names. A row is all that makes them differ; units, configuration
+//! files, manual pages and lists of packages follow from it.
 
 use virtus_core::DriverEntry;
 
 /// One daemon.
 #[derive(Clone, Copy)]
 pub struct Daemon {
-    /// Its program, configuration file and PID file.
+    /// Its program, configuration file, PID file and units.
     pub name: &'static str,
     /// What its sockets' names start with.
     pub socket: &'static str,
     /// What it is, for `--help`.
     pub about: &'static str,
+    /// What its units are called beside "libvirt".
+    pub label: &'static str,
+    /// What it is for, as the manual page says it.
+    pub purpose: &'static str,
+    /// The package that has it, without the prefix that all packages have.
+    pub package: &'static str,
+    /// In which deployment it runs.
+    pub deployment: Deployment,
     /// Whether it also answers on TCP when told to.
     pub listens_on_ip: bool,
     /// The drivers in it.
     pub drivers: &'static [DriverEntry],
+}
+
+/// A host runs one deployment or the other, never both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployment {
+    /// One daemon with all drivers.
+    Monolithic,
+    /// A daemon for each driver.
+    Modular,
+    /// A keeper of logs or locks, whom the drivers of either need; no client of a driver comes here.
+    Either,
 }
 
 /// Every driver that exists.
@@ -27,6 +47,11 @@ pub const VIRTQEMUD: Daemon = Daemon {
     name: "virtqemud",
     socket: "virtqemud",
     about: "virtqemud QEMU management daemon",
+    label: "QEMU",
+    purpose: "manages the virtual machines that QEMU runs on this host, with KVM or without. It may end and start again at \
+              any time: guests run on, and are found again.",
+    package: "daemon-driver-qemu",
+    deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_qemu::DRIVER],
 };
@@ -36,6 +61,11 @@ pub const VIRTLXCD: Daemon = Daemon {
     name: "virtlxcd",
     socket: "virtlxcd",
     about: "virtlxcd LXC management daemon",
+    label: "LXC",
+    purpose: "manages containers, which share the kernel of this host. Each has a controller of its own, the program \
+              `libvirt_lxc`; the daemon may end and start again at any time: containers run on, and are found again.",
+    package: "daemon-driver-lxc",
+    deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_lxc::DRIVER],
 };
@@ -45,6 +75,11 @@ pub const VIRTSECRETD: Daemon = Daemon {
     name: "virtsecretd",
     socket: "virtsecretd",
     about: "virtsecretd secret data management daemon",
+    label: "secret",
+    purpose: "keeps the passphrases and keys that encrypted disks and storage pools need, so that they need not stand in \
+              the definitions of guests.",
+    package: "daemon-driver-secret",
+    deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_secret::DRIVER],
 };
@@ -54,6 +89,11 @@ pub const LIBVIRTD: Daemon = Daemon {
     name: "libvirtd",
     socket: "libvirt",
     about: "libvirt management daemon",
+    label: "legacy monolithic",
+    purpose: "has all drivers in one process, for hosts that have not changed to the modular daemons. It may end and start \
+              again at any time: guests run on, and are found again.",
+    package: "daemon",
+    deployment: Deployment::Monolithic,
     listens_on_ip: true,
     drivers: ALL,
 };

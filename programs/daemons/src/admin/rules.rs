@@ -7,16 +7,6 @@ use virtus_rpc::Limits;
 
 use crate::config::{at_least_one, mode};
 
-/// The keys that do what they say.
-pub(crate) const KEYS: &[&str] = &[
-    "unix_sock_admin_perms",
-    "admin_min_workers",
-    "admin_max_workers",
-    "admin_max_clients",
-    "admin_max_queued_clients",
-    "admin_max_client_requests",
-];
-
 /// The admin socket and its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AdminRules {
