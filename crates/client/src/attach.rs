@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::conf::Conf;
 use virtus_core::events::EventSink;
-use virtus_core::{Connection, Driver, Environment, Identity, Keychain, Paths, Role, Session, Uri};
+use virtus_core::{
+    Connection, Driver, Environment, Identity, Keychain, Paths, Peers, Role, Session, Uri,
+};
 use virtus_rpc::engine::Authentication;
-use virtus_rpc::{Hello, Remote, local_calls};
+use virtus_rpc::{Beside, Hello, Remote, local_calls};
 
 use crate::credentials::{self, Known, Passwords};
 use crate::dial::dial;
@@ -124,7 +126,8 @@ async fn started_once(entry: &virtus_core::DriverEntry, paths: &Paths) -> Result
     if let Some(known) = known {
         return Ok(known);
     }
-    let driver = (entry.start)(Environment { paths: paths.clone() }).await?;
+    let peers = Peers::new(Arc::new(Beside::new(paths.clone(), "")));
+    let driver = (entry.start)(Environment { paths: paths.clone(), peers }).await?;
     // Whoever was quicker has started it for all.
     Ok(find().get_or_insert_default().entry(key).or_insert(driver).clone())
 }

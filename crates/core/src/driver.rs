@@ -7,13 +7,15 @@ use virtus_api::{CallId, Result};
 
 use crate::rehearsal::Rehearsal;
 use crate::routes::BoxFuture;
-use crate::{Paths, Responder, Session, Uri};
+use crate::{Paths, Peers, Responder, Session, Uri};
 
 /// The surroundings in which a driver is started.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Where definitions, state, logs and sockets live; also tells system from session.
     pub paths: Paths,
+    /// The drivers of other objects on this host.
+    pub peers: Peers,
 }
 
 /// A driver as the table of daemons lists it: a name and how to start it.

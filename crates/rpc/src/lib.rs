@@ -10,6 +10,7 @@
 //! panic is its caller's error, a slow reader is cut off); nothing is allocated because a length
 //! word says so, only because bytes have arrived; descriptors never go back to where they came from.
 
+mod beside;
 mod client;
 pub mod engine;
 mod errors;
@@ -25,6 +26,7 @@ mod tests;
 mod tls;
 mod transport;
 
+pub use beside::Beside;
 pub use client::Authentication;
 pub use generic::LIB_VERSION;
 pub use generic::responder as local_calls;

@@ -12,6 +12,7 @@ mod logging;
 mod network;
 mod notify;
 pub mod options;
+mod peers;
 mod plan;
 mod run;
 mod sasl_user;

@@ -11,6 +11,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::rehearsal::{Effect, Rehearsal};
 use virtus_core::{Environment, Paths};
 
+use crate::peers::Household;
 use crate::table;
 
 /// The word after the program's name.
@@ -75,7 +76,8 @@ fn rehearse(text: String) -> Result<Rehearsal> {
         .map_err(|cause| Error::system("cannot start the runtime", &cause))?;
     runtime.block_on(async {
         for driver in table::LIBVIRTD.drivers {
-            let environment = Environment { paths: paths.clone() };
+            let peers = Household::new(&paths, "").peers();
+            let environment = Environment { paths: paths.clone(), peers };
             if let Some(rehearsal) = (driver.rehearse)(environment, text.clone()).await? {
                 return Ok(rehearsal);
             }

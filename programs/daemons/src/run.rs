@@ -27,6 +27,7 @@ use virtus_rpc::{PolkitAccess, Server, Serving, Tls};
 use crate::admin::{self, Wish};
 use crate::config::Config;
 use crate::options::Options;
+use crate::peers::Household;
 use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
 use crate::{authentication, background, logging, notify};
@@ -256,10 +257,14 @@ impl Life {
     async fn start_drivers(&self) -> Result<Vec<Arc<dyn Driver>>> {
         let mut drivers = Vec::new();
         let system = self.paths.system;
+        let household = Household::new(&self.paths, self.daemon.socket);
         for entry in self.daemon.drivers.iter().filter(|entry| system || entry.for_users) {
-            let environment = Environment { paths: self.paths.clone() };
+            let environment = Environment { paths: self.paths.clone(), peers: household.peers() };
             let started = (entry.start)(environment).await;
-            drivers.push(started.map_err(|error| error.context(format!("driver {}", entry.name)))?);
+            let driver =
+                started.map_err(|error| error.context(format!("driver {}", entry.name)))?;
+            household.add(&driver);
+            drivers.push(driver);
         }
         Ok(drivers)
     }
