@@ -29,6 +29,7 @@ mod languages;
 mod leftovers;
 mod life;
 mod native;
+mod networks;
 mod objects;
 mod peripherals;
 mod polkit;
@@ -72,6 +73,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("containers", containers::CASES),
     ("fleet", fleet::CASES),
     ("cgroup2", cgroup2::CASES),
+    ("networks", networks::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

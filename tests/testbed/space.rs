@@ -141,7 +141,7 @@ fn remove_folders(folder: &Path) {
     let _ = std::fs::remove_dir(folder);
 }
 
-fn script() -> PathBuf {
+pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/space.sh")
 }
 

@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 #
-# The place of one test: mount, network, pid, ipc, uts and cgroup namespaces of its own. Three ways in:
+# The place of one test: mount, network, pid, ipc, uts and cgroup namespaces of its own. Four ways in:
 #
 #   space.sh open NAME FOLDER KVM [STOCK]   makes the place, prints `ready PID`, lives until its standard input ends;
 #                                           KVM is `kvm` if /dev/kvm is to be seen, STOCK the unpacked stock daemon
 #   space.sh init FOLDER KVM [STOCK]        (used by `open`) is process 1 of the place
 #   space.sh enter COMMAND…                 (through nsenter) joins the place's cgroups and becomes the command
+#   space.sh peer FOLDER STOCK              (in a place, in a mount namespace of its own) becomes the stock daemon as a
+#                                           peer of ours, with its driver of networks only
 #
 # When process 1 ends, the kernel ends everything in the place; what is then left is the cgroups, which the caller removes.
 set -eu
@@ -50,6 +52,37 @@ private_dev() {
     mount --move "$dev" /dev
 }
 
+# The stock daemon knows only its own paths: they lead into the folder, and its programs lie over /usr.
+stock_places() {
+    local folder=$1 stock=$2 place
+    mount -t overlay -o "ro,lowerdir=$stock/usr:/usr" overlay /usr
+    # The user and groups that the package's installation would have made.
+    { cat /etc/passwd; echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin'; } >"$folder/.passwd"
+    { cat /etc/group; echo 'libvirt-qemu:x:64055:'; echo 'libvirt:x:64056:'; } >"$folder/.group"
+    mount --bind "$folder/.passwd" /etc/passwd
+    mount --bind "$folder/.group" /etc/group
+    for place in etc/libvirt run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
+        mkdir -p "$folder/$place"
+    done
+    mount -t tmpfs -o mode=755 run /run
+    mkdir -p /run/lock
+    for place in etc/libvirt run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
+        mkdir -p "/$place" 2>/dev/null || { mount -t tmpfs -o mode=755 none "/${place%/*}"; mkdir -p "/$place"; }
+        mount --bind "$folder/$place" "/$place"
+    done
+}
+
+# With no driver but those of a peer.
+peer() {
+    local folder=$1 stock=$2 drivers
+    mount --make-rprivate /
+    stock_places "$folder" "$stock"
+    drivers=$(find /usr/lib -type d -name connection-driver -print -quit)
+    mount --bind "$stock/peers" "$drivers"
+    mkdir -p /var/lib/libvirt/dnsmasq
+    exec /usr/sbin/libvirtd
+}
+
 init() {
     local folder=$1 kvm=$2 stock=${3:-} pid kind point options place
     # Seen through the outer /proc, which is still mounted: the number that the caller knows this process by.
@@ -72,24 +105,7 @@ init() {
     ip link set lo up
     [ "$kvm" = kvm ] || kvm=
     private_dev "$folder/.dev" "$kvm"
-    if [ -n "$stock" ]; then
-        # The stock daemon knows only its own paths: they lead into the folder, and its programs lie over /usr.
-        mount -t overlay -o "ro,lowerdir=$stock/usr:/usr" overlay /usr
-        # The user and groups that the package's installation would have made.
-        { cat /etc/passwd; echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin'; } >"$folder/.passwd"
-        { cat /etc/group; echo 'libvirt-qemu:x:64055:'; echo 'libvirt:x:64056:'; } >"$folder/.group"
-        mount --bind "$folder/.passwd" /etc/passwd
-        mount --bind "$folder/.group" /etc/group
-        for place in etc/libvirt run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
-            mkdir -p "$folder/$place"
-        done
-        mount -t tmpfs -o mode=755 run /run
-        mkdir -p /run/lock
-        for place in etc/libvirt run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
-            mkdir -p "/$place" 2>/dev/null || { mount -t tmpfs -o mode=755 none "/${place%/*}"; mkdir -p "/$place"; }
-            mount --bind "$folder/$place" "/$place"
-        done
-    fi
+    [ -z "$stock" ] || stock_places "$folder" "$stock"
     echo "ready $pid"
     # Nothing more to do but to reap, which the shell does while it waits for the caller to close its end.
     read -r _ || true

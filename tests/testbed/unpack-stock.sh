@@ -9,14 +9,14 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 version=$(dpkg-query -W -f '${Version}' libvirt-clients)
-stamp="$version with storage"
+stamp="$version with storage and networks"
 [ "$(cat "$out/.stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 
 work=$(mktemp -d "$out/.work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-# Only what runs QEMU guests and keeps volumes: the other drivers want libraries that are not here.
-for package in libvirt-daemon libvirt-daemon-driver-{qemu,storage} libvirt-daemon-common libvirt-daemon-log libvirt-daemon-lock; do
+# Only what runs QEMU guests and keeps volumes and networks: the other drivers want libraries that are not here.
+for package in libvirt-daemon libvirt-daemon-driver-{qemu,storage,network} libvirt-daemon-common libvirt-daemon-log libvirt-daemon-lock; do
     # Which of them exist depends on how the release splits the daemon.
     apt-get -qq download "$package=$version" 2>/dev/null || true
 done
@@ -25,6 +25,9 @@ for package in *.deb; do dpkg -x "$package" x; done
 # Packages that still use /lib and /sbin.
 rm -rf "$out/usr"
 mv x/usr "$out/usr"
+# The driver of networks is a peer of our daemons; the stock daemon does without.
+mkdir -p "$out/peers"
+find "$out/usr" -name libvirt_driver_network.so -exec mv {} "$out/peers" \;
 # In some releases the one package holds all drivers.
 find "$out/usr" -name 'libvirt_driver_*.so' ! -name libvirt_driver_qemu.so ! -name libvirt_driver_storage.so -delete
 echo "$stamp" >"$out/.stamp"

@@ -7,6 +7,7 @@
 
 mod actor;
 mod at_rest;
+mod bandwidth;
 pub mod console;
 mod context;
 mod control;
@@ -17,6 +18,7 @@ mod define;
 mod definitions;
 mod devices;
 pub mod facts;
+pub mod filter_bindings;
 mod found;
 mod handle;
 pub mod image;
@@ -29,6 +31,7 @@ mod machine;
 mod machines;
 pub mod moments;
 pub mod named;
+pub mod network_ports;
 pub mod notice;
 mod packed;
 mod records;
@@ -42,6 +45,7 @@ mod tuner;
 mod undo;
 
 pub use at_rest::AtRest;
+pub use bandwidth::bandwidth;
 pub use context::Context;
 pub use define::Leftovers;
 pub use definitions::{Places, check_name};

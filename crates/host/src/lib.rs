@@ -4,6 +4,7 @@
 //! Invariant: this is the only crate below the drivers that contains `unsafe`, each block with its reason.
 
 pub mod access;
+pub mod bandwidth;
 pub mod capabilities;
 pub mod cgroup;
 pub mod descriptor;

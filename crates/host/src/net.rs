@@ -7,7 +7,7 @@
 
 use std::ffi::c_ulong;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -161,6 +161,17 @@ pub fn add_to_bridge(bridge: &str, device: &str) -> Result<()> {
 pub fn remove_from_bridge(bridge: &str, device: &str) -> Result<()> {
     const SIOCBRDELIF: c_ulong = 0x89a3;
     in_bridge(SIOCBRDELIF, bridge, device, &format!("remove '{device}' from bridge '{bridge}'"))
+}
+
+/// Lets a port of a bridge reach only those ports that are not isolated too.
+///
+/// # Errors
+/// Where it is no port of a bridge, or the kernel is older than 4.18.
+pub fn isolate(device: &str) -> Result<()> {
+    let file = class(device).ok_or_else(|| no_such(device))?.join("brport/isolated");
+    let isolated =
+        OpenOptions::new().write(true).open(file).and_then(|mut file| file.write_all(b"1"));
+    isolated.map_err(|cause| failed(&format!("isolate the port '{device}'"), &cause))
 }
 
 fn in_bridge(what: c_ulong, bridge: &str, device: &str, attempt: &str) -> Result<()> {

@@ -212,6 +212,10 @@ impl Domain {
             let mut definition = self.clone();
             definition.strip_live();
             definition.write("domain", &mut out);
+        } else if !out.in_status() && self.devices.interfaces.iter().any(|c| c.actual.is_some()) {
+            let mut shown = self.clone();
+            shown.devices.interfaces.iter_mut().for_each(interface::Interface::show_actual);
+            shown.write("domain", &mut out);
         } else {
             self.write("domain", &mut out);
         }

@@ -13,8 +13,8 @@ use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{
-    BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
-    store,
+    BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Responder, Role, Service, Session,
+    Uri, store,
 };
 use virtus_domain::Machines;
 use virtus_domain::routes::{HasMachines, HasNode};
@@ -40,6 +40,7 @@ pub(crate) struct Lxc {
     pub(crate) paths: Paths,
     pub(crate) places: Places,
     pub(crate) cgroups: Cgroups,
+    pub(crate) peers: Peers,
     config: RwLock<Arc<Config>>,
     /// By name: who shares a namespace with another names it so.
     running: Mutex<HashMap<String, Weak<Container>>>,
@@ -47,11 +48,13 @@ pub(crate) struct Lxc {
 
 impl Lxc {
     /// A driver to which no container is known yet.
-    pub(crate) fn new(paths: Paths, config: Config) -> Self {
+    pub(crate) fn new(environment: Environment, config: Config) -> Self {
+        let Environment { paths, peers } = environment;
         Self {
             places: Places::new(&paths),
             paths,
             cgroups: Cgroups::detect(),
+            peers,
             config: RwLock::new(Arc::new(config)),
             running: Mutex::default(),
         }
@@ -104,10 +107,9 @@ struct Started {
 
 fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
     Box::pin(async move {
-        let paths = environment.paths;
-        let config = prepare(paths.clone()).await?;
-        let lxc = Arc::new(Lxc::new(paths.clone(), config));
-        let machines = Machines::open(lxc.clone(), Arc::new(Hub::new()), &paths).await?;
+        let config = prepare(environment.paths.clone()).await?;
+        let lxc = Arc::new(Lxc::new(environment, config));
+        let machines = Machines::open(lxc.clone(), Arc::new(Hub::new()), &lxc.paths).await?;
         let driver = Arc::new(LxcDriver { lxc, node: Node::new(), machines });
         let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
             driver.machines.session_closed(session);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{End, Stop, unsupported};
+use virtus_domain::{End, Stop, filter_bindings, network_ports, unsupported};
 use virtus_host::cgroup::Group;
 use virtus_host::link::Links;
 use virtus_host::net;
@@ -83,11 +83,13 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain) {
         }
     }
     end_group(group).await;
+    filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {
         if let Some(dev) = interface.target_dev() {
             remove_link(dev);
         }
     }
+    network_ports::release(&lxc.peers, &def.devices.interfaces).await;
     remove_files(vec![lxc.places.socket(name), lxc.places.pid_file(name)]).await;
 }
 

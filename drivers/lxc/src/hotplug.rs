@@ -4,21 +4,23 @@
 //! What is done inside, its controller does. Invariant: what fails half-way is taken back.
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{Context, attach_to, detach_from, unsupported};
+use virtus_domain::{
+    Context, Undo, attach_to, detach_from, filter_bindings, network_ports, unsupported,
+};
 use virtus_host::cgroup::DeviceRule;
 use virtus_xml::Domain;
 use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::domain::hostdev::HostdevType;
 use virtus_xml::domain::interface::Interface;
 
-use crate::blueprint::{DeviceNode, Link, allowed_devices};
+use crate::blueprint::{DeviceNode, allowed_devices};
 use crate::complete::{MAC_PREFIX, random};
 use crate::container::Container;
 use crate::driver::Lxc;
 use crate::end::remove_link;
 use crate::orders::{Order, give};
 use crate::plan::{self, HostNode, device_node, disk_node};
-use crate::start::{node, plug};
+use crate::start::{connect, node};
 use crate::validate::validate;
 
 /// Gives a container a device.
@@ -81,16 +83,12 @@ async fn order(context: &Context<Lxc>, order: &Order) -> Result<()> {
 
 /// Makes a network device and moves it into the container.
 async fn plug_in(context: &Context<Lxc>, interface: &mut Interface, number: usize) -> Result<()> {
-    let card = plan::card(number, interface)?;
-    let plugged = plug(&card)?;
-    let link = Link { host_name: plugged.inner.clone(), ..card.link };
-    let name = link.name.clone();
-    if let Err(error) = order(context, &Order::TakeLink(link)).await {
-        remove_link(plugged.host_end.as_deref().unwrap_or(&plugged.inner));
-        return Err(error);
-    }
-    interface.target.get_or_insert_default().dev = plugged.host_end;
-    interface.guest.get_or_insert_default().actual = Some(name);
+    let mut undo = Undo::new();
+    let owner = network_ports::owner(&*context.live()?);
+    let peers = &context.machine().peers;
+    let link = connect(peers, &owner, number, interface, &mut undo).await?;
+    order(context, &Order::TakeLink(link)).await?;
+    undo.keep();
     Ok(())
 }
 
@@ -107,7 +105,10 @@ async fn unplug(context: &Context<Lxc>, interface: &Interface) -> Result<()> {
     if let Err(error) = order(context, &Order::GiveLinkBack(inner)).await {
         tracing::debug!("{error}");
     }
+    let cards = std::slice::from_ref(interface);
+    filter_bindings::unbind(&context.machine().peers, cards).await;
     remove_link(end);
+    network_ports::release(&context.machine().peers, cards).await;
     Ok(())
 }
 

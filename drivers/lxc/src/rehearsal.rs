@@ -20,7 +20,7 @@ pub(crate) fn rehearse(environment: Environment, text: String) -> Rehearsing {
         if def.kind != DomainType::Lxc {
             return Ok(None);
         }
-        let lxc = Lxc::new(environment.paths, Config::default());
+        let lxc = Lxc::new(environment, Config::default());
         lxc.complete(&mut def, Origin::User)?;
         let definition = lxc.places.config.join(format!("{}.xml", def.name));
         let mut rehearsal = Rehearsal {
@@ -56,6 +56,7 @@ fn describe(lxc: &Lxc, plan: &Plan, rehearsal: &mut Rehearsal) {
             Wire::Veth { bridge: None } => {
                 ("veth pair", "the host's end is nobody's port".to_owned())
             }
+            Wire::Network(name) => ("network port", format!("on network '{name}'")),
             Wire::Macvlan { parent, .. } => ("macvlan", format!("on '{parent}'")),
         };
         let detail = format!("'{}' in the container; {detail}", card.link.name);

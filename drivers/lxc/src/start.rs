@@ -33,7 +33,7 @@ use crate::terminal;
 use crate::watch::watch;
 
 pub(crate) use devices::{limit, node};
-pub(crate) use network::plug;
+pub(crate) use network::connect;
 
 /// Carries a plan out.
 pub(crate) async fn start(
@@ -49,7 +49,7 @@ pub(crate) async fn start(
     shares::open(lxc, &mut plan, &mut spawn)?;
     devices::number(&mut plan)?;
     terminals(&mut plan, &mut spawn)?;
-    network::make(&mut plan, undo)?;
+    network::make(&lxc.peers, &mut plan, undo).await?;
 
     let words = format!("{} --name {name}", program.display());
     let log = log::open(&log_file, &words)?;

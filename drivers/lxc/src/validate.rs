@@ -38,8 +38,16 @@ pub(crate) fn validate(def: &Domain) -> Result<()> {
         if !matches!(card.kind, Bridge | Direct | Ethernet | Network) {
             return refuse(format!("unsupported network type {}", card.kind));
         }
-        if card.bandwidth.is_some() || card.filterref.is_some() || card.vlan.is_some() {
-            return refuse("bandwidth, filters and VLANs of interfaces are not supported");
+        if card.kind == Direct && (card.bandwidth.is_some() || card.virtualport.is_some()) {
+            return refuse(
+                "direct interfaces have no bandwidth limits and no port profiles: nothing of them stays on the host",
+            );
+        }
+        if card.vlan.is_some() || card.virtualport.is_some() {
+            return refuse("VLAN tags and port profiles of interfaces are not supported");
+        }
+        if card.script.is_some() {
+            return refuse("scripts are not supported on LXC network interfaces");
         }
     }
     for console in &def.devices.consoles {

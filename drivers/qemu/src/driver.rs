@@ -12,7 +12,8 @@ use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{
-    BoxFuture, Driver, DriverEntry, Environment, Paths, Responder, Role, Service, Session, Uri,
+    BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Responder, Role, Service, Session,
+    Uri,
 };
 use virtus_domain::Machines;
 use virtus_domain::routes::{HasMachines, HasNode};
@@ -48,6 +49,7 @@ pub(crate) struct Qemu {
     pub(crate) given: GivenFiles,
     pub(crate) hub: Arc<Hub>,
     pub(crate) cgroups: Cgroups,
+    pub(crate) peers: Peers,
     pub(crate) node: Node,
     /// Read when somebody first asks; the start does, once its machines are there.
     pub(crate) cpus: LazyLock<Cpus>,
@@ -55,7 +57,13 @@ pub(crate) struct Qemu {
 
 impl Qemu {
     /// A driver to which no guest is known yet.
-    pub(crate) fn new(paths: Paths, places: Places, config: Config, caps: Cache) -> Self {
+    pub(crate) fn new(
+        environment: Environment,
+        places: Places,
+        config: Config,
+        caps: Cache,
+    ) -> Self {
+        let Environment { paths, peers } = environment;
         Self {
             paths,
             places,
@@ -65,6 +73,7 @@ impl Qemu {
             given: GivenFiles::default(),
             hub: Arc::new(Hub::new()),
             cgroups: Cgroups::detect(),
+            peers,
             node: Node::new(),
             cpus: LazyLock::new(|| Cpus::of_this_host(&Node::new())),
         }
@@ -190,12 +199,11 @@ struct Started {
 
 fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
     Box::pin(async move {
-        let paths = environment.paths;
-        let (config, places) = prepare(paths.clone()).await?;
+        let (config, places) = prepare(environment.paths.clone()).await?;
         let identity =
             Some(config.identity.clone()).filter(|identity| *identity != Identity::current());
         let cache = Cache::new(places.cache.join("capabilities"), identity);
-        let qemu = Arc::new(Qemu::new(paths.clone(), places, config, cache));
+        let qemu = Arc::new(Qemu::new(environment, places, config, cache));
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
         for (_, binary) in Qemu::binaries() {
             let qemu = qemu.clone();
@@ -205,7 +213,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
                 }
             });
         }
-        let machines = Machines::open(qemu.clone(), qemu.hub.clone(), &paths).await?;
+        let machines = Machines::open(qemu.clone(), qemu.hub.clone(), &qemu.paths).await?;
         let early = qemu.clone();
         spawn_blocking(move || {
             let _known = LazyLock::force(&early.cpus);

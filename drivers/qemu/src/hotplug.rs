@@ -12,7 +12,10 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{Context, Machine, Origin, Start, attach_to, unsupported};
+use virtus_core::Peers;
+use virtus_domain::{
+    Context, Machine, Origin, Start, attach_to, filter_bindings, network_ports, unsupported,
+};
 use virtus_xml::Domain;
 use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::domain::disk::{Disk, DiskBus, DiskDevice};
@@ -219,7 +222,7 @@ async fn attach_card(context: &Context<Qemu>, guest: &Arc<Guest>, mut plan: Plan
 /// What is left on the host's side when the guest has given a device up.
 enum Rest {
     Nodes(Vec<String>),
-    Netdev(String),
+    Netdev { id: String, card: Box<Interface>, peers: Peers },
 }
 
 /// Asks the guest to give a device up, and waits a little; it may do so later.
@@ -238,7 +241,8 @@ pub(crate) async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Resul
             })?;
             let alias = card.info.alias.clone();
             let id = format!("host{}", alias.as_deref().unwrap_or_default());
-            (alias, Rest::Netdev(id))
+            let (card, peers) = (Box::new(card.clone()), context.machine().peers.clone());
+            (alias, Rest::Netdev { id, card, peers })
         }
         other => return Err(cannot("taken out of", other.name())),
     };
@@ -285,10 +289,13 @@ async fn clean_when_gone(
     }
     match rest {
         Rest::Nodes(names) => remove_nodes(&guest, names).await,
-        Rest::Netdev(id) => {
+        Rest::Netdev { id, card, peers } => {
             if let Err(error) = guest.execute("netdev_del", json!({ "id": id }), WORK).await {
                 tracing::warn!("{error}");
             }
+            let cards = std::slice::from_ref(&*card);
+            filter_bindings::unbind(&peers, cards).await;
+            network_ports::release(&peers, cards).await;
         }
     }
     true

@@ -104,6 +104,7 @@ impl Machine for Qemu {
             ports: &self.ports,
             hub: &self.hub,
             cgroups: &self.cgroups,
+            peers: &self.peers,
             given: &self.given,
         };
         launch::launch(ground, plan, undo, notices).await

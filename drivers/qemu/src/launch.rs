@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::Peers;
 use virtus_core::events::Hub;
 use virtus_domain::{Launched, Notices, Private, Start, State, Status, Undo};
 use virtus_host::cgroup::Cgroups;
@@ -69,6 +70,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) ports: &'a Ports,
     pub(crate) hub: &'a Arc<Hub>,
     pub(crate) cgroups: &'a Cgroups,
+    pub(crate) peers: &'a Peers,
     pub(crate) given: &'a GivenFiles,
 }
 
@@ -85,7 +87,7 @@ pub(crate) async fn launch(
     let given = make_files(ground.places, &plan, undo).await?;
     tpm::start(ground.places, &plan, undo).await?;
     descriptors::name_sockets(ground.places, &mut plan.def, id);
-    let mut taps = network::plug(&mut plan.def)?;
+    let mut taps = network::plug(ground.peers, &mut plan.def, undo).await?;
     let fds = descriptors::open(ground.places, &plan.def, id, &mut taps, undo)?;
     plan.context.fds = fds.numbers();
     plan.context.peers = tpm::peers(ground.places, &plan.def, id);

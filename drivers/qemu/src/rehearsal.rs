@@ -152,6 +152,11 @@ impl Qemu {
             start.push(Effect::on(Act::Socket, places.swtpm_socket(id, &def.name), "its TPM"));
         }
         for card in &def.devices.interfaces {
+            if let Some(name) = network::undecided(card) {
+                let detail = format!("tap, plugged in where network '{name}' says");
+                start.push(Effect { act: Act::Link, object: "network port".to_owned(), detail });
+                continue;
+            }
             match network::wanted(card) {
                 Ok(Some(plug)) if plug.ours => {
                     let port = plug.bridge.as_deref().map(|bridge| format!(", port of '{bridge}'"));
@@ -216,11 +221,10 @@ pub(crate) fn rehearse(environment: Environment, text: String) -> Rehearsing {
         let warnings = parsed.warnings.into_iter().map(|warning| {
             format!("line {}, column {}: {}", warning.line, warning.column, warning.text)
         });
-        let paths = environment.paths;
-        let places = Places::new(&paths);
-        let config = Config::load(&paths)?;
+        let places = Places::new(&environment.paths);
+        let config = Config::load(&environment.paths)?;
         let cache = Cache::reading(places.cache.join("capabilities"));
-        let qemu = Qemu::new(paths, places, config, cache);
+        let qemu = Qemu::new(environment, places, config, cache);
         let binary = qemu.emulator(&def)?;
         qemu.capabilities(&binary).await?;
         let rehearsed = qemu.rehearse(def, warnings.collect());

@@ -335,6 +335,36 @@ impl Interface {
         self.actual.as_ref().map_or(self.source.as_ref(), |actual| actual.source.as_ref())
     }
 
+    /// The limits that hold for [`Self::plugged_kind`].
+    #[must_use]
+    pub fn plugged_bandwidth(&self) -> Option<&Bandwidth> {
+        self.actual.as_ref().map_or(self.bandwidth.as_deref(), |actual| actual.bandwidth.as_deref())
+    }
+
+    /// How its port on a switch is set up, where it is on one.
+    #[must_use]
+    pub fn plugged_port(&self) -> Option<&PortOptions> {
+        self.actual.as_ref().map_or(self.port.as_ref(), |actual| actual.port.as_ref())
+    }
+
+    /// Says what the card is really plugged into in the place of what was asked for, as users see it of a running
+    /// guest; the network's name stays.
+    pub(crate) fn show_actual(&mut self) {
+        let Some(actual) = self.actual.take() else { return };
+        let asked = self.source.take().unwrap_or_default();
+        self.kind = actual.kind;
+        self.source = Some(InterfaceSource {
+            network: asked.network,
+            portgroup: asked.portgroup,
+            portid: asked.portid,
+            ..actual.source.unwrap_or_default()
+        });
+        self.vlan = actual.vlan;
+        self.virtualport = actual.virtualport;
+        self.bandwidth = actual.bandwidth;
+        self.port = actual.port;
+    }
+
     /// The tap device's name on the host.
     #[must_use]
     pub fn target_dev(&self) -> Option<&str> {

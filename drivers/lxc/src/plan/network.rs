@@ -4,11 +4,14 @@
 use std::net::IpAddr;
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_domain::bandwidth;
+use virtus_host::bandwidth::Bandwidth;
 use virtus_host::link::MacvlanMode;
 use virtus_xml::Domain;
 use virtus_xml::domain::hostdev::HostdevType;
 use virtus_xml::domain::interface::{Interface, InterfaceType, Ip, LinkState};
 use virtus_xml::netdev::Route as RouteElement;
+use virtus_xml::value::YesNo;
 
 use crate::blueprint::{Address, Link, Route};
 
@@ -23,8 +26,12 @@ pub(crate) struct Card {
     pub(crate) mtu: Option<u32>,
     /// The wish for a name of the host's end.
     pub(crate) host_end: Option<String>,
-    /// Addresses and routes of the host's end.
+    /// Addresses of the host's end.
     pub(crate) host_addresses: Vec<Address>,
+    /// How fast its packets may pass.
+    pub(crate) bandwidth: Bandwidth,
+    /// Whether it reaches only those ports of the bridge that are not isolated too.
+    pub(crate) isolated: bool,
 }
 
 /// What a container's device is connected to.
@@ -42,6 +49,8 @@ pub(crate) enum Wire {
         /// Who may talk to whom.
         mode: MacvlanMode,
     },
+    /// Whatever this virtual network says when it is asked, which a start does first.
+    Network(String),
 }
 
 /// The devices of the definition's interfaces, in their order.
@@ -52,13 +61,17 @@ pub(super) fn cards(def: &Domain) -> Result<Vec<Card>> {
 
 /// The device of one interface, the container's `number`th.
 pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
-    let source = interface.source.as_ref();
+    let source = interface.plugged_source();
     let missing = |what: &str| {
         let text = format!("interface of type '{}' lacks <source {what}='…'/>", interface.kind);
         Error::new(ErrorCode::XmlError, text)
     };
-    let wire = match interface.kind {
-        InterfaceType::Bridge => {
+    let wire = match interface.plugged_kind() {
+        InterfaceType::Network if interface.actual.is_none() => {
+            let name = source.and_then(|source| source.network.clone());
+            Wire::Network(name.ok_or_else(|| missing("network"))?)
+        }
+        InterfaceType::Bridge | InterfaceType::Network => {
             let bridge = source.and_then(|source| source.bridge.clone());
             Wire::Veth { bridge: Some(bridge.ok_or_else(|| missing("bridge"))?) }
         }
@@ -71,12 +84,6 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
                 Error::new(ErrorCode::ConfigUnsupported, text)
             })?;
             Wire::Macvlan { parent: parent.ok_or_else(|| missing("dev"))?, mode }
-        }
-        InterfaceType::Network => {
-            let name = source.and_then(|source| source.network.as_deref()).unwrap_or_default();
-            let text = format!("no network with matching name '{name}'");
-            return Err(Error::new(ErrorCode::NoNetwork, text)
-                .hint("virtual networks are not there yet: use <interface type='bridge'>"));
         }
         other => {
             let text = format!("unsupported network type {other}");
@@ -101,6 +108,11 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
         // Names of this form are ours to give, and the one of a former run may be taken.
         host_end: stated.filter(|dev| !dev.starts_with("vnet")),
         host_addresses: addresses(host_ips)?,
+        bandwidth: bandwidth(interface),
+        isolated: interface
+            .plugged_port()
+            .and_then(|port| port.isolated)
+            .is_some_and(YesNo::is_yes),
     })
 }
 

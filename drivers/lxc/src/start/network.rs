@@ -2,45 +2,67 @@
 //! Makes a container's network devices. What moves into the container ends with its network.
 
 use std::io;
+use std::slice::from_mut;
 
-use virtus_api::{Error, Result};
-use virtus_domain::Undo;
+use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::Peers;
+use virtus_domain::{Undo, filter_bindings, network_ports};
 use virtus_host::link::Links;
 use virtus_host::net;
+use virtus_xml::domain::interface::Interface;
+use virtus_xml::netdev::Owner;
 
+use crate::blueprint::Link;
 use crate::end::remove_link;
-use crate::plan::{Card, Plan, Wire};
+use crate::plan::{Card, Plan, Wire, card};
 
 /// The first byte of the address of a host's end. High, so that a bridge never takes it for its own.
 const HOST_MAC: u8 = 0xfe;
 /// How many names are tried: each that is taken belongs to another guest.
 const NAMES: u32 = 10_000;
 
-/// Makes the devices of the plan's cards.
-pub(super) fn make(plan: &mut Plan, undo: &mut Undo) -> Result<()> {
-    for (number, card) in plan.cards.iter().enumerate() {
-        let plugged = plug(card)?;
-        let made = plugged.host_end.clone().unwrap_or_else(|| plugged.inner.clone());
-        undo.push("network device", async move { remove_link(&made) });
-        let interface = &mut plan.def.devices.interfaces[number];
-        interface.target.get_or_insert_default().dev = plugged.host_end;
-        plan.blueprint.links[number].host_name = plugged.inner;
-        let guest = interface.guest.get_or_insert_default();
-        guest.actual = Some(card.link.name.clone());
+/// Makes the devices of the container's interfaces.
+pub(super) async fn make(peers: &Peers, plan: &mut Plan, undo: &mut Undo) -> Result<()> {
+    let owner = network_ports::owner(&plan.def);
+    for (number, interface) in plan.def.devices.interfaces.iter_mut().enumerate() {
+        plan.blueprint.links[number] = connect(peers, &owner, number, interface, undo).await?;
     }
     Ok(())
 }
 
+/// Makes the device of one interface, the container's `number`th, on the network and with the limits and the filter
+/// that it names; what is to move into the container.
+pub(crate) async fn connect(
+    peers: &Peers,
+    owner: &Owner,
+    number: usize,
+    interface: &mut Interface,
+    undo: &mut Undo,
+) -> Result<Link> {
+    network_ports::claim(peers, owner, from_mut(interface), undo).await?;
+    let card = card(number, interface)?;
+    let Plugged { host_end, inner } = plug(&card)?;
+    let made = host_end.clone().unwrap_or_else(|| inner.clone());
+    undo.push("network device", async move { remove_link(&made) });
+    if let Some(end) = &host_end {
+        card.bandwidth.limit(end).await?;
+    }
+    interface.target.get_or_insert_default().dev = host_end;
+    interface.guest.get_or_insert_default().actual = Some(card.link.name.clone());
+    filter_bindings::bind(peers, owner, interface, undo).await?;
+    Ok(Link { host_name: inner, ..card.link })
+}
+
 /// A device that was made.
-pub(crate) struct Plugged {
+struct Plugged {
     /// What stays on the host, if anything does.
-    pub(crate) host_end: Option<String>,
+    host_end: Option<String>,
     /// What is to move into the container.
-    pub(crate) inner: String,
+    inner: String,
 }
 
 /// Makes one device; nothing of it is left where that fails.
-pub(crate) fn plug(card: &Card) -> Result<Plugged> {
+fn plug(card: &Card) -> Result<Plugged> {
     let links = Links::open()?;
     match &card.wire {
         Wire::Veth { bridge } => {
@@ -51,6 +73,10 @@ pub(crate) fn plug(card: &Card) -> Result<Plugged> {
                 return Err(error);
             }
             Ok(plugged)
+        }
+        Wire::Network(name) => {
+            let text = format!("network '{name}' has not said what the interface is plugged into");
+            Err(Error::new(ErrorCode::OperationInvalid, text))
         }
         Wire::Macvlan { parent, mode } => {
             let inner = first_free("macvlan", |name| links.create_macvlan(name, parent, *mode))?;
@@ -108,6 +134,9 @@ fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &
     }
     if let Some(bridge) = bridge {
         net::add_to_bridge(bridge, host)?;
+        if card.isolated {
+            net::isolate(host)?;
+        }
     }
     links.set(host, None, true)?;
     for own in &card.host_addresses {

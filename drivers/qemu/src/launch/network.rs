@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::Peers;
+use virtus_domain::{Undo, bandwidth, filter_bindings, network_ports};
 use virtus_host::net::{self, Tap, TapOptions};
 use virtus_xml::Domain;
 use virtus_xml::domain::interface::{Interface, InterfaceType};
@@ -27,16 +29,25 @@ pub(crate) struct Plug {
     pub(crate) bridge: Option<String>,
     mac: Option<[u8; 6]>,
     mtu: Option<u32>,
+    isolated: bool,
     options: TapOptions,
 }
 
 /// Makes the taps of the guest's cards, by alias; refuses what cannot be plugged in.
-pub(super) fn plug(def: &mut Domain) -> Result<BTreeMap<String, Vec<OwnedFd>>> {
+pub(super) async fn plug(
+    peers: &Peers,
+    def: &mut Domain,
+    undo: &mut Undo,
+) -> Result<BTreeMap<String, Vec<OwnedFd>>> {
+    let owner = network_ports::owner(def);
+    network_ports::claim(peers, &owner, &mut def.devices.interfaces, undo).await?;
     let mut taps = BTreeMap::new();
     for card in &mut def.devices.interfaces {
         if let Some(plug) = wanted(card)? {
             let tap = plug.make()?;
+            bandwidth(card).limit(&tap.name).await?;
             card.target.get_or_insert_default().dev = Some(tap.name);
+            filter_bindings::bind(peers, &owner, card, undo).await?;
             // Queues are taken from the end.
             let queues = tap.queues.into_iter().rev().collect();
             taps.insert(card.info.alias.clone().unwrap_or_default(), queues);
@@ -45,21 +56,29 @@ pub(super) fn plug(def: &mut Domain) -> Result<BTreeMap<String, Vec<OwnedFd>>> {
     Ok(taps)
 }
 
+/// The network that will say, when it is asked, what a card is plugged into.
+pub(crate) fn undecided(card: &Interface) -> Option<&str> {
+    let asks = card.kind == InterfaceType::Network && card.actual.is_none();
+    card.source.as_ref().filter(|_| asks)?.network.as_deref()
+}
+
 /// The tap that a card needs; none for cards without one.
 pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
-    let source = card.source.as_ref();
-    let bridge = match card.kind {
-        InterfaceType::Bridge => Some(source.and_then(|s| s.bridge.clone()).ok_or_else(|| {
-            Error::new(ErrorCode::XmlError, "interface of type 'bridge' lacks <source bridge='…'/>")
-        })?),
-        InterfaceType::Ethernet => None,
-        InterfaceType::Network => {
-            let name = source.and_then(|source| source.network.as_deref()).unwrap_or_default();
-            let text = format!("no network with matching name '{name}'");
-            return Err(Error::new(ErrorCode::NoNetwork, text).hint(
-                "virtual networks are not there yet: use a bridge or <interface type='user'>",
-            ));
+    if let Some(name) = undecided(card) {
+        let text = format!("network '{name}' has not said what the interface is plugged into");
+        return Err(Error::new(ErrorCode::OperationInvalid, text));
+    }
+    let source = card.plugged_source();
+    let bridge = match card.plugged_kind() {
+        InterfaceType::Bridge | InterfaceType::Network => {
+            Some(source.and_then(|s| s.bridge.clone()).ok_or_else(|| {
+                Error::new(
+                    ErrorCode::XmlError,
+                    "interface of type 'bridge' lacks <source bridge='…'/>",
+                )
+            })?)
         }
+        InterfaceType::Ethernet => None,
         InterfaceType::Direct => {
             let text = "interfaces of type 'direct' are not supported";
             return Err(Error::new(ErrorCode::ConfigUnsupported, text)
@@ -79,6 +98,7 @@ pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
         bridge,
         mac: card.mac.as_ref().map(|mac| mac.address.0),
         mtu: card.mtu.as_ref().map(|mtu| mtu.size),
+        isolated: card.plugged_port().and_then(|port| port.isolated).is_some_and(YesNo::is_yes),
         options: TapOptions {
             vnet_header: model.starts_with("virtio"),
             queues: usize::try_from(queues).unwrap_or(1).max(1),
@@ -101,6 +121,9 @@ impl Plug {
         }
         if let Some(bridge) = &self.bridge {
             net::add_to_bridge(bridge, &tap.name)?;
+            if self.isolated {
+                net::isolate(&tap.name)?;
+            }
         }
         net::set_up(&tap.name, true)?;
         Ok(tap)
