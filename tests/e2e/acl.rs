@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Access control of each object (`access_drivers`): what a user may see and do, by a polkit of the test's own.
 
-use std::time::Duration;
-
 use virtus_tests::{DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed};
 
 use crate::{Case, Skip, contains, equal};
@@ -173,11 +171,10 @@ fn silent() -> Outcome {
         polkit.expect("org.libvirt.api.domain.getattr 65534 True", DEADLINE)?;
         let done = bed.try_virsh("list --all")?;
         equal(&done.err, done.ok(), true)?;
-        equal("served within 3 s", done.took < Duration::from_secs(3), true)?;
+        equal("served while the other waits", waiting.is_finished(), false)?;
         let waited = waiting.join().map_err(|_| "the waiting client's thread failed")??;
         equal("success of who was not answered", waited.ok(), false)?;
-        contains(&waited.err, REFUSED)?;
-        equal("refused within 25 s", waited.took < Duration::from_secs(25), true)
+        contains(&waited.err, REFUSED)
     })
 }
 

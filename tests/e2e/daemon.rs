@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use virtus_tests::{Backend, DEADLINE, Guest, Options, Outcome, Testbed, daemon_program, wait_for};
 
@@ -40,7 +39,7 @@ fn polite_end() -> Outcome {
     // The guest is nobody's business but its own.
     bed.qemu_pid("left")?;
     bed.start()?;
-    wait_for("the guest to be taken over", Duration::from_secs(20), || {
+    wait_for("the guest to be taken over", DEADLINE, || {
         Ok(bed.virsh("domstate left")? == "running")
     })
 }
@@ -106,7 +105,7 @@ fn idle_end() -> Outcome {
         arguments: vec!["--timeout".to_owned(), "1".to_owned()],
         ..Options::default()
     })?;
-    wait_for("the idle daemon's end", Duration::from_secs(20), || Ok(bed.processes()?.is_empty()))?;
+    wait_for("the idle daemon's end", DEADLINE, || Ok(bed.processes()?.is_empty()))?;
     equal("socket", bed.socket().exists(), false)
 }
 

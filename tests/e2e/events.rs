@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Events reach clients once, in order, and only those who asked.
 
-use std::time::Duration;
-
 use virtus_tests::{DEADLINE, Guest, Lines, Options, Outcome, Testbed};
 
 use crate::{Case, contains, equal};
@@ -76,20 +74,9 @@ fn virsh_event() -> Outcome {
     let bed = Testbed::new()?;
     let guest = Guest::firmware("heard").head("<uuid>7e57ab1e-0000-4000-8000-000000000003</uuid>");
     bed.define(&guest)?;
-    let mut events = bed.virsh_lines("event --all --loop --timeout 50")?;
-    // virsh says nothing when it is ready: what it hears first tells.
-    for _ in 0..100 {
-        bed.define(&guest)?;
-        if events
-            .expect(
-                "event 'lifecycle' for domain 'heard': Defined Updated",
-                Duration::from_millis(300),
-            )
-            .is_ok()
-        {
-            break;
-        }
-    }
+    let mut events = bed.virsh_lines("event --all --loop")?;
+    let updated = "event 'lifecycle' for domain 'heard': Defined Updated";
+    events.hears(updated, || bed.define(&guest).map(drop))?;
     bed.virsh("start heard")?;
     events.expect("event 'lifecycle' for domain 'heard': Started Booted", DEADLINE)?;
     bed.virsh("destroy heard")?;
@@ -114,14 +101,11 @@ fn network_metadata() -> Outcome {
     let (bed, uri) = world()?;
     let mut events =
         bed.virsh_lines(&format!("-c {uri} net-event --event metadata-change --loop"))?;
-    for round in 0..100 {
-        bed.virsh(&format!("-c {uri} net-desc default --title 'a{round}'"))?;
-        let told = "event 'metadata-change' for network default: type title";
-        if events.expect(told, Duration::from_millis(300)).is_ok() {
-            return Ok(());
-        }
-    }
-    Err("no change of metadata is told of".into())
+    let mut rounds = 0..;
+    events.hears("event 'metadata-change' for network default: type title", || {
+        let round = rounds.next().unwrap_or(0);
+        bed.virsh(&format!("-c {uri} net-desc default --title 'a{round}'")).map(drop)
+    })
 }
 
 fn calls_agree() -> Outcome {

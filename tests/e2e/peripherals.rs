@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a person does to a guest from outside its software: look at its screen, press its keys, connect to its ports.
 
-use std::time::Duration;
-
 use virtus_tests::{DEADLINE, Guest, Outcome, Testbed, wait_for};
 
 use crate::{Case, contains, equal};
@@ -94,7 +92,7 @@ fn serial_ports() -> Outcome {
     let mut console = bed.terminal("console wired")?;
     console.expect("guest# ", DEADLINE)?;
     console.ask("echo to-the-file >/dev/ttyS1; echo done-$((5 + 5))", "done-10", DEADLINE)?;
-    wait_for("the text in the file", Duration::from_secs(10), || {
+    wait_for("the text in the file", DEADLINE, || {
         Ok(std::fs::read_to_string(&file)?.contains("to-the-file"))
     })?;
     let sources = bed.virsh("dumpxml wired")?;

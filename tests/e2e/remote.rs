@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use virtus_tests::{
-    Authority, DEADLINE, Done, Options, Outcome, Testbed, built_program, wait_for, write_client,
+    Authority, DEADLINE, Done, Options, Outcome, Testbed, built_program, promptly, wait_for, write_client,
 };
 
 use crate::{Case, Skip, contains, equal};
@@ -195,9 +194,8 @@ fn half_open() -> Outcome {
     let mut silent = bed.python("half_open.py", &[TLS, "40"])?;
     silent.expect("ready", DEADLINE)?;
     for _ in 0..3 {
-        let done = through_tls(&bed, "good", &["list"])?;
+        let done = promptly(|| through_tls(&bed, "good", &["list"]))?;
         equal(&done.err, done.ok(), true)?;
-        equal("served within 3 s", done.took < Duration::from_secs(3), true)?;
     }
     Ok(())
 }

@@ -123,9 +123,9 @@ fn cut_a_start(bed: &mut Testbed, delay: Duration) -> Outcome {
     }
     bed.virsh("destroy cut")?;
     let daemon = bed.daemon_pid()?;
-    let others: Vec<_> =
-        bed.processes()?.into_iter().filter(|process| process.pid != daemon).collect();
-    equal("processes beside the daemon", others, Vec::new())
+    wait_for("the daemon to be alone", DEADLINE, || {
+        Ok(bed.processes()?.iter().all(|process| process.pid == daemon))
+    })
 }
 
 /// What is there to explain why a start that was cut did not come out right.

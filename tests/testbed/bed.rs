@@ -134,7 +134,7 @@ impl Testbed {
         let id = child.id();
         self.daemon = Some(child);
         let socket = self.socket();
-        let answers = wait_for("the daemon's socket", Duration::from_secs(30), || {
+        let answers = wait_for("the daemon's socket", DEADLINE, || {
             if ends_within(id, Duration::ZERO)? {
                 return Err("the daemon ended".into());
             }
@@ -184,7 +184,7 @@ impl Testbed {
         let pid = self.daemon_pid()?;
         let mut child = self.daemon.take().ok_or("the daemon is not running")?;
         self.signal(signal, pid)?;
-        if !ends_within(child.id(), Duration::from_secs(15))? {
+        if !ends_within(child.id(), DEADLINE)? {
             return Err(
                 format!("the daemon did not end on SIG{signal}; its log:\n{}", self.log()).into()
             );

@@ -37,7 +37,7 @@ pub use pki::{Authority, Signed, write_client};
 pub use run::Done;
 pub use space::{Process, Space, obstacle};
 pub use terminal::Terminal;
-pub use wait::{DEADLINE, wait_for};
+pub use wait::{DEADLINE, promptly, wait_for};
 pub use wire::{Answer, Raw};
 
 /// What a test and its helpers answer; the text of the error is what the person who runs the tests sees.

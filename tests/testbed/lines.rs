@@ -6,7 +6,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::{DEADLINE, Outcome, wait_for};
+
+/// How long an answer may be on its way before what causes it is done again.
+const A_MOMENT: Duration = Duration::from_millis(300);
 
 /// A running program, its lines as they come. It is killed when this is dropped.
 pub struct Lines {
@@ -48,6 +51,14 @@ impl Lines {
         }
         Err(format!("no line with `{text}` in {deadline:?}; there were:\n{}", self.seen.join("\n"))
             .into())
+    }
+
+    /// Does something again and again until the program tells of it. For those who do not say when they have begun to listen.
+    pub fn hears(&mut self, text: &str, mut act: impl FnMut() -> Outcome) -> Outcome {
+        wait_for(&format!("a line with `{text}`"), DEADLINE, || {
+            act()?;
+            Ok(self.expect(text, A_MOMENT).is_ok())
+        })
     }
 
     /// All lines so far, those not yet asked for included.

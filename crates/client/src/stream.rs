@@ -307,7 +307,7 @@ mod tests {
         };
         let both = async { tokio::join!(written, read) };
         let ((), packets) =
-            tokio::time::timeout(std::time::Duration::from_secs(20), both).await.unwrap();
+            tokio::time::timeout(std::time::Duration::from_secs(60), both).await.unwrap();
         assert_eq!(packets, 20);
     }
 }

