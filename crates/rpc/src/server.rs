@@ -103,7 +103,7 @@ pub struct Server {
     clients: Clients,
     tls: RwLock<Option<Arc<Tls>>>,
     sasl: RwLock<Option<Arc<SaslSettings>>>,
-    gate: Option<Arc<Gate>>,
+    gate: RwLock<Option<Arc<Gate>>>,
     arrivals: AtomicU64,
     stopping: watch::Sender<bool>,
 }
@@ -113,17 +113,6 @@ impl Server {
     /// [`listen`](Self::listen) on.
     #[must_use]
     pub fn new(name: &'static str, limits: Limits, serving: Serving) -> Arc<Self> {
-        Self::gated(name, limits, serving, None)
-    }
-
-    /// A server whose clients may do what `gate` lets through, if there is one.
-    #[must_use]
-    pub fn gated(
-        name: &'static str,
-        limits: Limits,
-        serving: Serving,
-        gate: Option<Arc<Gate>>,
-    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             limits: RwLock::new(limits),
@@ -133,7 +122,7 @@ impl Server {
             clients: Clients::default(),
             tls: RwLock::default(),
             sasl: RwLock::default(),
-            gate,
+            gate: RwLock::default(),
             arrivals: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
         })
@@ -191,6 +180,11 @@ impl Server {
         *self.sasl.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(settings));
     }
 
+    /// Asks at this gate, or at none, who may do what. That holds for connections that are opened from now on.
+    pub fn set_gate(&self, gate: Option<Arc<Gate>>) {
+        *self.gate.write().unwrap_or_else(PoisonError::into_inner) = gate;
+    }
+
     /// Clients connected now.
     #[must_use]
     pub fn clients(&self) -> usize {
@@ -222,7 +216,7 @@ impl Server {
     }
 
     pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
-        self.gate.clone()
+        self.gate.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn serving(&self) -> &Serving {

@@ -112,6 +112,14 @@ impl Config {
             remarks: remarks(conf),
         })
     }
+
+    /// Whether both say the same of sockets: where they are, to whom they are open, and what they ask of clients.
+    pub(crate) fn same_sockets(&self, other: &Self) -> bool {
+        let admin = |config: &Self| (config.admin.mode, config.admin.queue);
+        self.sockets == other.sockets
+            && self.network.same_sockets(&other.network)
+            && admin(self) == admin(other)
+    }
 }
 
 fn limits(conf: &Conf) -> Result<Limits> {

@@ -51,6 +51,17 @@ impl NetworkRules {
         })
     }
 
+    /// Whether both say the same of sockets; certificates and the strength of SASL do not belong to that.
+    pub(crate) fn same_sockets(&self, other: &Self) -> bool {
+        let certificates = &other.certificates;
+        let like_other = Self {
+            tcp_min_ssf: other.tcp_min_ssf,
+            certificates: certificates.clone(),
+            ..self.clone()
+        };
+        like_other == *other
+    }
+
     /// Binds the sockets that `--listen` asks for.
     pub(crate) fn bind(&self) -> Result<Vec<Listening>> {
         let mut sockets = Vec::new();

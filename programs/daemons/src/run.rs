@@ -212,13 +212,13 @@ impl Life {
                 return Ok(());
             }
         };
-        let gate = config.polkit_access.then(|| Gate::new(PolkitAccess::default()));
         let serving = Serving::Drivers(drivers.clone());
-        let main = Server::gated(self.daemon.name, config.limits, serving, gate);
+        let main = Server::new(self.daemon.name, config.limits, serving);
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);
         main.set_sasl(self.sasl(config));
+        main.set_gate(gate(config));
         if let Some(tls) = tls {
             main.set_tls(tls);
         }
@@ -241,7 +241,7 @@ impl Life {
         }
         tokio::spawn(tidy(main.clone()));
         let servers = Servers { main, admin };
-        self.until_told(&mut signals, &mut wishes, &servers, &drivers).await;
+        self.until_told(&mut signals, &mut wishes, &servers, &drivers, config).await;
         drop(wishes);
         notify::stopping();
         tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
@@ -276,6 +276,7 @@ impl Life {
         wishes: &mut mpsc::Receiver<Wish>,
         servers: &Servers,
         drivers: &[Arc<dyn Driver>],
+        started_with: &Config,
     ) {
         let mut idle = Idle::new(self.options.timeout);
         let mut check = interval(IDLE_CHECK);
@@ -283,7 +284,7 @@ impl Life {
         loop {
             tokio::select! {
                 told = signals.next() => match told {
-                    Told::Reload => self.reload(servers, drivers).await,
+                    Told::Reload => self.reload(servers, drivers, started_with).await,
                     Told::Stop(name) => {
                         info!("stopping on {name}");
                         return;
@@ -308,14 +309,20 @@ impl Life {
         }
     }
 
-    /// SIGHUP: what may change while we run is read anew; a mistake in it changes nothing.
-    async fn reload(&self, servers: &Servers, drivers: &[Arc<dyn Driver>]) {
+    /// SIGHUP: what may change while we run is read anew; a mistake in it changes nothing. What holds until the end is
+    /// named in the log if it was changed.
+    async fn reload(&self, servers: &Servers, drivers: &[Arc<dyn Driver>], started_with: &Config) {
         notify::reloading();
         match self.reload_config(&self.config_file) {
             Ok(config) => {
                 servers.main.set_limits(config.limits);
                 servers.admin.set_limits(config.admin.limits);
                 servers.main.set_sasl(self.sasl(&config));
+                servers.main.set_gate(gate(&config));
+                if !config.same_sockets(started_with) {
+                    let (file, name) = (self.config_file.display(), self.daemon.name);
+                    warn!("{file}: what it says now of sockets waits for {name}'s next start");
+                }
                 match servers.main.has_tls().then(|| Tls::load(config.network.certificates)) {
                     Some(Ok(tls)) => servers.main.set_tls(tls),
                     Some(Err(error)) => error!("the certificates stay as they were: {error}"),
@@ -347,6 +354,11 @@ impl Life {
         }
         Ok(config)
     }
+}
+
+/// Who is asked what clients may do, if somebody is. A new one has decided nothing yet.
+fn gate(config: &Config) -> Option<Arc<Gate>> {
+    config.polkit_access.then(|| Gate::new(PolkitAccess::default()))
 }
 
 /// The servers of the daemon.
