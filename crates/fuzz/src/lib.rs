@@ -9,10 +9,12 @@ mod document;
 mod engine;
 mod frame;
 mod image;
+mod lxc;
 mod monitor;
 mod probed;
 mod reply;
 mod request;
+mod sasl;
 mod text;
 
 use virtus_wire::sample::Random;
@@ -38,6 +40,8 @@ pub const TARGETS: &[Target] = &[
     text::TARGET,
     probed::TARGET,
     monitor::TARGET,
+    sasl::TARGET,
+    lxc::TARGET,
 ];
 
 /// Runs the target of this name on a fuzzer's bytes.
