@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Who may do what: read-only connections, and clients that connect and stay silent.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use virtus_tests::{Guest, Options, Outcome, Testbed, promptly};
+use virtus_tests::{DEADLINE, Guest, Options, Outcome, Testbed, promptly, wait_for};
 
 use crate::{Case, Skip, contains, equal};
 
@@ -11,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_read_only_connection_reads_and_changes_nothing", read_only),
     ("silent_clients_keep_nobody_out", silent_clients),
     ("one_user_does_not_take_all_places", one_user),
+    ("one_users_calls_do_not_take_all_workers", one_users_calls),
 ];
 
 fn read_only() -> Outcome {
@@ -85,4 +89,44 @@ fn one_user() -> Outcome {
     bed.virsh("list")?;
     drop(held);
     bed.end_clients()
+}
+
+/// The writer's end of a FIFO that somebody reads; `None` as long as nobody does.
+fn reader_of(fifo: &Path) -> Option<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    File::options().write(true).custom_flags(nonblocking).open(fifo).ok()
+}
+
+fn one_users_calls() -> Outcome {
+    let daemon_conf = "max_user_requests = 1\nunix_sock_rw_perms = \"0777\"\n".to_owned();
+    let bed =
+        Testbed::with(&Options { daemon: Some("libvirtd"), daemon_conf, ..Options::default() })?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd does not count calls by user".to_owned()).into());
+    }
+    let uri = bed.uri_of("test", "/default");
+    // A call that reads a FIFO lasts until somebody has written into it.
+    let call = |who: &[&str], name: &str| {
+        let fifo = bed.path(name);
+        let fifo_text = fifo.display().to_string();
+        bed.run("mkfifo", &["-m", "666", &fifo_text])?;
+        let quietly = ["-c", "exec \"$@\" 2>/dev/null", "sh"];
+        let virsh = ["virsh", "-c", &uri, "save-image-dumpxml", &fifo_text];
+        let lines = bed.lines("sh", &[&quietly, who, &virsh].concat())?;
+        Ok::<_, Box<dyn std::error::Error>>((fifo, lines))
+    };
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let runs = |fifo: &Path| wait_for("a call to run", DEADLINE, || Ok(reader_of(fifo).is_some()));
+    let (first, _first) = call(&nobody, "first")?;
+    let mut held = None;
+    wait_for("the first call to run", DEADLINE, || {
+        held = reader_of(&first);
+        Ok(held.is_some())
+    })?;
+    let (second, _second) = call(&nobody, "second")?;
+    let (other, _other) = call(&[], "other")?;
+    runs(&other)?;
+    equal("a second call of that user runs", reader_of(&second).is_some(), false)?;
+    drop(held);
+    runs(&second)
 }
