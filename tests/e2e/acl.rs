@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Access control of each object (`access_drivers`): what a user may see and do, by a polkit of the test's own.
 
-use virtus_tests::{DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed};
+use virtus_tests::{DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed, wait_for};
 
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("lists_and_lookups_show_what_a_user_may_see", sees),
     ("calls_are_refused_object_by_object", does),
+    ("cve_2021_3667_cve_2023_3750_a_refused_lookup_leaves_nothing_locked", refused_lookups),
     ("events_tell_a_user_of_what_it_may_see", hears),
     ("an_authority_is_not_asked_twice_in_a_moment", asked_once),
     ("an_authority_that_does_not_answer_refuses_and_delays_nobody", silent),
     ("without_polkit_only_root_may_do_anything", absent),
+    ("a_reload_puts_up_the_gate_and_takes_it_away", reloaded),
 ];
 
 const NOBODY: [&str; 6] = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "virsh"];
@@ -125,6 +127,39 @@ fn does() -> Outcome {
     equal("secrets", (list.contains("mine"), list.contains("yours")), (true, false))
 }
 
+/// CVE-2021-3667, CVE-2023-3750: a lookup that was refused, of a pool by its path, or one among many that were searched,
+/// kept the pool locked for ever.
+fn refused_lookups() -> Outcome {
+    let (bed, _polkit) = guarded(&["org.libvirt.api.connect.*=yes"])?;
+    if !bed.is_ours() {
+        return Err(
+            Skip("stock libvirtd has no access control in its test driver".to_owned()).into()
+        );
+    }
+    let uri = bed.uri_of("test", "/default");
+    let script = bed.write("lookups.py", include_str!("python/refused_lookups.py"))?;
+    let words = [&NOBODY[..5], &["/usr/bin/python3", &script, &uri]].concat();
+    let mut stranger = bed.lines("setpriv", &words)?;
+    stranger.expect("ready", DEADLINE)?;
+    let world = |line: &str| bed.virsh_words(&["-c", &uri, line].map(str::to_owned));
+    world("vol-create-as default-pool mine 4096")?;
+    let uuids = world("domuuid test; net-uuid default; pool-uuid default-pool")?.out;
+    stranger.say(&uuids.split_whitespace().collect::<Vec<_>>().join(" "))?;
+    equal("lookups", stranger.expect("refused", DEADLINE)?.as_str(), "refused 42")?;
+    for line in [
+        "pool-refresh default-pool; vol-delete --pool default-pool mine",
+        "pool-destroy default-pool; pool-undefine default-pool",
+        "net-destroy default; net-undefine default",
+        "iface-destroy eth1; iface-undefine eth1",
+        "nodedev-dumpxml scsi_host1",
+        "suspend test; destroy test; undefine test",
+    ] {
+        let done = world(line)?;
+        equal(&format!("{line}: {}", done.err), done.err.as_str(), "")?;
+    }
+    Ok(())
+}
+
 fn hears() -> Outcome {
     let (bed, mut polkit) = guarded(&MINE)?;
     let uri = bed.uri();
@@ -187,4 +222,27 @@ fn absent() -> Outcome {
     bed.virsh("list --all")?;
     refused(&bed, &["list", "--all"])?;
     contains(&bed.log(), "polkit does not answer")
+}
+
+fn reloaded() -> Outcome {
+    let open = "unix_sock_rw_perms = \"0777\"\n";
+    let bed = Testbed::with(&Options { daemon_conf: open.to_owned(), ..Options::default() })?;
+    if !bed.is_ours() {
+        return Err(Skip("stock libvirtd reads its configuration once".to_owned()).into());
+    }
+    let list = || as_nobody(&bed, &["list", "--all"]);
+    equal("success before", list()?.ok(), true)?;
+    let reload = |conf: &str| {
+        bed.write("etc/libvirt/virtqemud.conf", conf)?;
+        bed.signal("HUP", bed.daemon_pid()?)
+    };
+    reload(&format!("{open}access_drivers = [ \"polkit\" ]\n"))?;
+    wait_for("the gate", DEADLINE, || Ok(list()?.err.contains(REFUSED)))?;
+    equal("a word about sockets", bed.log().contains("next start"), false)?;
+    reload("unix_sock_rw_perms = \"0700\"\n")?;
+    wait_for("the gate's end", DEADLINE, || Ok(list()?.ok()))?;
+    contains(
+        &bed.log(),
+        "virtqemud.conf: what it says now of sockets waits for virtqemud's next start",
+    )
 }

@@ -39,9 +39,11 @@ fn polite_end() -> Outcome {
     // The guest is nobody's business but its own.
     bed.qemu_pid("left")?;
     bed.start()?;
-    wait_for("the guest to be taken over", DEADLINE, || {
-        Ok(bed.virsh("domstate left")? == "running")
-    })
+    wait_for(
+        "the guest to be taken over",
+        DEADLINE,
+        || Ok(bed.virsh("domstate left")? == "running"),
+    )
 }
 
 fn second_daemon() -> Outcome {

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use virtus_tests::{
-    Authority, DEADLINE, Done, Options, Outcome, Testbed, built_program, promptly, wait_for, write_client,
+    Authority, DEADLINE, Done, Options, Outcome, Testbed, built_program, promptly, wait_for,
+    write_client,
 };
 
 use crate::{Case, Skip, contains, equal};

@@ -139,9 +139,8 @@ fn beside_a_hypervisor() -> Outcome {
 fn told() -> Outcome {
     let (bed, secret) = secret_daemon()?;
     let file = bed.write("told.xml", &xml(KEPT, "", "told"))?;
-    let listen = |event: &str| {
-        bed.virsh_lines(&format!("{secret} secret-event --event {event} --loop"))
-    };
+    let listen =
+        |event: &str| bed.virsh_lines(&format!("{secret} secret-event --event {event} --loop"));
     let (mut life, mut values) = (listen("lifecycle")?, listen("value-changed")?);
     let hears = |events: &mut Lines, command: &str, line: &str| {
         events.hears(line, || bed.virsh(&format!("{secret} {command}")).map(drop))
