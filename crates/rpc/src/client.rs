@@ -202,25 +202,30 @@ impl Client {
     }
 
     async fn serve(&mut self) -> Result<(), End> {
-        let mut stopping = self.server.stopping();
+        // What is waited for all the time is waited for once, not anew in each turn.
         let kick = self.kick.clone();
+        let mut kicked = pin!(kick.notified());
+        let mut stopping = self.server.stopping();
+        let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+        let mut stop = false;
         let outbox = self.outbox.clone();
         let budget = self.streams.budget();
-        let mut timer = pin!(sleep_until(self.deadline()));
+        let mut timer = pin!(sleep_until(Instant::now() + IDLE));
         loop {
             self.turn().await?;
-            let stop = *stopping.borrow();
             if (self.closing || (stop && self.calls.is_empty())) && !self.unwritten() {
                 return Ok(());
             }
-            if self.deadline() < timer.deadline() {
-                timer.as_mut().reset(self.deadline());
+            let may_take = self.may_take();
+            if let Some(due) = self.deadline(may_take).filter(|due| *due < timer.deadline()) {
+                timer.as_mut().reset(due);
             }
-            let may_read = self.may_take() && !stop;
+            let may_read = may_take && !stop;
             let stalled = self.streams.stalled();
             tokio::select! {
                 biased;
-                () = kick.notified() => return Err(End::Kicked),
+                () = &mut kicked => return Err(End::Kicked),
+                _ = &mut stopped, if !stop => stop = true,
                 answered = self.calls.next() => self.answer(answered),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
                 ready = self.transport.writable(), if self.unwritten() => ready?,
@@ -228,9 +233,9 @@ impl Client {
                 () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
                 () = timer.as_mut() => {
                     self.on_time()?;
-                    timer.as_mut().reset(self.deadline());
+                    let due = self.deadline(self.may_take());
+                    timer.as_mut().reset(due.unwrap_or_else(|| Instant::now() + IDLE));
                 }
-                _ = stopping.changed(), if !stop => {}
             }
         }
     }
@@ -320,10 +325,12 @@ impl Client {
         let mut taken = 0;
         let mut more = false;
         // The machine's time, not the runtime's: what counts is how long others wait for this thread.
-        let start = std::time::Instant::now();
+        let mut start = None;
         while let Some(length) = self.whole(&input[taken..])? {
             more = true;
-            if !self.may_take() || (taken > 0 && start.elapsed() >= SLICE) {
+            let spent =
+                (taken > 0).then(|| start.get_or_insert_with(std::time::Instant::now).elapsed());
+            if !self.may_take() || spent.is_some_and(|spent| spent >= SLICE) {
                 break;
             }
             let frame = Frame::decode(&input[taken..taken + length])?;
@@ -399,14 +406,13 @@ impl Client {
         send(&self.outbox, &header, &[]);
     }
 
-    /// The next moment at which something may be due.
-    fn deadline(&self) -> Instant {
+    /// The next moment at which something may be due, if anything may.
+    fn deadline(&self, may_take: bool) -> Option<Instant> {
         let silent = self.must_open_by();
         let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.deadline().into());
         let write = self.write_since.map(|since| since + WRITE_LIMIT);
-        let wait = if self.may_take() { IDLE } else { HANG_UP_CHECK };
-        let latest = Instant::now() + wait;
-        [silent, keepalive, write].into_iter().flatten().fold(latest, Instant::min)
+        let hang_up = (!may_take).then(|| Instant::now() + HANG_UP_CHECK);
+        [silent, keepalive, write, hang_up].into_iter().flatten().min()
     }
 
     /// When the client's time to get as far as an open connection is over.

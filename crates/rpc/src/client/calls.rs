@@ -164,7 +164,7 @@ impl Client {
         });
         match outcome {
             Ok(frame) => {
-                self.outbox.push(frame);
+                self.outbox.put(frame);
                 if let Some(Opening { stream, kind, sparse }) = stream {
                     self.streams.open(header, kind, sparse, stream);
                 }

@@ -94,14 +94,18 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a frame for a client that is still there.
+    /// Queues a frame for a client that is still there, and wakes its task.
     pub(crate) fn push(&self, frame: Outgoing) {
+        self.put(frame);
+        self.filled.notify_one();
+    }
+
+    /// Queues a frame in the client's own task, which writes what waits before it rests.
+    pub(super) fn put(&self, frame: Outgoing) {
         let mut state = self.state();
         if !state.closed {
             state.bytes += frame.len();
             state.queue.push_back(frame);
-            drop(state);
-            self.filled.notify_one();
         }
     }
 

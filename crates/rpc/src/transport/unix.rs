@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::buffer::spare_capacity;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recv, recvmsg, send, sendmsg,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -27,6 +27,8 @@ use virtus_host::descriptor::watch;
 
 /// More descriptors than this never belong to one message.
 pub(crate) const MAX_FDS: usize = 32;
+
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// A connected unix socket.
 pub struct UnixSocket {
@@ -129,7 +131,10 @@ impl UnixSocket {
 
     /// Writes some of `slices`.
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send(slices, &mut SendAncillaryBuffer::default())
+        self.unless_full(|| match slices {
+            [one] => send(self, one, SEND),
+            _ => sendmsg(self, slices, &mut SendAncillaryBuffer::default(), SEND),
+        })
     }
 
     /// Sends the byte that carries `fd`.
@@ -138,18 +143,15 @@ impl UnixSocket {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
-        self.send(&[IoSlice::new(&[0])], &mut control).map(drop)
+        let byte = [IoSlice::new(&[0])];
+        self.unless_full(|| sendmsg(self, &byte, &mut control, SEND)).map(drop)
     }
 
-    fn send(
-        &self,
-        slices: &[IoSlice<'_>],
-        control: &mut SendAncillaryBuffer<'_, '_, '_>,
-    ) -> io::Result<usize> {
+    fn unless_full(&self, send: impl FnOnce() -> rustix::io::Result<usize>) -> io::Result<usize> {
         if self.full.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let sent = sendmsg(self, slices, control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let sent = send();
         if sent == Err(rustix::io::Errno::AGAIN) {
             self.full.store(true, Ordering::Relaxed);
         }
