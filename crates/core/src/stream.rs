@@ -69,6 +69,17 @@ impl Sender {
         self.0.send(packet).await.map_err(|_| Gone)
     }
 
+    /// Ends the stream well.
+    pub async fn finish(&self) {
+        // A peer that is gone needs no end mark.
+        let _gone = self.send(Packet::Finish).await;
+    }
+
+    /// Ends the stream with an error for the client.
+    pub async fn fail(&self, error: Error) {
+        let _gone = self.send(Packet::Abort(Some(error))).await;
+    }
+
     /// Whether the other end is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -101,13 +112,12 @@ impl Receiver {
 impl Stream {
     /// Ends the stream well.
     pub async fn finish(self) {
-        // A peer that is gone needs no end mark.
-        let _gone = self.sender.send(Packet::Finish).await;
+        self.sender.finish().await;
     }
 
     /// Ends the stream with an error for the client.
     pub async fn fail(self, error: Error) {
-        let _gone = self.sender.send(Packet::Abort(Some(error))).await;
+        self.sender.fail(error).await;
     }
 }
 

@@ -131,6 +131,8 @@ pub(crate) struct Client {
     phase: Phase,
     close_callback: bool,
     input: Vec<u8>,
+    /// The length of the last frame, if it was a large one of a stream.
+    large: Option<usize>,
     fds: VecDeque<OwnedFd>,
     outbox: Arc<Outbox>,
     writing: Writing,
@@ -175,6 +177,7 @@ impl Client {
             phase,
             close_callback: false,
             input,
+            large: None,
             fds: VecDeque::new(),
             streams: Streams::new(outbox.clone()),
             outbox,
@@ -263,11 +266,7 @@ impl Client {
     }
 
     fn read(&mut self) -> Result<(), End> {
-        let received = match self.lacks() {
-            0 => self.transport.receive(&mut self.input, &mut self.fds),
-            rest => self.transport.receive_rest(&mut self.input, &mut self.fds, rest),
-        };
-        match received {
+        match self.receive() {
             Received::Nothing => {}
             Received::End => return Err(End::HungUp),
             Received::Data => {
@@ -333,6 +332,7 @@ impl Client {
             if !self.may_take() || spent.is_some_and(|spent| spent >= SLICE) {
                 break;
             }
+            self.large = None;
             let frame = Frame::decode(&input[taken..taken + length])?;
             let fds = self.fds.drain(..frame.fds.min(self.fds.len())).collect();
             if !self.frame(frame, fds).await? {

@@ -154,6 +154,24 @@ impl Transport {
         self.receive_some(input, fds, CHUNK)
     }
 
+    /// The same into `memory` instead of behind its old content, as far as that goes, and without a copy on the way
+    /// where that can be.
+    pub(crate) fn receive_first(
+        &mut self,
+        memory: &mut Vec<u8>,
+        fds: &mut VecDeque<OwnedFd>,
+    ) -> Received {
+        let Self::Unix(socket) = self else {
+            memory.clear();
+            return self.receive(memory, fds);
+        };
+        let received = socket.receive(memory, fds);
+        if let Ok(length) = received {
+            memory.truncate(length);
+        }
+        told(&received)
+    }
+
     /// Appends at most the next `rest` bytes, among which is no descriptor, to `input`, without a copy on the way
     /// where that can be.
     pub(crate) fn receive_rest(

@@ -26,6 +26,11 @@ impl Buffers {
         }
     }
 
+    /// Takes back a buffer that was not needed: the next one to be given away.
+    pub fn put_back(&mut self, unused: Bytes) {
+        self.0.push_front(unused);
+    }
+
     /// Gives all memory back.
     pub fn clear(&mut self) {
         self.0 = VecDeque::new();

@@ -6,7 +6,8 @@
 //! upload     transport ──▶ queue ──▶ a batch of packets ──write──▶ disk    the queue fills meanwhile
 //! ```
 //! Invariants: only the disk is waited for on the blocking pool, never a client, so clients that stall hold no
-//! thread; a batch is at most [`BATCH`] packets; buffers are used again as soon as the transport is done with them.
+//! thread (one that sends as fast as the disk writes keeps its own); a batch is at most [`BATCH`] packets; buffers are
+//! used again as soon as the transport is done with them.
 
 mod reader;
 mod writer;
@@ -88,50 +89,24 @@ pub async fn send(stream: &Stream, file: File, extent: Extent, sparse: bool) -> 
     }
 }
 
-/// Writes what the client sends into `extent` of `file`, until it finishes.
+/// Writes what the client sends into `extent` of `file`, until it finishes. Whoever has to say how that went keeps a
+/// sender of the stream.
 ///
 /// # Errors
 /// `VIR_ERR_SYSTEM_ERROR` for more data than `extent` has room for, and what the disk says.
-pub async fn receive(stream: &mut Stream, file: File, extent: Extent) -> Result<End> {
+pub async fn receive(stream: Stream, file: File, extent: Extent) -> Result<End> {
     extent.check()?;
-    let mut writer = Writer::new(file, extent);
+    let mut writer = Writer::new(stream, file, extent);
     loop {
-        let (mut rest, end) = gather(stream).await;
-        if end == Some(End::Aborted) {
-            return Ok(End::Aborted);
-        }
-        // A hole may take many steps to fill; nobody waits for them once the client is gone.
-        while !rest.is_empty() {
-            if stream.sender.is_closed() {
-                return Ok(End::Aborted);
-            }
-            let written = spawn_blocking(move || {
-                let done = writer.step(&mut rest);
-                (writer, rest, done)
-            });
-            let done;
-            (writer, rest, done) = written.await.map_err(|_| interrupted())?;
-            done.map_err(|cause| failed("cannot write to stream", &cause))?;
-        }
-        if let Some(end) = end {
+        let first = writer.next().await;
+        let written = spawn_blocking(move || {
+            let end = writer.run(first);
+            (writer, end)
+        });
+        let end;
+        (writer, end) = written.await.map_err(|_| interrupted())?;
+        if let Some(end) = end.map_err(|cause| failed("cannot write to stream", &cause))? {
             return Ok(end);
-        }
-    }
-}
-
-/// The packets that wait, at least one, at most a batch; and how the stream ended if it did.
-async fn gather(stream: &mut Stream) -> (Vec<Packet>, Option<End>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut next = stream.receiver.recv().await;
-    loop {
-        match next {
-            Packet::Finish => return (batch, Some(End::Whole)),
-            Packet::Abort(_) => return (batch, Some(End::Aborted)),
-            packet => batch.push(packet),
-        }
-        match (batch.len() < BATCH).then(|| stream.receiver.try_recv()).flatten() {
-            Some(packet) => next = packet,
-            None => return (batch, None),
         }
     }
 }

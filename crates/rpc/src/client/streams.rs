@@ -109,11 +109,17 @@ impl Streams {
         });
     }
 
-    /// Memory for a frame of `size` bytes.
+    /// Memory for a frame of `size` bytes, full of old content or zeroes.
     pub(super) fn memory(&self, size: usize) -> Vec<u8> {
-        let Some(mut memory) = lock(&self.spare).take() else { return Vec::with_capacity(size) };
-        memory.clear();
-        memory.into()
+        let mut memory = lock(&self.spare).take().map_or_else(Vec::new, Vec::from);
+        memory.reserve_exact(size.saturating_sub(memory.len()));
+        memory.resize(size, 0);
+        memory
+    }
+
+    /// Takes memory back that was not needed after all.
+    pub(super) fn keep_unused(&self, memory: Vec<u8>) {
+        lock(&self.spare).put_back(memory.into());
     }
 
     /// Uses the memory of a frame again, as long as more like it may come.

@@ -69,9 +69,8 @@ fn joined(packets: &[Packet]) -> Vec<u8> {
 
 /// Sends `packets` into `file`; a client that has not finished then goes away.
 async fn upload(file: &File, extent: Extent, packets: Vec<Packet>) -> Result<End> {
-    let (mut driver, client) = pair();
-    let file = file.try_clone().unwrap();
-    let task = tokio::spawn(async move { receive(&mut driver, file, extent).await });
+    let (driver, client) = pair();
+    let task = tokio::spawn(receive(driver, file.try_clone().unwrap(), extent));
     let finishes = matches!(packets.last(), Some(Packet::Finish));
     for packet in packets {
         // A driver that has failed takes nothing more.

@@ -10,25 +10,70 @@ use bytes::{Buf, Bytes};
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
-use super::{BATCH, Extent, Packet};
+use super::{BATCH, End, Extent, Packet, Stream};
 
 /// Zeroes written at once where a file system cannot make holes.
 const ZEROES: usize = 1 << 20;
 
-/// A file that is being written.
+/// A file that is being written, and what comes for it.
 pub(super) struct Writer {
+    stream: Stream,
     file: File,
     position: u64,
     end: u64,
 }
 
 impl Writer {
-    pub(super) fn new(file: File, extent: Extent) -> Self {
-        Self { file, position: extent.offset, end: extent.end() }
+    pub(super) fn new(stream: Stream, file: File, extent: Extent) -> Self {
+        Self { stream, file, position: extent.offset, end: extent.end() }
+    }
+
+    /// The next packet, as soon as there is one.
+    pub(super) async fn next(&mut self) -> Packet {
+        self.stream.receiver.recv().await
+    }
+
+    /// Writes `first`, and what waits behind it until nothing does. How the stream ended, if it did.
+    pub(super) fn run(&mut self, first: Packet) -> io::Result<Option<End>> {
+        let mut next = Some(first);
+        while let Some(first) = next {
+            let (mut rest, end) = self.gather(first);
+            if end == Some(End::Aborted) {
+                return Ok(end);
+            }
+            // A hole may take many steps to fill; nobody waits for them once the client is gone.
+            while !rest.is_empty() {
+                if self.stream.sender.is_closed() {
+                    return Ok(Some(End::Aborted));
+                }
+                self.step(&mut rest)?;
+            }
+            if end.is_some() {
+                return Ok(end);
+            }
+            next = self.stream.receiver.try_recv();
+        }
+        Ok(None)
+    }
+
+    /// `next` and the packets that wait behind it, at most a batch; and how the stream ended if it did.
+    fn gather(&mut self, mut next: Packet) -> (Vec<Packet>, Option<End>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            match next {
+                Packet::Finish => return (batch, Some(End::Whole)),
+                Packet::Abort(_) => return (batch, Some(End::Aborted)),
+                packet => batch.push(packet),
+            }
+            match (batch.len() < BATCH).then(|| self.stream.receiver.try_recv()).flatten() {
+                Some(packet) => next = packet,
+                None => return (batch, None),
+            }
+        }
     }
 
     /// Writes the first packets, or a part of them, and takes off what is written.
-    pub(super) fn step(&mut self, packets: &mut Vec<Packet>) -> io::Result<()> {
+    fn step(&mut self, packets: &mut Vec<Packet>) -> io::Result<()> {
         match packets.first_mut() {
             Some(Packet::Hole(length)) => {
                 self.room_for(*length)?;

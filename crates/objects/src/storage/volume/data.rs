@@ -65,15 +65,16 @@ pub(super) async fn upload<D: HasPools>(
     let Place { live, volume, .. } = pools.find_volume(&request.vol)?;
     volume.whole()?;
     let file = pools.backend.open_volume(&live, &volume.def, true).await?;
-    let mut stream = take_stream(&mut call)?;
+    let stream = take_stream(&mut call)?;
+    let answer = stream.sender.clone();
     let extent = extent(request.offset, request.length);
     tokio::spawn(async move {
-        let end = file::receive(&mut stream, file, extent).await;
+        let end = file::receive(stream, file, extent).await;
         pools.measure_after_upload(&request.vol).await;
         match end {
-            Ok(End::Whole) => stream.finish().await,
+            Ok(End::Whole) => answer.finish().await,
             Ok(End::Aborted) => {}
-            Err(error) => stream.fail(of_volume(&request.vol, error)).await,
+            Err(error) => answer.fail(of_volume(&request.vol, error)).await,
         }
     });
     Ok(())
