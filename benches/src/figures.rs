@@ -73,14 +73,6 @@ pub fn micros(time: Duration) -> f64 {
 #[derive(Default)]
 pub struct Figures(BTreeMap<&'static str, Vec<f64>>);
 
-impl From<&Round> for Figures {
-    fn from(round: &Round) -> Self {
-        let mut figures = Self::default();
-        figures.add(round);
-        figures
-    }
-}
-
 impl Figures {
     pub fn add(&mut self, round: &Round) {
         for (name, value) in round {
@@ -88,7 +80,8 @@ impl Figures {
         }
     }
 
-    fn median(&self, name: &str) -> f64 {
+    /// The middle one of the rounds.
+    pub fn median(&self, name: &str) -> f64 {
         let mut values = self.0.get(name).cloned().unwrap_or_default();
         median(&mut values)
     }
@@ -102,7 +95,7 @@ pub fn median(values: &mut [f64]) -> f64 {
 
 /// Rounds of the stock daemon and ours in turn. The first one fills caches on both sides and is thrown away.
 pub fn in_turn<D>(
-    mut daemons: [D; 2],
+    daemons: &mut [D; 2],
     rounds: usize,
     round: impl Fn(&mut D) -> Outcome<Round>,
 ) -> Outcome<[Figures; 2]> {

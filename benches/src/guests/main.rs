@@ -37,7 +37,7 @@ fn run() -> Outcome {
     let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
     let stock = Daemon::start(Backend::stock()?, "bench-stock")?;
     let ours = Daemon::start(Backend::Ours, "bench-ours")?;
-    let figures = in_turn([stock, ours], rounds, Daemon::round)?;
+    let figures = in_turn(&mut [stock, ours], rounds, Daemon::round)?;
     print(&figures, &format!("medians of {rounds} rounds in turn"), MEASURES);
     Ok(())
 }

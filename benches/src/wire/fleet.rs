@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use virtus_benches::{Client, Round, median, micros};
-use virtus_tests::{Backend, Outcome};
+use virtus_tests::{Backend, Outcome, Testbed};
 
 use crate::calls::{daemon, resident};
 
@@ -12,6 +12,12 @@ const URI: &str = "qemu:///system";
 
 /// How long a daemon is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(3);
+
+/// How long a daemon may take to start.
+const START: Duration = Duration::from_secs(300);
+
+/// What a daemon at rest may use of the processor in a second.
+const LITTLE: Duration = Duration::from_millis(20);
 
 /// Lists and statistics of a round.
 const TIMES: usize = 10;
@@ -30,6 +36,7 @@ pub(crate) fn round(backend: &Backend, count: u32) -> Outcome<Round> {
     let mut client = wait_for_all(&bed.socket(), count)?;
     let mut round = Round::new();
     round.insert("restart to first list", micros(begin.elapsed()));
+    wait_until_at_rest(&bed)?;
     round.insert("list", times(|| client.list().map(drop))?);
     round.insert("statistics", times(|| client.stats().map(drop))?);
     drop(client);
@@ -38,9 +45,26 @@ pub(crate) fn round(backend: &Backend, count: u32) -> Outcome<Round> {
     Ok(round)
 }
 
+/// Waits until a daemon that has started has nothing more to do: ours reads beside its work what it has only looked at.
+fn wait_until_at_rest(bed: &Testbed) -> Outcome {
+    let end = Instant::now() + START;
+    let mut before = bed.daemon_cpu_time_ever()?;
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = bed.daemon_cpu_time_ever()?;
+        if now - before <= LITTLE {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(format!("the daemon was busy for {START:?}").into());
+        }
+        before = now;
+    }
+}
+
 /// A client of a daemon that knows the whole fleet. A daemon that still loads does not answer, or answers with less.
 fn wait_for_all(socket: &std::path::Path, count: u32) -> Outcome<Client> {
-    let end = Instant::now() + Duration::from_secs(300);
+    let end = Instant::now() + START;
     loop {
         if let Ok(mut client) = Client::open(socket, URI)
             && client.list().ok() == Some(count)
@@ -48,7 +72,7 @@ fn wait_for_all(socket: &std::path::Path, count: u32) -> Outcome<Client> {
             return Ok(client);
         }
         if Instant::now() > end {
-            return Err("the daemon did not list its domains in 300 s".into());
+            return Err(format!("the daemon did not list its domains in {START:?}").into());
         }
         std::thread::sleep(Duration::from_millis(2));
     }

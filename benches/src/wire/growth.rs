@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use virtus_benches::{Plot, Round, Unit};
+use virtus_benches::{Figures, Plot, Unit, in_turn};
 use virtus_tests::{Backend, Outcome};
 
 use crate::calls::{BESIDE, Calls, HEARD};
@@ -12,48 +12,65 @@ use crate::fleet;
 const CROWDS: [u32; 4] = [1, 10, 100, 1000];
 const FLEETS: [u32; 4] = [10, 100, 1000, 10_000];
 
-/// Each cost at each number.
-#[derive(Default)]
-pub(crate) struct Growth(BTreeMap<&'static str, Vec<(f64, f64)>>);
+/// The figures of both daemons at each number.
+pub(crate) struct Growth {
+    crowds: BTreeMap<u32, [Figures; 2]>,
+    fleets: BTreeMap<u32, [Figures; 2]>,
+}
 
 impl Growth {
-    /// Measures a daemon of this kind; also answers the figures of the largest fleet.
-    pub(crate) fn of(backend: &Backend) -> Outcome<(Self, Round)> {
-        let mut growth = Self::default();
-        let mut calls = Calls::start(backend.clone())?;
+    /// Measures the two daemons in turn.
+    pub(crate) fn of(backends: &[Backend; 2], rounds: usize) -> Outcome<Self> {
+        let [first, second] = backends.clone().map(Calls::start);
+        let mut daemons = [first?, second?];
+        let mut crowds = BTreeMap::new();
         for count in CROWDS {
-            growth.add(count, &calls.crowd(usize::try_from(count)?)?);
+            let clients = usize::try_from(count)?;
+            let figures = in_turn(&mut daemons, rounds, |calls| calls.crowd(clients))?;
+            crowds.insert(count, figures);
         }
-        drop(calls);
-        let mut last = Round::new();
+        drop(daemons);
+        let mut fleets = BTreeMap::new();
         for count in FLEETS {
-            last = fleet::round(backend, count)?;
-            growth.add(count, &last);
+            let mut backends = backends.clone();
+            let figures = in_turn(&mut backends, rounds, |backend| fleet::round(backend, count))?;
+            fleets.insert(count, figures);
         }
-        Ok((growth, last))
+        Ok(Self { crowds, fleets })
     }
 
-    fn add(&mut self, count: u32, round: &Round) {
-        for (name, cost) in round {
-            self.0.entry(name).or_default().push((f64::from(count), *cost));
-        }
+    /// The figures of the largest fleet.
+    pub(crate) fn largest_fleet(&self) -> Option<&[Figures; 2]> {
+        self.fleets.values().next_back()
+    }
+
+    /// One plot for each cost.
+    pub(crate) fn plots(&self) -> Vec<Plot> {
+        let of_clients = |(title, unit)| plot(title, "clients", unit, &self.crowds);
+        let of_definitions = |(title, unit)| plot(title, "definitions", unit, &self.fleets);
+        let clients = [(BESIDE, Unit::Microseconds), (HEARD, Unit::Microseconds)].map(of_clients);
+        let definitions = [
+            ("memory", Unit::Mebibytes),
+            ("list", Unit::Microseconds),
+            ("statistics", Unit::Microseconds),
+            ("restart to first list", Unit::Microseconds),
+        ]
+        .map(of_definitions);
+        clients.into_iter().chain(definitions).collect()
     }
 }
 
-/// One plot for each cost.
-pub(crate) fn plots(mut stock: Growth, mut ours: Growth) -> Vec<Plot> {
-    let plot = |(title, of, unit)| {
-        let [stock, ours] = [&mut stock, &mut ours].map(|g| g.0.remove(title).unwrap_or_default());
-        Plot { title, of, unit, stock, ours }
+fn plot(
+    title: &'static str,
+    of: &'static str,
+    unit: Unit,
+    figures: &BTreeMap<u32, [Figures; 2]>,
+) -> Plot {
+    let points = |side: usize| {
+        let at = |(count, figures): (&u32, &[Figures; 2])| {
+            (f64::from(*count), figures[side].median(title))
+        };
+        figures.iter().map(at).collect()
     };
-    [
-        (BESIDE, "clients", Unit::Microseconds),
-        (HEARD, "clients", Unit::Microseconds),
-        ("memory", "definitions", Unit::Mebibytes),
-        ("list", "definitions", Unit::Microseconds),
-        ("statistics", "definitions", Unit::Microseconds),
-        ("restart to first list", "definitions", Unit::Microseconds),
-    ]
-    .map(plot)
-    .into()
+    Plot { title, of, unit, stock: points(0), ours: points(1) }
 }

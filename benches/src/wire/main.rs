@@ -3,7 +3,8 @@
 //!
 //! Small calls and events are measured on `test:///default`, the data of volumes on what each daemon keeps in files, a fleet
 //! on up to 10,000 definitions that both find at their start. Rounds alternate, so that whatever else the machine does
-//! falls on both. How costs grow takes minutes and is measured once; a second argument names the file to draw it into.
+//! falls on both. How costs grow takes minutes and is measured in fewer rounds; a second argument names the file to draw
+//! it into.
 #![expect(clippy::print_stderr, reason = "the result is for people")]
 #![expect(clippy::disallowed_methods, reason = "it waits, and writes files that need not last")]
 
@@ -18,11 +19,14 @@ use virtus_benches::{Goal, Measure, draw, in_turn, print};
 use virtus_tests::{Backend, Outcome, obstacle};
 
 use crate::calls::Calls;
-use crate::growth::{Growth, plots};
+use crate::growth::Growth;
 use crate::volumes::Volumes;
 
 /// Rounds without an argument; ten is the least that a median should stand on.
 const ROUNDS: usize = 10;
+
+/// Rounds of each point of a plot.
+const GROWTH_ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
     match run() {
@@ -40,19 +44,19 @@ fn run() -> Outcome {
     }
     let mut arguments = std::env::args().skip(1);
     let rounds = arguments.next().map_or(Ok(ROUNDS), |word| word.parse())?;
-    let stock = Backend::stock()?;
-    let daemons = [Calls::start(stock.clone())?, Calls::start(Backend::Ours)?];
-    let figures = in_turn(daemons, rounds, Calls::round)?;
+    let backends = [Backend::stock()?, Backend::Ours];
+    let [stock, ours] = backends.clone().map(Calls::start);
+    let figures = in_turn(&mut [stock?, ours?], rounds, Calls::round)?;
     print(&figures, &format!("medians of {rounds} rounds in turn"), CALLS);
-    let daemons = [Volumes::start(stock.clone())?, Volumes::start(Backend::Ours)?];
-    let figures = in_turn(daemons, rounds, Volumes::round)?;
+    let [stock, ours] = backends.clone().map(Volumes::start);
+    let figures = in_turn(&mut [stock?, ours?], rounds, Volumes::round)?;
     print(&figures, &format!("\nvolumes, medians of {rounds} rounds in turn"), VOLUMES);
-    let (stock_growth, stock_fleet) = Growth::of(&stock)?;
-    let (our_growth, our_fleet) = Growth::of(&Backend::Ours)?;
-    let figures = [(&stock_fleet).into(), (&our_fleet).into()];
-    print(&figures, "\n10,000 definitions, once", FLEET);
+    let growth = Growth::of(&backends, rounds.min(GROWTH_ROUNDS))?;
+    if let Some(figures) = growth.largest_fleet() {
+        print(figures, "\n10,000 definitions, medians of the plot's rounds", FLEET);
+    }
     if let Some(picture) = arguments.next() {
-        std::fs::write(picture, draw(&plots(stock_growth, our_growth)))?;
+        std::fs::write(picture, draw(&growth.plots()))?;
     }
     Ok(())
 }
