@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{
@@ -205,9 +205,10 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let cache = Cache::new(places.cache.join("capabilities"), identity);
         let qemu = Arc::new(Qemu::new(environment, places, config, cache));
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
+        let mut asked = JoinSet::new();
         for (_, binary) in Qemu::binaries() {
             let qemu = qemu.clone();
-            tokio::spawn(async move {
+            asked.spawn(async move {
                 if let Err(error) = qemu.capabilities(&binary).await {
                     tracing::warn!("{error}");
                 }
@@ -217,6 +218,11 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let early = qemu.clone();
         spawn_blocking(move || {
             let _known = LazyLock::force(&early.cpus);
+        });
+        tokio::spawn(async move {
+            asked.join_all().await;
+            // The answers of a binary are ten times as large as what is kept of them.
+            let _given_back = spawn_blocking(virtus_host::heap::give_back).await;
         });
         let driver = Arc::new(QemuDriver { qemu, machines });
         let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
