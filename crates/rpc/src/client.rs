@@ -212,6 +212,7 @@ impl Client {
         let mut stopped = pin!(stopping.wait_for(|stop| *stop));
         let mut stop = false;
         let outbox = self.outbox.clone();
+        let mut filled = pin!(outbox.filled());
         let budget = self.streams.budget();
         let mut timer = pin!(sleep_until(Instant::now() + IDLE));
         loop {
@@ -232,7 +233,7 @@ impl Client {
                 answered = self.calls.next() => self.answer(answered),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
                 ready = self.transport.writable(), if self.unwritten() => ready?,
-                () = outbox.filled() => {}
+                () = &mut filled => filled.set(outbox.filled()),
                 () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
                 () = timer.as_mut() => {
                     self.on_time()?;

@@ -8,6 +8,7 @@
 //! message that the peer has read, and wake a thread for nothing.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -67,9 +68,10 @@ impl AsFd for UnixSocket {
 
 impl UnixSocket {
     /// Resolves when there may be something to read. Whoever waited reads next: what came before is not told again.
+    /// Only one task may wait.
     pub(super) async fn readable(&self) -> io::Result<()> {
         if !self.more.load(Ordering::Relaxed) {
-            self.socket.readable().await?.clear_ready();
+            poll_fn(|context| self.socket.poll_read_ready(context)).await?.clear_ready();
         }
         Ok(())
     }
