@@ -28,6 +28,7 @@ mod kvm;
 mod languages;
 mod leftovers;
 mod life;
+mod logs;
 mod native;
 mod networks;
 mod objects;
@@ -57,6 +58,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     // First, since it may have to wait for an archive of packages.
     ("systemd", systemd::CASES),
     ("life", life::CASES),
+    ("logs", logs::CASES),
     ("native", native::CASES),
     ("events", events::CASES),
     ("storage", storage::CASES),

@@ -13,7 +13,9 @@
 mod admin;
 mod backend;
 mod bed;
+mod beside;
 mod container;
+mod counter;
 mod guest;
 mod languages;
 mod lines;
@@ -28,7 +30,9 @@ mod wire;
 
 pub use backend::{Backend, built_program, daemon_program, target_folder};
 pub use bed::{Options, Testbed};
+pub use beside::Beside;
 pub use container::{Container, debian_folder};
+pub use counter::counted;
 pub use guest::{Guest, guest_folder};
 pub use languages::{go_obstacle, go_program, perl_obstacle, script};
 pub use lines::Lines;

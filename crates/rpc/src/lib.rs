@@ -16,6 +16,7 @@ pub mod engine;
 mod errors;
 mod generic;
 mod keepalive;
+mod neighbour;
 mod pattern;
 mod polkit;
 mod remote;
@@ -31,6 +32,7 @@ pub use client::Authentication;
 pub use generic::LIB_VERSION;
 pub use generic::responder as local_calls;
 pub use keepalive::Policy as KeepalivePolicy;
+pub use neighbour::{Conversation, Neighbour};
 pub use polkit::access::PolkitAccess;
 pub use remote::{Hello, Remote};
 pub use server::{

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use virtus_api::{AnyReply, AnyRequest, CallId, Error, ErrorCode, ErrorDomain, Program, Result};
-use virtus_core::events::EventSink;
+use virtus_core::events::{Delivery, EventSink};
 use virtus_core::stream::{Packet, Stream};
 use virtus_core::{BoxFuture, Call, ReplyFds, Responder, Session};
 
@@ -45,6 +45,7 @@ pub struct Remote {
     orders: mpsc::Sender<Order>,
     lost: watch::Receiver<Option<Error>>,
     abilities: Abilities,
+    programs: &'static [Program],
 }
 
 /// What the task is asked to do.
@@ -74,10 +75,7 @@ impl Remote {
         hello: Hello,
         events: Arc<dyn EventSink>,
     ) -> Result<Arc<Self>> {
-        let (orders, taken) = mpsc::channel(ORDERS);
-        let (losing, lost) = watch::channel(None);
-        tokio::spawn(task::run(transport, events, taken, orders.downgrade(), losing));
-        let mut remote = Self { orders, lost, abilities: Abilities::default() };
+        let mut remote = Self::start(transport, events, &PROGRAMS);
         let mut greeting = Greeting::new(hello.name, hello.read_only, hello.authentication);
         let mut reply = None;
         loop {
@@ -96,6 +94,22 @@ impl Remote {
             remote.order(Order::Keepalive(policy)).await?;
         }
         Ok(Arc::new(remote))
+    }
+
+    /// A connection to a daemon that serves one program of its own, which needs no opening.
+    pub(crate) fn of_one_program(transport: Transport, program: &'static [Program; 1]) -> Self {
+        Self::start(transport, Arc::new(NoEvents), program)
+    }
+
+    fn start(
+        transport: Transport,
+        events: Arc<dyn EventSink>,
+        programs: &'static [Program],
+    ) -> Self {
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let (losing, lost) = watch::channel(None);
+        tokio::spawn(task::run(transport, events, taken, orders.downgrade(), losing));
+        Self { orders, lost, abilities: Abilities::default(), programs }
     }
 
     /// Why the connection is over; `None` while it is not.
@@ -126,7 +140,7 @@ impl Remote {
         sent.map_err(|_| self.lost().unwrap_or_else(closed))
     }
 
-    fn ask(
+    pub(crate) fn ask(
         &self,
         request: AnyRequest,
         fds: Vec<OwnedFd>,
@@ -150,7 +164,7 @@ impl Remote {
 impl Responder for Remote {
     /// What the daemon does not know it refuses itself.
     fn answers(&self, call: CallId) -> bool {
-        PROGRAMS.contains(&call.meta().program)
+        self.programs.contains(&call.meta().program)
     }
 
     fn respond(&self, mut call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
@@ -162,6 +176,13 @@ impl Responder for Remote {
         // A task that is busy hears of it by the end of its orders.
         let _busy = self.orders.try_send(Order::Close);
     }
+}
+
+/// For connections on which there are none.
+struct NoEvents;
+
+impl EventSink for NoEvents {
+    fn deliver(&self, _: Delivery) {}
 }
 
 /// The connection has ended because we wanted it to.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::Paths;
-use virtus_core::conf::Conf;
+use virtus_core::conf::{Conf, Value};
 use virtus_host::user::{self, Identity};
 
 use crate::plan;
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) cgroups: bool,
     /// Under whose rights software TPMs run (`swtpm_user`, `swtpm_group`).
     pub(crate) swtpm: Option<Identity>,
+    /// Whether virtlogd keeps what guests print (`stdio_handler`); `None`: if it is there.
+    pub(crate) log_daemon: Option<bool>,
     /// Firmware and the template of its variables (`nvram`), as `CODE:VARS`.
     pub(crate) nvram: Vec<(PathBuf, PathBuf)>,
     /// What shapes command lines.
@@ -74,6 +76,7 @@ impl Config {
             max_core: None,
             cgroups: system,
             swtpm: None,
+            log_daemon: None,
             nvram: Vec::new(),
             plan: plan::Config::default(),
         }
@@ -103,6 +106,7 @@ impl Config {
         if let Some(controllers) = conf.texts("cgroup_controllers")? {
             config.cgroups &= !controllers.is_empty();
         }
+        config.log_daemon = conf.typed("stdio_handler", "\"logd\" or \"file\"", log_daemon)?;
         config.nvram = nvram(conf)?;
         keys::read_plan(conf, &mut config.plan)?;
         Ok(config)
@@ -167,12 +171,19 @@ fn ports(
 }
 
 fn max_core(conf: &Conf) -> Result<Option<u64>> {
-    use virtus_core::conf::Value;
     conf.typed("max_core", "a number or \"unlimited\"", |value| match value {
         Value::Text(text) if text == "unlimited" => Some(u64::MAX),
         Value::Number(number) => u64::try_from(*number).ok(),
         _ => None,
     })
+}
+
+fn log_daemon(value: &Value) -> Option<bool> {
+    match value {
+        Value::Text(text) if text == "logd" => Some(true),
+        Value::Text(text) if text == "file" => Some(false),
+        _ => None,
+    }
 }
 
 fn nvram(conf: &Conf) -> Result<Vec<(PathBuf, PathBuf)>> {

@@ -73,8 +73,8 @@ impl Pump {
         guest.set_monitor(None);
         guest.set_agent_connected(false);
         let end = guest.end().unwrap_or(End::Failed);
-        let log = guest.facts.log.clone();
-        tokio::task::spawn_blocking(move || guest_log::write_end(&log, end.word()));
+        let (log, keeper) = (guest.facts.log.clone(), guest.facts.keeper.clone());
+        tokio::spawn(guest_log::write_end(keeper, log, end.word()));
         self.tell(Notice::Ended(end));
     }
 

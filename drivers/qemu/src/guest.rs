@@ -23,6 +23,7 @@ use virtus_xml::domain::LifecycleAction;
 
 use crate::agent::Agent;
 use crate::live;
+use crate::log_keeper::LogKeeper;
 use crate::qmp::{CallError, Monitor};
 
 /// How long a query at the monitor may take.
@@ -50,12 +51,19 @@ pub(crate) struct Facts {
     pub(crate) agent_path: Option<PathBuf>,
     pub(crate) agent_alias: Option<String>,
     pub(crate) log: PathBuf,
+    /// Who keeps it.
+    pub(crate) keeper: LogKeeper,
     pub(crate) actions: Actions,
 }
 
 impl Facts {
     /// Those in a live definition.
-    pub(crate) fn new(def: &Domain, id: i32, monitor_path: PathBuf, log: PathBuf) -> Self {
+    pub(crate) fn new(
+        def: &Domain,
+        id: i32,
+        monitor_path: PathBuf,
+        (log, keeper): (PathBuf, LogKeeper),
+    ) -> Self {
         let channel = live::agent_channel(def);
         let action = |stated: Option<LifecycleAction>, default| stated.unwrap_or(default);
         Self {
@@ -66,6 +74,7 @@ impl Facts {
             agent_path: channel.and_then(|channel| channel.source()?.path.clone()).map(Into::into),
             agent_alias: channel.and_then(|channel| channel.info.alias.clone()),
             log,
+            keeper,
             actions: Actions {
                 on_poweroff: action(def.on_poweroff, LifecycleAction::Destroy),
                 on_reboot: action(def.on_reboot, LifecycleAction::Restart),

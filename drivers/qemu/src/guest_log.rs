@@ -1,34 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The log of a guest: how each run was started, what QEMU said, how it ended.
 //!
-//! QEMU gets the file itself for its output, so nothing is lost when the daemon is not there. A file that
-//! has grown large is set aside when the next run starts.
+//! QEMU gets the file itself for its output, or a pipe to whoever keeps it, so nothing is lost when this daemon is not
+//! there. A file that nobody keeps and that has grown large is set aside when the next run starts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use virtus_api::{Error, Result};
+use virtus_api::{Error, LogFilePosition, Result};
 use virtus_core::log::Stamp;
+
+use crate::log_keeper::LogKeeper;
 
 /// A larger log is set aside before the next run (the limit of libvirt's log daemon).
 const ROTATE_AT: u64 = 2 << 20;
 /// Of what QEMU said, this much is read back.
 const TAIL: u64 = 8 << 10;
+/// Of what it said to whoever keeps the log, as much as this is looked through for it.
+const KEPT_TAIL: u64 = 128 << 10;
 
 /// The log of one run.
 #[derive(Debug)]
 pub(crate) struct GuestLog {
+    keeper: LogKeeper,
     path: PathBuf,
+    /// What QEMU writes to.
     file: File,
-    /// Where QEMU's own output of this run begins.
-    start: u64,
+    start: Start,
+}
+
+/// Where QEMU's own output of a run begins.
+#[derive(Debug, Clone)]
+enum Start {
+    InFile(u64),
+    Kept(LogFilePosition),
 }
 
 impl GuestLog {
-    /// Opens the log for a new run. Blocks.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Opens the log for a new run.
+    pub(crate) async fn open(keeper: LogKeeper, path: &Path) -> Result<Self> {
+        if let Some((file, position)) = keeper.open(path, false).await? {
+            let start = Start::Kept(position);
+            return Ok(Self { keeper, path: path.to_owned(), file, start });
+        }
         let explain =
             |cause| Error::system(format!("cannot open log '{}'", path.display()), &cause);
         if fs::metadata(path).is_ok_and(|facts| facts.len() > ROTATE_AT) {
@@ -38,12 +54,12 @@ impl GuestLog {
         }
         let file =
             OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(explain)?;
-        let start = file.metadata().map_err(explain)?.len();
-        Ok(Self { path: path.to_owned(), file, start })
+        let start = Start::InFile(file.metadata().map_err(explain)?.len());
+        Ok(Self { keeper, path: path.to_owned(), file, start })
     }
 
     /// Writes what is run, as it could be typed into a shell.
-    pub(crate) fn header(&mut self, lead: &str, env: &[(String, String)], argv: &[String]) {
+    pub(crate) async fn header(&mut self, lead: &str, env: &[(String, String)], argv: &[String]) {
         let mut text = format!("{}: starting up {lead}\n", Stamp::now());
         for (name, value) in env {
             text.push_str(&format!("{name}={} \\\n", shell(value)));
@@ -60,10 +76,27 @@ impl GuestLog {
             text.push_str(if words.peek().is_some() { " \\\n" } else { "\n" });
         }
         // A log that cannot be written must not keep a guest from starting.
-        if let Err(cause) = self.file.write_all(text.as_bytes()) {
-            tracing::warn!("cannot write '{}': {cause}", self.path.display());
+        if let Err(error) = self.write(text).await {
+            tracing::warn!("cannot write '{}': {error}", self.path.display());
         }
-        self.start = self.file.metadata().map_or(self.start, |facts| facts.len());
+    }
+
+    /// Writes a text before QEMU's own output.
+    async fn write(&mut self, text: String) -> Result<()> {
+        let explain = |cause| Error::system("cannot write", &cause);
+        match &mut self.start {
+            Start::InFile(start) => {
+                self.file.write_all(text.as_bytes()).map_err(explain)?;
+                *start = self.file.metadata().map_err(explain)?.len();
+            }
+            Start::Kept(start) => {
+                self.keeper.append(&self.path, text).await?;
+                if let Some(now) = self.keeper.position(&self.path).await? {
+                    *start = now;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Descriptors for QEMU's output.
@@ -74,19 +107,19 @@ impl GuestLog {
         Ok((self.file.try_clone().map_err(explain)?, self.file.try_clone().map_err(explain)?))
     }
 
-    /// What QEMU said in this run, without time stamps. Blocks.
-    pub(crate) fn said(&self) -> String {
-        let mut text = Vec::new();
-        if let Ok(mut file) = File::open(&self.path) {
-            let end = file.metadata().map_or(0, |facts| facts.len());
-            let from = self.start.max(end.saturating_sub(TAIL));
-            if file.seek(SeekFrom::Start(from)).is_ok() {
-                // What cannot be read is not quoted.
-                let _ = file.take(TAIL).read_to_end(&mut text);
+    /// What QEMU said in this run, without time stamps.
+    pub(crate) async fn said(&self) -> String {
+        // What cannot be read is not quoted.
+        let text = match &self.start {
+            Start::InFile(start) => tail(&self.path, *start),
+            Start::Kept(start) => {
+                let read = self.keeper.read(&self.path, start.clone(), KEPT_TAIL).await;
+                read.ok().flatten().unwrap_or_default()
             }
-        }
-        let text = String::from_utf8_lossy(&text);
-        text.lines()
+        };
+        let end = text.len().saturating_sub(TAIL as usize);
+        text[text.ceil_char_boundary(end)..]
+            .lines()
             .map(without_stamp)
             .filter(|line| !line.is_empty() && !line.starts_with("char device redirected to"))
             .collect::<Vec<_>>()
@@ -94,15 +127,35 @@ impl GuestLog {
     }
 }
 
-/// Adds the line that says how a run ended. Blocks.
-pub(crate) fn write_end(path: &Path, reason: &str) {
+/// The end of a file, from `start` on. Blocks.
+fn tail(path: &Path, start: u64) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut file) = File::open(path) {
+        let end = file.metadata().map_or(0, |facts| facts.len());
+        let from = start.max(end.saturating_sub(TAIL));
+        if file.seek(SeekFrom::Start(from)).is_ok() {
+            let _unread = file.take(TAIL).read_to_end(&mut text);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Adds the line that says how a run ended.
+pub(crate) async fn write_end(keeper: LogKeeper, path: PathBuf, reason: &str) {
     let line = format!("{}: shutting down, reason={reason}\n", Stamp::now());
-    let written = OpenOptions::new()
-        .append(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(line.as_bytes()));
+    let kept = keeper.append(&path, line.clone()).await;
+    if let Ok(true) = kept {
+        return;
+    }
+    // Whoever kept it may have gone; the file is there.
+    let name = path.display().to_string();
+    let write = move || {
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        file.write_all(line.as_bytes())
+    };
+    let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
     if let Err(cause) = written {
-        tracing::debug!("cannot write '{}': {cause}", path.display());
+        tracing::debug!("cannot write '{name}': {cause}");
     }
 }
 

@@ -20,6 +20,7 @@ use crate::firmware::installed;
 use crate::guest::{AGENT, Guest, QUERY, WORK};
 use crate::launch::{self, Ground, Plan, cgroup};
 use crate::live;
+use crate::log_keeper::LogKeeper;
 use crate::machine::arch;
 use crate::plan::{self, Context};
 use crate::routes::domain_capabilities::tpm_versions;
@@ -100,6 +101,7 @@ impl Machine for Qemu {
         notices: Notices,
     ) -> Result<Launched<Self>> {
         let ground = Ground {
+            paths: &self.paths,
             places: &self.places,
             ports: &self.ports,
             hub: &self.hub,
@@ -111,7 +113,9 @@ impl Machine for Qemu {
     }
 
     async fn reattach(&self, status: &Status, notices: Notices) -> Result<Launched<Self>> {
-        reattach::reattach(&self.places, &self.ports, &self.hub, status, notices).await
+        let keeper = LogKeeper::new(self.config().log_daemon, &self.paths, &status.def);
+        let (places, ports, hub) = (&self.places, &self.ports, &self.hub);
+        reattach::reattach(places, ports, hub, keeper, status, notices).await
     }
 
     async fn stop(&self, running: &Guest, how: Stop) -> Result<()> {

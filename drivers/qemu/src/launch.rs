@@ -17,8 +17,8 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
-use virtus_core::Peers;
 use virtus_core::events::Hub;
+use virtus_core::{Paths, Peers};
 use virtus_domain::{Launched, Notices, Private, Start, State, Status, Undo};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::process::{Limit, Process, Spawn};
@@ -33,6 +33,7 @@ use crate::guest::{Facts, Guest, subject};
 use crate::guest_log::GuestLog;
 use crate::image_chain;
 use crate::live;
+use crate::log_keeper::LogKeeper;
 use crate::paths::Places;
 use crate::plan::{self, CommandLine, Context};
 use crate::ports::Ports;
@@ -66,6 +67,7 @@ pub(crate) struct Plan {
 
 /// What a start works with besides its plan.
 pub(crate) struct Ground<'a> {
+    pub(crate) paths: &'a Paths,
     pub(crate) places: &'a Places,
     pub(crate) ports: &'a Ports,
     pub(crate) hub: &'a Arc<Hub>,
@@ -88,16 +90,19 @@ pub(crate) async fn launch(
     tpm::start(ground.places, &plan, undo).await?;
     descriptors::name_sockets(ground.places, &mut plan.def, id);
     let mut taps = network::plug(ground.peers, &mut plan.def, undo).await?;
-    let fds = descriptors::open(ground.places, &plan.def, id, &mut taps, undo)?;
+    let keeper = LogKeeper::new(plan.config.log_daemon, ground.paths, &plan.def);
+    let fds = descriptors::open(ground.places, &keeper, &plan.def, id, &mut taps, undo).await?;
     plan.context.fds = fds.numbers();
     plan.context.peers = tpm::peers(ground.places, &plan.def, id);
     let line = plan::command_line(&plan.def, &plan.caps, &plan.context)?;
 
     let groups = cgroup::make(ground.cgroups, &plan.config, &plan.def, id, undo).await?;
     let log_path = ground.places.log_file(&name);
-    let (log, process) =
-        spawn(ground.places, &plan, &log_path, Launch { line, fds, groups }, undo).await?;
-    let facts = Facts::new(&plan.def, id, ground.places.monitor(id, &name), log_path);
+    let log = GuestLog::open(keeper.clone(), &log_path).await?;
+    let launch = Launch { line, fds, groups };
+    let (log, process) = spawn(ground.places, &plan, log, launch, undo).await?;
+    let log_facts = (log_path, keeper);
+    let facts = Facts::new(&plan.def, id, ground.places.monitor(id, &name), log_facts);
     let guest = Guest::new(facts, process, notices);
 
     let identity = plan.config.identity.clone();
@@ -194,17 +199,16 @@ struct Launch {
 async fn spawn(
     places: &Places,
     plan: &Plan,
-    log_path: &Path,
+    mut log: GuestLog,
     launch: Launch,
     undo: &mut Undo,
 ) -> Result<(GuestLog, Process)> {
     let Launch { line, fds, groups } = launch;
     let env = environment(&places.domain(plan.start.id, &plan.def.name), &line);
     let pid_file = places.pid_file(&plan.def.name);
-    let mut log = GuestLog::open(log_path)?;
     let mut words = vec![plan.binary.to_string_lossy().into_owned()];
     words.extend(line.args.iter().cloned());
-    log.header(&lead(&plan.caps), &env, &words);
+    log.header(&lead(&plan.caps), &env, &words).await;
     let (stdout, stderr) = log.outputs()?;
     let mut spawn = Spawn::new(&plan.binary)
         .args(line.args)
@@ -282,7 +286,7 @@ async fn greet(guest: &Guest, log: &GuestLog) -> Result<(Monitor, Events)> {
     let subject = guest.subject();
     let greeted = tokio::select! {
         greeted = Monitor::connect(guest.monitor_path(), &subject, GREETING) => greeted,
-        exit = guest.process.exited() => return Err(complaint::of(guest, log, exit)),
+        exit = guest.process.exited() => return Err(complaint::of(guest, log, exit).await),
     };
     match greeted {
         Ok(connected) => Ok(connected),
@@ -295,7 +299,7 @@ async fn why(guest: &Guest, log: &GuestLog, error: CallError) -> Error {
     if matches!(error, CallError::Closed { .. })
         && let Ok(exit) = timeout(Duration::from_secs(2), guest.process.exited()).await
     {
-        return complaint::of(guest, log, exit);
+        return complaint::of(guest, log, exit).await;
     }
     error.into()
 }

@@ -24,6 +24,7 @@ use crate::events;
 use crate::guest::{Facts, Guest, subject};
 use crate::launch::{display, questions};
 use crate::live;
+use crate::log_keeper::LogKeeper;
 use crate::paths::Places;
 use crate::ports::Ports;
 use crate::qmp::{CallError, Events, Monitor};
@@ -38,6 +39,7 @@ pub(crate) async fn reattach(
     places: &Places,
     ports: &Ports,
     hub: &Arc<Hub>,
+    keeper: LogKeeper,
     status: &Status,
     notices: Notices,
 ) -> Result<Launched<Qemu>> {
@@ -51,7 +53,7 @@ pub(crate) async fn reattach(
         Error::new(ErrorCode::OperationFailed, text)
     })?;
     let path = status.monitor.clone().unwrap_or_else(|| places.monitor(id, &def.name));
-    let facts = Facts::new(def, id, path, places.log_file(&def.name));
+    let facts = Facts::new(def, id, path, (places.log_file(&def.name), keeper));
     for graphics in &def.devices.graphics {
         display::in_use(graphics).into_iter().for_each(|port| ports.note(port));
     }

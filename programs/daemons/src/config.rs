@@ -15,6 +15,7 @@ use virtus_rpc::{Access, Authentication, KeepalivePolicy, Limits};
 
 use crate::admin::AdminRules;
 use crate::network::{self, NetworkRules};
+use crate::table::Daemon;
 use crate::{authentication, settings};
 
 /// Who may use one of the sockets, by the file system.
@@ -50,6 +51,8 @@ impl SocketRules {
 /// What a configuration file says.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    /// The file, for whoever has keys of its own in it.
+    pub(crate) file: Conf,
     pub(crate) sockets: SocketRules,
     pub(crate) network: NetworkRules,
     /// The users whom SASL lets in, as patterns; `None`: all.
@@ -67,9 +70,9 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads `file`. The usual file may be missing, one that was asked for may not.
-    pub(crate) fn load(file: &Path, asked_for: bool) -> Result<Self> {
+    pub(crate) fn load(daemon: &Daemon, file: &Path, asked_for: bool) -> Result<Self> {
         match Conf::load(file)? {
-            Some(conf) => Self::read(&conf),
+            Some(conf) => Self::read(daemon, conf),
             None if asked_for => {
                 let cause =
                     std::io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
@@ -78,11 +81,12 @@ impl Config {
                     &cause,
                 ))
             }
-            None => Self::read(&Conf::default()),
+            None => Self::read(daemon, Conf::default()),
         }
     }
 
-    fn read(conf: &Conf) -> Result<Self> {
+    fn read(daemon: &Daemon, file: Conf) -> Result<Self> {
+        let conf = &file;
         let text = |name| conf.text(name).map(|text| text.map(str::to_owned));
         let level = conf.typed("log_level", "1, 2, 3 or 4", |value| match value {
             Value::Number(number) => Level::parse(&number.to_string()),
@@ -104,12 +108,13 @@ impl Config {
             network: NetworkRules::read(conf)?,
             allowed_users: authentication::allowed_users(conf)?,
             polkit_access: polkit_access(conf)?,
-            limits: limits(conf)?,
-            admin: AdminRules::read(conf)?,
+            limits: limits(daemon, conf)?,
+            admin: AdminRules::read(daemon, conf)?,
             log_level: level,
             log_filters: text("log_filters")?,
             log_outputs: text("log_outputs")?,
             remarks: remarks(conf),
+            file,
         })
     }
 
@@ -122,8 +127,20 @@ impl Config {
     }
 }
 
-fn limits(conf: &Conf) -> Result<Limits> {
+fn limits(daemon: &Daemon, conf: &Conf) -> Result<Limits> {
     let usual = Limits::default();
+    if daemon.own.is_some() {
+        // All clients are the daemon's own user; what calls wait for is a disk, each for its own.
+        let max_clients = at_least_one(conf, "max_clients")?.unwrap_or(1024);
+        return Ok(Limits {
+            max_clients,
+            max_user_clients: max_clients,
+            max_user_requests: max_clients,
+            max_workers: max_clients,
+            keepalive: None,
+            ..usual
+        });
+    }
     let count = |name, usual: usize| Ok::<_, Error>(at_least_one(conf, name)?.unwrap_or(usual));
     let interval: i64 = conf.number("keepalive_interval")?.unwrap_or(5);
     let pings: u32 = conf.number("keepalive_count")?.unwrap_or(5);
@@ -207,9 +224,10 @@ fn remarks(conf: &Conf) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::LIBVIRTD;
 
     fn read(text: &str) -> Result<Config> {
-        Config::read(&Conf::parse(Path::new("x.conf"), text).unwrap())
+        Config::read(&LIBVIRTD, Conf::parse(Path::new("x.conf"), text).unwrap())
     }
 
     #[test]

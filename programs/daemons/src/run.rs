@@ -14,25 +14,25 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::access::Gate;
 use virtus_core::log::{Log, Target};
-use virtus_core::{Driver, Environment, Paths, store};
+use virtus_core::{Paths, store};
 use virtus_host::pidfile::PidFile;
 use virtus_rpc::sasl::SaslSettings;
-use virtus_rpc::{PolkitAccess, Server, Serving, Tls};
+use virtus_rpc::{PolkitAccess, Server, Tls};
 
 use crate::admin::{self, Wish};
 use crate::config::Config;
 use crate::options::Options;
-use crate::peers::Household;
 use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
+use crate::work::Work;
 use crate::{authentication, background, logging, notify};
 
-/// How long calls in flight may take to finish when the daemon stops, and a driver to stop.
+/// How long calls in flight may take to finish when the daemon stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How long after the start, or after a client has left, memory is given back: those who leave together cost it once.
@@ -48,7 +48,8 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     let passed = sockets::passed()?;
     let uid = rustix::process::geteuid();
     let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
-    if !paths.system && !daemon.drivers.iter().any(|driver| driver.for_users) {
+    let for_users = daemon.own.is_some() || daemon.drivers.iter().any(|driver| driver.for_users);
+    if !paths.system && !for_users {
         let text = format!("{} must be run as root", daemon.name);
         return Err(Error::new(ErrorCode::OperationDenied, text));
     }
@@ -66,7 +67,7 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     }
     let mask = if paths.system { 0o022 } else { 0o077 };
     rustix::process::umask(Mode::from_raw_mode(mask));
-    let config = Config::load(&config_file, options.config.is_some())?;
+    let config = Config::load(daemon, &config_file, options.config.is_some())?;
     let log = start_log(daemon, &options, &config, &paths)?;
     let life = Life { daemon, options, paths, config_file, log };
     let outcome = life.run(&config, passed);
@@ -205,15 +206,14 @@ impl Life {
         tls: Option<Tls>,
     ) -> Result<()> {
         let mut signals = Signals::new()?;
-        let drivers = tokio::select! {
-            drivers = self.start_drivers() => drivers?,
+        let work = tokio::select! {
+            work = Work::start(self.daemon, &self.paths, config) => work?,
             name = signals.told_to_stop() => {
                 info!("stopping on {name} before the drivers were there");
                 return Ok(());
             }
         };
-        let serving = Serving::Drivers(drivers.clone());
-        let main = Server::new(self.daemon.name, config.limits, serving);
+        let main = Server::new(self.daemon.name, config.limits, work.serving());
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);
@@ -236,37 +236,16 @@ impl Life {
         }
         info!("{} serves on {} sockets", self.daemon.name, listening.len());
         notify::ready();
-        for driver in &drivers {
-            tokio::spawn(driver.autostart());
-        }
+        work.autostart();
         tokio::spawn(tidy(main.clone()));
         let servers = Servers { main, admin };
-        self.until_told(&mut signals, &mut wishes, &servers, &drivers, config).await;
+        self.until_told(&mut signals, &mut wishes, &servers, &work, config).await;
         drop(wishes);
         notify::stopping();
         tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
-        for driver in &drivers {
-            if timeout(GRACE, driver.stop()).await.is_err() {
-                warn!("driver {} did not stop in time", driver.name());
-            }
-        }
+        work.stop().await;
         info!("{} ends", self.daemon.name);
         Ok(())
-    }
-
-    async fn start_drivers(&self) -> Result<Vec<Arc<dyn Driver>>> {
-        let mut drivers = Vec::new();
-        let system = self.paths.system;
-        let household = Household::new(&self.paths, self.daemon.socket);
-        for entry in self.daemon.drivers.iter().filter(|entry| system || entry.for_users) {
-            let environment = Environment { paths: self.paths.clone(), peers: household.peers() };
-            let started = (entry.start)(environment).await;
-            let driver =
-                started.map_err(|error| error.context(format!("driver {}", entry.name)))?;
-            household.add(&driver);
-            drivers.push(driver);
-        }
-        Ok(drivers)
     }
 
     /// Serves until a signal, an administrator or the idle timeout ends it.
@@ -275,7 +254,7 @@ impl Life {
         signals: &mut Signals,
         wishes: &mut mpsc::Receiver<Wish>,
         servers: &Servers,
-        drivers: &[Arc<dyn Driver>],
+        work: &Work,
         started_with: &Config,
     ) {
         let mut idle = Idle::new(self.options.timeout);
@@ -284,7 +263,7 @@ impl Life {
         loop {
             tokio::select! {
                 told = signals.next() => match told {
-                    Told::Reload => self.reload(servers, drivers, started_with).await,
+                    Told::Reload => self.reload(servers, work, started_with).await,
                     Told::Stop(name) => {
                         info!("stopping on {name}");
                         return;
@@ -298,8 +277,7 @@ impl Life {
                     }
                 },
                 _ = check.tick(), if idle.matters() => {
-                    let busy = drivers.iter().map(|driver| driver.busy()).sum::<usize>();
-                    let used_by = servers.clients() + busy;
+                    let used_by = servers.clients() + work.busy();
                     if idle.is_over(used_by, servers.arrivals(), Instant::now()) {
                         info!("stopping, because nobody needed this daemon for a while");
                         return;
@@ -311,9 +289,11 @@ impl Life {
 
     /// SIGHUP: what may change while we run is read anew; a mistake in it changes nothing. What holds until the end is
     /// named in the log if it was changed.
-    async fn reload(&self, servers: &Servers, drivers: &[Arc<dyn Driver>], started_with: &Config) {
+    async fn reload(&self, servers: &Servers, work: &Work, started_with: &Config) {
         notify::reloading();
-        match self.reload_config(&self.config_file) {
+        let config = self.reload_config(&self.config_file);
+        work.reload(config.as_ref().ok()).await;
+        match config {
             Ok(config) => {
                 servers.main.set_limits(config.limits);
                 servers.admin.set_limits(config.admin.limits);
@@ -331,21 +311,12 @@ impl Life {
             }
             Err(error) => error!("the configuration stays as it was: {error}"),
         }
-        for driver in drivers {
-            match timeout(GRACE, driver.reload()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    error!("driver {}: the configuration stays as it was: {error}", driver.name());
-                }
-                Err(_) => warn!("driver {} did not reload in time", driver.name()),
-            }
-        }
         info!("configuration reloaded");
         notify::ready();
     }
 
     fn reload_config(&self, file: &Path) -> Result<Config> {
-        let config = Config::load(file, self.options.config.is_some())?;
+        let config = Config::load(self.daemon, file, self.options.config.is_some())?;
         let (settings, remarks) =
             logging::settings(self.daemon.name, &self.options, &config, &self.paths)?;
         self.log.change(|now| now.clone_from(&settings))?;

@@ -3,6 +3,8 @@
 //!
 //! From this table follow the configuration files that are installed, and which keys of a file are unknown.
 
+use virtus_api::Program;
+
 use crate::table::{Daemon, Deployment};
 
 /// Keys about one subject.
@@ -27,6 +29,10 @@ pub enum Who {
     Drivers,
     /// Those that also listen on TCP.
     Listeners,
+    /// Those that serve drivers.
+    Keepers,
+    /// The one that keeps logs.
+    LogKeeper,
 }
 
 /// One key.
@@ -239,6 +245,43 @@ pub const SUBJECTS: &[Subject] = &[
         ],
     },
     Subject {
+        title: "Clients",
+        about: "",
+        of: Who::Keepers,
+        settings: &[
+            set("max_clients", "1024", "How many clients may be connected; each guest may be one."),
+            set(
+                "admin_max_clients",
+                "5",
+                "How many may be connected to the administrator's socket.",
+            ),
+        ],
+    },
+    Subject {
+        title: "Logs of guests",
+        about: "",
+        of: Who::LogKeeper,
+        settings: &[
+            set(
+                "max_size",
+                "2097152",
+                "How many bytes a file may have before it is set aside; 0 for no limit, and a guest can fill the disk.",
+            ),
+            set(
+                "max_backups",
+                "3",
+                "How many files of a log are kept beside the one that is written.",
+            ),
+            set(
+                "max_age_days",
+                "0",
+                "After how many days a log that nobody writes goes; 0 for never. This holds for all files below log_root \
+                 that are called like logs, whoever wrote them.",
+            ),
+            set("log_root", "\"/var/log/libvirt\"", "Where logs are that may be too old."),
+        ],
+    },
+    Subject {
         title: "Log",
         about: "Levels: 1 debug, 2 information, 3 warnings, 4 errors.",
         of: Who::All,
@@ -322,10 +365,13 @@ pub const SUBJECTS: &[Subject] = &[
 pub fn of(daemon: &Daemon) -> impl Iterator<Item = &'static Subject> {
     let drivers = daemon.deployment != Deployment::Either;
     let listens = daemon.listens_on_ip;
+    let program = daemon.own.map(|own| own.program);
     SUBJECTS.iter().filter(move |subject| match subject.of {
         Who::All => true,
         Who::Drivers => drivers,
         Who::Listeners => listens,
+        Who::Keepers => !drivers,
+        Who::LogKeeper => program == Some(Program::Log),
     })
 }
 

@@ -206,7 +206,7 @@ pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Ve
     for (suffix, door, read_only) in KINDS {
         let (mode, group) = match (door, read_only) {
             // Other users cannot reach a daemon of one user anyway.
-            (Door::Main, true) if !paths.system => continue,
+            (Door::Main, true) if !paths.system || daemon.own.is_some() => continue,
             (Door::Main, false) if !paths.system => (0o700, None),
             (Door::Main, true) => (rules.ro_mode, group),
             (Door::Main, false) => (rules.rw_mode, group),

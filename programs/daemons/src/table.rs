@@ -4,6 +4,9 @@
 
 use virtus_core::DriverEntry;
 
+use crate::logd;
+use crate::own::Own;
+
 /// One daemon.
 #[derive(Clone, Copy)]
 pub struct Daemon {
@@ -25,6 +28,8 @@ pub struct Daemon {
     pub listens_on_ip: bool,
     /// The drivers in it.
     pub drivers: &'static [DriverEntry],
+    /// The program that it serves itself instead of drivers.
+    pub own: Option<Own>,
 }
 
 /// A host runs one deployment or the other, never both.
@@ -54,6 +59,7 @@ pub const VIRTQEMUD: Daemon = Daemon {
     deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_qemu::DRIVER],
+    own: None,
 };
 
 /// Containers of this host's own kernel.
@@ -68,6 +74,7 @@ pub const VIRTLXCD: Daemon = Daemon {
     deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_lxc::DRIVER],
+    own: None,
 };
 
 /// Secrets that disks, volumes and pools need.
@@ -82,6 +89,22 @@ pub const VIRTSECRETD: Daemon = Daemon {
     deployment: Deployment::Modular,
     listens_on_ip: false,
     drivers: &[virtus_secret::DRIVER],
+    own: None,
+};
+
+/// Keeper of what guests print.
+pub const VIRTLOGD: Daemon = Daemon {
+    name: "virtlogd",
+    socket: "virtlogd",
+    about: "libvirt log management daemon",
+    label: "log",
+    purpose: "keeps what guests print on their consoles, and sees to it that it does not fill the disk. It outlives the \
+              daemons that start guests, and SIGUSR1 replaces its program without losing a log.",
+    package: "daemon-log",
+    deployment: Deployment::Either,
+    listens_on_ip: false,
+    drivers: &[],
+    own: Some(logd::OWN),
 };
 
 /// All drivers in one daemon, for hosts that are not modular.
@@ -96,10 +119,11 @@ pub const LIBVIRTD: Daemon = Daemon {
     deployment: Deployment::Monolithic,
     listens_on_ip: true,
     drivers: ALL,
+    own: None,
 };
 
 /// All of them.
-pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &LIBVIRTD];
+pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &VIRTLOGD, &LIBVIRTD];
 
 /// The daemon of this name.
 #[must_use]

@@ -66,7 +66,7 @@ fn help_text(daemon: &Daemon, program: &str) -> String {
         paths.config.join(format!("{name}.conf")).display(),
         paths.run.join(format!("{}-sock", daemon.socket)).display(),
     ));
-    if paths.system {
+    if paths.system && daemon.own.is_none() {
         let ro = paths.run.join(format!("{}-sock-ro", daemon.socket));
         text.push_str(&format!("      {}\n", ro.display()));
     }

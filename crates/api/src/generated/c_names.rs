@@ -1595,6 +1595,26 @@ pub(crate) static ENUMS: &[(&str, &[(&str, i64)])] = &[
         &[("VIR_INTERFACE_XML_INACTIVE", InterfaceXmlFlags::INACTIVE.bits() as i64)],
     ),
     (
+        "virLogManagerProtocolDomainOpenLogFileFlags",
+        &[(
+            "VIR_LOG_MANAGER_PROTOCOL_DOMAIN_OPEN_LOG_FILE_TRUNCATE",
+            LogDomainOpenLogFileFlags::TRUNCATE.bits() as i64,
+        )],
+    ),
+    (
+        "virLockSpaceProtocolAcquireResourceFlags",
+        &[
+            (
+                "VIR_LOCK_SPACE_PROTOCOL_ACQUIRE_RESOURCE_SHARED",
+                LockAcquireResourceFlags::SHARED.bits() as i64,
+            ),
+            (
+                "VIR_LOCK_SPACE_PROTOCOL_ACQUIRE_RESOURCE_AUTOCREATE",
+                LockAcquireResourceFlags::AUTOCREATE.bits() as i64,
+            ),
+        ],
+    ),
+    (
         "virConnectListAllNetworksFlags",
         &[
             (

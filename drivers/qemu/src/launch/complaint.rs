@@ -77,8 +77,8 @@ const KNOWN: &[(&str, ErrorCode, &str)] = &[
 ];
 
 /// The error of a QEMU that has ended.
-pub(super) fn of(guest: &Guest, log: &GuestLog, exit: Exit) -> Error {
-    let said = log.said();
+pub(super) async fn of(guest: &Guest, log: &GuestLog, exit: Exit) -> Error {
+    let said = log.said().await;
     let attempt = format!("cannot start {}: QEMU ended ({exit})", guest.subject());
     let text = if said.is_empty() { attempt } else { format!("{attempt}: {said}") };
     match KNOWN.iter().find(|(words, ..)| said.contains(words)) {

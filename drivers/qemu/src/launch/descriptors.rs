@@ -17,6 +17,7 @@ use virtus_xml::Domain;
 use virtus_xml::domain::chardev::{ChardevType, SocketMode};
 
 use super::files;
+use crate::log_keeper::LogKeeper;
 use crate::paths::Places;
 use crate::plan::{Descriptor, FdKey, What, descriptors};
 
@@ -75,8 +76,9 @@ pub(crate) fn name_sockets(places: &Places, def: &mut Domain, id: i32) {
 }
 
 /// Opens everything that the definition asks for. Taps are plugged in by [`super::network`].
-pub(super) fn open(
+pub(super) async fn open(
     places: &Places,
+    keeper: &LogKeeper,
     def: &Domain,
     id: i32,
     taps: &mut BTreeMap<String, Vec<OwnedFd>>,
@@ -93,7 +95,7 @@ pub(super) fn open(
                     undo.push("socket of a device", async move { files::remove(path).await });
                     socket
                 }
-                What::Write { path, append } => output(Path::new(path), *append).map(OwnedFd::from),
+                What::Write { path, append } => output(keeper, Path::new(path), *append).await,
                 What::Device(path) => device(path).map(OwnedFd::from),
                 What::Tap => take_tap(&wanted.key, at, taps),
                 What::Renderer => Err(Error::new(
@@ -153,15 +155,18 @@ fn listen(path: &Path) -> Result<UnixListener> {
         .map_err(|cause| Error::system(format!("cannot listen on '{}'", path.display()), &cause))
 }
 
-fn output(path: &Path, keep: bool) -> Result<std::fs::File> {
-    OpenOptions::new()
+async fn output(keeper: &LogKeeper, path: &Path, keep: bool) -> Result<OwnedFd> {
+    if let Some((pipe, _)) = keeper.open(path, !keep).await? {
+        return Ok(pipe.into());
+    }
+    let opened = OpenOptions::new()
         .create(true)
         .write(true)
         .append(keep)
         .truncate(!keep)
         .mode(0o600)
-        .open(path)
-        .map_err(|cause| {
-            Error::system(format!("cannot open '{}' for writing", path.display()), &cause)
-        })
+        .open(path);
+    opened.map(OwnedFd::from).map_err(|cause| {
+        Error::system(format!("cannot open '{}' for writing", path.display()), &cause)
+    })
 }

@@ -6,6 +6,7 @@ use virtus_core::conf::Conf;
 use virtus_rpc::Limits;
 
 use crate::config::{at_least_one, mode};
+use crate::table::Daemon;
 
 /// The admin socket and its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +20,16 @@ pub(crate) struct AdminRules {
 }
 
 impl AdminRules {
-    pub(crate) fn read(conf: &Conf) -> Result<Self> {
+    pub(crate) fn read(daemon: &Daemon, conf: &Conf) -> Result<Self> {
         let count = |name, usual| at_least_one(conf, name).map(|found| found.unwrap_or(usual));
+        let few = if daemon.own.is_some() { 5 } else { 5000 };
         let max_workers = count("admin_max_workers", 20)?;
         Ok(Self {
             mode: mode(conf, "unix_sock_admin_perms")?.unwrap_or(0o700),
             queue: count("admin_max_queued_clients", 20)?.try_into().unwrap_or(i32::MAX),
             // All clients here are the same user.
             limits: Limits {
-                max_clients: count("admin_max_clients", 5000)?,
+                max_clients: count("admin_max_clients", few)?,
                 max_user_clients: usize::MAX,
                 // Nobody has to open a connection here.
                 max_anonymous_clients: 0,
