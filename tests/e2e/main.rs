@@ -133,12 +133,21 @@ fn names_in(folder: &Path, end: &str) -> Vec<String> {
     names
 }
 
-fn trial(name: String, test: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
+/// A test as the library runs it. One that fails has a second try: whole systems under a deadline, on a machine that others
+/// may keep busy, are not worth a failed run each time. The summary names it all the same, as unsteady.
+fn trial(name: String, test: impl Fn() -> Outcome + Send + 'static) -> Trial {
+    Trial::ignorable_test(name.clone(), move || {
         if let Some(reason) = obstacle() {
             return Ok(Completion::ignored_with(reason));
         }
-        match test() {
+        let outcome = test().or_else(|first| {
+            if first.is::<Skip>() {
+                return Err(first);
+            }
+            println!("unsteady: {name}: {}", first.to_string().replace('\n', " "));
+            test()
+        });
+        match outcome {
             Ok(()) => Ok(Completion::Completed),
             Err(error) => match error.downcast::<Skip>() {
                 Ok(skip) => Ok(Completion::ignored_with(skip)),

@@ -42,6 +42,9 @@ pub(crate) fn run() -> Result {
     for reason in tally.reasons() {
         println!("skipped: {reason}");
     }
+    for test in tally.unsteady() {
+        println!("unsteady (failed first): {test}");
+    }
     for name in tally.failures() {
         println!("failed: {name}");
     }

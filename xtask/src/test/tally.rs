@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     skipped: usize,
     reasons: Vec<String>,
     failures: Vec<String>,
+    unsteady: Vec<String>,
 }
 
 impl Tally {
@@ -46,12 +47,19 @@ impl Tally {
         &self.failures
     }
 
+    /// Which tests failed at first, each with its reason.
+    pub(crate) fn unsteady(&self) -> &[String] {
+        &self.unsteady
+    }
+
     /// Counts a summary line, remembers names from the line of a failed or ignored test; any other line is nothing.
     pub(crate) fn read(&mut self, line: &str) {
         if let Some(summary) = line.strip_prefix("test result: ") {
             self.passed += number_before(summary, "passed");
             self.failed += number_before(summary, "failed");
             self.skipped += number_before(summary, "ignored");
+        } else if let Some(test) = line.strip_prefix("unsteady: ") {
+            self.unsteady.push(test.to_owned());
         } else if let Some((name, outcome)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
@@ -92,6 +100,7 @@ mod tests {
             "running 3 tests",
             "test a::b ... ok",
             "test a::c ... FAILED",
+            "unsteady: a::b: waited 60s for nothing",
             "test a::d ... ignored, needs KVM",
             "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
@@ -103,6 +112,7 @@ mod tests {
         assert_eq!(tally.to_string(), "42 passed, 1 failed, 2 skipped");
         assert_eq!(tally.failures(), ["a::c"]);
         assert_eq!(tally.reasons(), ["a::d (needs KVM)", "deny (not installed)"]);
+        assert_eq!(tally.unsteady(), ["a::b: waited 60s for nothing"]);
         assert!(!tally.all_well());
     }
 }
