@@ -32,6 +32,7 @@ mod logs;
 mod native;
 mod networks;
 mod objects;
+mod packages;
 mod peripherals;
 mod polkit;
 mod queries;
@@ -114,6 +115,9 @@ fn main() -> ExitCode {
     }
     for name in transcripts::names() {
         trials.push(trial(format!("transcripts::{name}"), move || transcripts::replay(&name)));
+    }
+    for name in packages::names() {
+        trials.push(trial(format!("packages::{name}"), move || packages::replay(&name)));
     }
     for name in differential::names() {
         trials.push(trial(format!("differential::{name}"), move || differential::compare(&name)));

@@ -35,7 +35,7 @@ root=$out/root
 mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
 # A tree that is lost with the machine's power is made again.
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/virtus"
-debootstrap --variant=minbase --include=systemd,systemd-sysv "$suite" "$root" "$archive" >"$out/log" 2>&1 || {
+debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,rpm "$suite" "$root" "$archive" >"$out/log" 2>&1 || {
     echo "build.sh: no debootstrap from $archive: $(grep '^[EW]:' "$out/log" | tail -1)" >&2
     exit 1
 }

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# What a package with systemd units does around its files, for RPM and dpkg. Each of a package's scripts is this text and
+# one call:
+#
+#   note UNIT...     before files come or are replaced: notes how each unit stands
+#   end UNIT...      before files go for good: ends the units that go with them
+#   forget UNIT...   after files went: leaves nothing of units that an upgrade or downgrade has dropped
+#   settle           once, after the whole transaction: does all that follows from what was noted
+#
+# Promises: a preset is applied when a unit, not a package, is new, and only ever enables; what an administrator enabled or
+# disabled stays, whatever package owns the unit now; a service is restarted once however many packages ask; virtlogd and
+# virtlockd are reloaded; the units of the deployment that this host does not use stay off. A note outlives a transaction
+# that was cut short, and the repeated one settles it. Without a running systemd only files change.
+
+notes=/var/lib/libvirt/packages
+vendor=/usr/lib/systemd/system
+
+running() { [ -d /run/systemd/system ]; }
+
+enabled() { [ "$(systemctl is-enabled "$1" 2>/dev/null)" = enabled ]; }
+
+# Whether a unit that starts the daemons whose names match has been enabled.
+deployed() {
+    for link in /etc/systemd/system/*.wants/*; do
+        [ -L "$link" ] || continue
+        case ${link##*/} in
+            virtlogd* | virtlockd*) ;;
+            $1) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# Whether the host already runs the daemons of the other kind, which this unit must not join.
+foreign() {
+    case $1 in
+        virtlogd* | virtlockd*) return 1 ;;
+        libvirtd*) deployed 'virt*d[.-]*' ;;
+        virt*) deployed 'libvirtd[.-]*' ;;
+        *) return 1 ;;
+    esac
+}
+
+# Starts and the like are also policy-rc.d's business where Debian's helper is there to ask it.
+act() {
+    if command -v deb-systemd-invoke; then
+        deb-systemd-invoke "$@"
+    else
+        systemctl "$@"
+    fi >/dev/null 2>&1
+}
+
+# How a unit stands, in words.
+standing() {
+    if [ ! -e "$vendor/$1" ]; then
+        echo new
+        return
+    fi
+    ! enabled "$1" || echo enabled
+    ! running || ! systemctl is-active --quiet "$1" || echo active
+}
+
+note() {
+    mkdir -p "$notes"
+    for unit; do
+        # What an interrupted transaction saw for the first time is still new.
+        [ "$(cat "$notes/$unit" 2>/dev/null)" = new ] || standing "$unit" >"$notes/$unit"
+    done
+}
+
+end() {
+    for unit; do
+        # Noted in this transaction: the unit has moved to another package and stays.
+        [ ! -e "$notes/$unit" ] || continue
+        ! running || act stop "$unit" || :
+        systemctl --no-reload disable "$unit" >/dev/null 2>&1 || :
+    done
+}
+
+forget() {
+    for unit; do
+        [ ! -e "$vendor/$unit" ] || continue
+        ! running || act stop "$unit" || :
+        rm -f /etc/systemd/system/*.wants/"$unit" "$notes/$unit"
+    done
+}
+
+restart() {
+    case $1 in
+        *.socket) systemctl is-active --quiet "$1" || act start "$1" ;;
+        virtlogd.service | virtlockd.service) act reload "$1" || act start "$1" ;;
+        *) act restart "$1" ;;
+    esac || echo "warning: $1 could not be restarted: see systemctl status $1" >&2
+}
+
+settle_one() {
+    unit=${1##*/}
+    noted=$(cat "$1")
+    rm -f "$1"
+    if [ ! -e "$vendor/$unit" ]; then
+        forget "$unit"
+        return
+    fi
+    # A removed package of Debian's leaves its units masked.
+    ! command -v deb-systemd-helper >/dev/null || deb-systemd-helper unmask "$unit" >/dev/null 2>&1 || :
+    case $noted in
+        *new*) foreign "$unit" || systemctl --no-reload preset --preset-mode=enable-only "$unit" ;;
+        *enabled*) enabled "$unit" || systemctl --no-reload enable "$unit" ;;
+    esac >/dev/null 2>&1 || :
+    case $noted in *active*) ! running || restart "$unit" ;; esac
+}
+
+settle() {
+    set -- "$notes"/*
+    [ -e "$1" ] || return 0
+    ! running || systemctl daemon-reload
+    # Sockets first: a service that starts takes them over.
+    for path; do case $path in *.socket) settle_one "$path" ;; esac; done
+    for path; do case $path in *.socket) ;; *) settle_one "$path" ;; esac; done
+    rmdir "$notes" 2>/dev/null || :
+}
+
+# Without systemctl no unit stands anyhow.
+if ! command -v systemctl >/dev/null; then
+    note() { :; }
+    end() { :; }
+    settle() { :; }
+fi
