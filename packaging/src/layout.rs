@@ -93,6 +93,10 @@ pub(crate) fn add_common(layout: &Layout, tree: &mut Tree) {
         (format!("{prefix}/lib/sysusers.d/virtus.conf"), include_str!("../system/sysusers.conf")),
         (format!("{prefix}/lib/tmpfiles.d/virtus.conf"), include_str!("../system/tmpfiles.conf")),
         (
+            format!("{prefix}/lib/systemd/system-preset/85-virtus.preset"),
+            include_str!("../system/virtus.preset"),
+        ),
+        (
             format!("{prefix}/share/polkit-1/actions/org.libvirt.api.policy"),
             include_str!("../polkit/org.libvirt.api.policy"),
         ),
