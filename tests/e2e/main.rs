@@ -13,6 +13,7 @@ mod acl;
 mod admin;
 mod cgroup2;
 mod client;
+mod container_gifts;
 mod containers;
 mod daemon;
 mod differential;
@@ -77,6 +78,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("fleet", fleet::CASES),
     ("cgroup2", cgroup2::CASES),
     ("networks", networks::CASES),
+    ("container_gifts", container_gifts::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

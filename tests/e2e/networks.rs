@@ -91,6 +91,9 @@ fn container() -> Outcome {
         equal("definition", bed.virsh("dumpxml box --inactive")?.contains("portid"), false)?;
         let mut console = bed.terminal("console box")?;
         console.ask("ping -c 1 -W 5 192.168.79.1", "1 packets received", DEADLINE)?;
+        contains(&bed.virsh("domifaddr box --source arp")?, "192.168.79.2")?;
+        equal("leases", bed.virsh("domifaddr box")?.contains("192.168"), false)?;
+        contains(&bed.virsh_fails("domhostname box")?, "no hostname found for domain box")?;
         bed.virsh(&format!("attach-device box {second} --live"))?;
         equal("number of ports", ports(&peer)?.len(), 2)?;
         bed.virsh(&format!("detach-device box {second} --live"))?;

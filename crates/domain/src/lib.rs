@@ -27,6 +27,7 @@ pub mod iotune;
 pub mod jobs;
 mod keeper;
 pub mod keys;
+pub mod leases;
 mod machine;
 mod machines;
 pub mod moments;
@@ -55,7 +56,7 @@ pub use handle::Handle;
 pub use jobs::{Job, Long};
 pub use keeper::Keeper;
 pub use machine::{
-    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
+    Asked, Files, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
 };
 pub use machines::Machines;
 pub use notice::{End, Notice, Pause, PowerOff};

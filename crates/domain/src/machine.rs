@@ -22,6 +22,7 @@
 //! which is written before the process becomes the VMM) and removes the rest. A guest never runs before its status file names it.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -47,7 +48,12 @@ pub struct Start {
     /// Continue from the memory that was saved when the machine last ran. Booting past it would let the
     /// guest's disks and its saved memory part ways, so a hypervisor that cannot refuses in `plan`.
     pub saved: bool,
+    /// Descriptors that the first process of the machine inherits from 3 on.
+    pub files: Files,
 }
+
+/// Descriptors of a client, on their way to a machine.
+pub type Files = Arc<Vec<OwnedFd>>;
 
 /// How a machine is ended or asked to end itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -153,7 +153,7 @@ impl<M: Machine> Machines<M> {
     ) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(Context<M>, Arc<Domain>) -> Fut + Copy + Send + 'static,
+        F: Fn(Context<M>, Arc<Domain>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
         let def = Arc::new(def);
@@ -161,7 +161,7 @@ impl<M: Machine> Machines<M> {
         loop {
             let handle =
                 self.reserve(&def.name, uuid).map_err(|error| error.or_domain(M::ERROR_DOMAIN))?;
-            let def = def.clone();
+            let (def, work) = (def.clone(), work.clone());
             let done = handle.job(job, move |context| async move {
                 if !context.handle().set().keep(context.handle(), &def.name)? {
                     return Ok(None);

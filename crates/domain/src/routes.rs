@@ -16,6 +16,7 @@ mod memory;
 mod metadata;
 mod moments;
 mod node;
+mod node_memory;
 mod snapshot_changes;
 mod snapshots;
 mod tuning;
@@ -121,6 +122,14 @@ pub fn routes<D: HasMachines>() -> Routes<D> {
         .on(by(events::callback_deregister_any::<D>))
         .include(snapshots::routes())
         .include(checkpoints::routes())
+}
+
+/// What every driver answers whose machines' first process can inherit descriptors of a client.
+#[must_use]
+pub fn files_routes<D: HasMachines>() -> Routes<D> {
+    Routes::new()
+        .on(by(lifecycle::create_with_files::<D>))
+        .on(by(lifecycle::create_xml_with_files::<D>))
 }
 
 /// What every driver answers whose machines can return to former moments.

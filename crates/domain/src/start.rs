@@ -12,14 +12,14 @@ use crate::context::Context;
 use crate::core::{Live, StatusPart};
 use crate::handle::Handle;
 use crate::jobs::{Job, Long};
-use crate::machine::{Machine, Start};
+use crate::machine::{Files, Machine, Start};
 use crate::machines::Machines;
 use crate::notice::End;
 use crate::state::{Begin, Change};
 use crate::undo::Undo;
 
 /// What a caller can wish for a start.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Wishes {
     /// Leave the vCPUs stopped.
     pub paused: bool,
@@ -31,6 +31,8 @@ pub struct Wishes {
     pub owner: Option<u64>,
     /// What it begins to run from.
     pub from: Begin,
+    /// Descriptors for the machine's first process.
+    pub files: Files,
 }
 
 impl<M: Machine> Handle<M> {
@@ -64,12 +66,15 @@ impl<M: Machine> Machines<M> {
         wishes: Wishes,
     ) -> Result<DomainRef> {
         let job = Job::long(Long::Start, name);
-        self.job_on(job, def, move |context, def| async move {
-            if context.snapshot().is_active() {
-                let text = format!("domain '{}' is already active", def.name);
-                return Err(Error::new(ErrorCode::OperationInvalid, text));
+        self.job_on(job, def, move |context, def| {
+            let wishes = wishes.clone();
+            async move {
+                if context.snapshot().is_active() {
+                    let text = format!("domain '{}' is already active", def.name);
+                    return Err(Error::new(ErrorCode::OperationInvalid, text));
+                }
+                bring_up(&context, &def, wishes).await
             }
-            bring_up(&context, &def, wishes).await
         })
         .await
     }
@@ -97,7 +102,8 @@ async fn bring_up<M: Machine>(
     }
     let id = set.claim_id(handle);
     let saved = context.snapshot().managed_save;
-    let start = Start { id, paused: wishes.paused, reset_nvram: wishes.reset_nvram, saved };
+    let Wishes { paused, reset_nvram, files, .. } = wishes;
+    let start = Start { id, paused, reset_nvram, saved, files };
     let plan = match context.machine().plan(def, &start) {
         Ok(plan) => plan,
         Err(error) => {
@@ -118,13 +124,13 @@ async fn bring_up<M: Machine>(
         handle.publish(&core);
     }
     let mut undo = Homing { undo: Undo::new(), home: context.undo.clone() };
-    match launch(context, plan, &mut undo.undo, notices, wishes.paused).await {
+    match launch(context, plan, &mut undo.undo, notices, paused).await {
         Ok(()) => {
             std::mem::take(&mut undo.undo).keep();
             if saved {
                 context.discard_saved().await?;
             }
-            context.apply(Change::Started { from: wishes.from, paused: wishes.paused });
+            context.apply(Change::Started { from: wishes.from, paused });
             Ok(context.snapshot().domain_ref())
         }
         Err(error) => {

@@ -7,12 +7,14 @@
 
 use std::ffi::c_ulong;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+
+use crate::kernel_file;
 
 const TUNSETIFF: c_ulong = 0x4004_54ca;
 const TUNGETIFF: c_ulong = 0x8004_54d2;
@@ -169,9 +171,8 @@ pub fn remove_from_bridge(bridge: &str, device: &str) -> Result<()> {
 /// Where it is no port of a bridge, or the kernel is older than 4.18.
 pub fn isolate(device: &str) -> Result<()> {
     let file = class(device).ok_or_else(|| no_such(device))?.join("brport/isolated");
-    let isolated =
-        OpenOptions::new().write(true).open(file).and_then(|mut file| file.write_all(b"1"));
-    isolated.map_err(|cause| failed(&format!("isolate the port '{device}'"), &cause))
+    kernel_file::write(&file, "1")
+        .map_err(|cause| failed(&format!("isolate the port '{device}'"), &cause))
 }
 
 fn in_bridge(what: c_ulong, bridge: &str, device: &str, attempt: &str) -> Result<()> {

@@ -8,6 +8,7 @@ mod counters;
 mod cpuid;
 mod identity;
 mod memory;
+mod merging;
 mod subcore;
 mod topology;
 
@@ -19,6 +20,7 @@ pub use counters::CpuTimes;
 pub use cpuid::{CpuidLeaf, cpuid};
 pub use identity::{arch, hostname, kvm_opens, uuid};
 pub use memory::{FreePages, Memory, NumaMemory};
+pub use merging::Merging;
 pub use topology::{Cpu, Topology};
 
 /// Where the facts are read from; tests give a folder of their own.
@@ -26,7 +28,8 @@ pub use topology::{Cpu, Topology};
 pub struct Node {
     proc: PathBuf,
     devices: PathBuf,
-    huge_pages: PathBuf,
+    /// `/sys/kernel/mm`
+    kernel_memory: PathBuf,
     resctrl: PathBuf,
     threads_per_subcore: u32,
 }
@@ -36,7 +39,7 @@ impl Default for Node {
         Self {
             proc: "/proc".into(),
             devices: "/sys/devices/system".into(),
-            huge_pages: "/sys/kernel/mm/hugepages".into(),
+            kernel_memory: "/sys/kernel/mm".into(),
             resctrl: "/sys/fs/resctrl".into(),
             threads_per_subcore: subcore::threads(),
         }
@@ -56,7 +59,7 @@ impl Node {
         Self {
             proc: root.join("proc"),
             devices: root.join("sys/devices/system"),
-            huge_pages: root.join("sys/kernel/mm/hugepages"),
+            kernel_memory: root.join("sys/kernel/mm"),
             resctrl: root.join("sys/fs/resctrl"),
             threads_per_subcore: 0,
         }

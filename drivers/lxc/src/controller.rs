@@ -118,7 +118,8 @@ fn one_life(
     daemon: Option<&mut Handshake>,
 ) -> Step<After> {
     let limited = blueprint.limits.memory.is_some();
-    let (mut meminfo, mount) = limited.then(|| Meminfo::mount(group.limits())).transpose()?.unzip();
+    let meminfo = if limited { Meminfo::mount(group.limits())? } else { None };
+    let (mut meminfo, mount) = meminfo.unzip();
     let mut boot = Boot::prepare(blueprint, group, mount)?;
     let consoles = std::mem::take(&mut boot.consoles).into_iter().map(Pump::new);
     let pumps = consoles.collect::<Step<Vec<_>>>()?;

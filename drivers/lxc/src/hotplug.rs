@@ -20,12 +20,13 @@ use crate::driver::Lxc;
 use crate::end::remove_link;
 use crate::orders::{Order, give};
 use crate::plan::{self, HostNode, device_node, disk_node};
-use crate::start::{connect, node};
+use crate::start::{connect, find_usb, node};
 use crate::validate::validate;
 
 /// Gives a container a device.
-pub(crate) async fn attach(context: &Context<Lxc>, device: AnyDevice) -> Result<()> {
+pub(crate) async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
+    settle(&mut device)?;
     let mut wanted = (*live).clone();
     attach_to(&mut wanted, device.clone())?;
     wanted.name_missing(MAC_PREFIX, &mut random);
@@ -47,8 +48,9 @@ pub(crate) async fn attach(context: &Context<Lxc>, device: AnyDevice) -> Result<
 }
 
 /// Takes a device away from a container.
-pub(crate) async fn detach(context: &Context<Lxc>, device: AnyDevice) -> Result<()> {
+pub(crate) async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
+    settle(&mut device)?;
     let mut left = (*live).clone();
     detach_from(&mut left, device.clone())?;
     match device {
@@ -68,6 +70,14 @@ pub(crate) async fn detach(context: &Context<Lxc>, device: AnyDevice) -> Result<
         other => return Err(cannot("detached", other.name())),
     }
     context.change_live(|def| *def = left)
+}
+
+/// Fills in what the host knows of a device.
+fn settle(device: &mut AnyDevice) -> Result<()> {
+    match device {
+        AnyDevice::Hostdev(device) => find_usb(device),
+        _ => Ok(()),
+    }
 }
 
 fn cannot(what: &str, kind: &str) -> Error {

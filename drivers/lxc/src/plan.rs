@@ -13,11 +13,11 @@ mod network;
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{Start, unsupported};
+use virtus_domain::{Files, Start, unsupported};
 use virtus_host::cgroup::machine_group;
 use virtus_xml::Domain;
 use virtus_xml::domain::LifecycleAction;
-use virtus_xml::domain::hostdev::HostdevType;
+use virtus_xml::domain::hostdev::{HostAddress, HostdevType};
 use virtus_xml::domain::lxc::ShareWhat;
 use virtus_xml::domain::tuning::Resource;
 
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) cards: Vec<Card>,
     /// Devices of the host that the container may use.
     pub(crate) nodes: Vec<HostNode>,
+    /// What a client has sent along for the first process.
+    pub(crate) files: Files,
 }
 
 /// A device of the host that a container gets.
@@ -95,7 +97,7 @@ pub(crate) fn plan(def: &Domain, start: &Start, places: &Places) -> Result<Plan>
             _ => OnReboot::End,
         },
     };
-    Ok(Plan { def, blueprint, cards, nodes })
+    Ok(Plan { def, blueprint, cards, nodes, files: start.files.clone() })
 }
 
 /// What only a running container's definition says.
@@ -157,7 +159,9 @@ pub(crate) fn nodes(def: &Domain) -> Result<Vec<HostNode>> {
         nodes.push(disk_node(disk)?);
     }
     for device in &def.devices.hostdevs {
-        if device.kind != HostdevType::Net {
+        // Where a USB device is plugged in, of which only the kind is stated, the host says first.
+        let found = device.source.as_ref().is_some_and(|source| source.address.is_some());
+        if device.kind != HostdevType::Net && (found || device.kind != HostdevType::Usb) {
             nodes.push(device_node(device)?);
         }
     }
@@ -176,6 +180,12 @@ pub(crate) fn disk_node(disk: &virtus_xml::domain::disk::Disk) -> Result<HostNod
 /// The device file of a device of the host.
 pub(crate) fn device_node(device: &virtus_xml::domain::hostdev::Hostdev) -> Result<HostNode> {
     let source = device.source.as_ref();
+    if let Some(HostAddress::Usb { bus, device }) =
+        source.and_then(|source| source.address.as_ref())
+    {
+        let target = PathBuf::from(format!("bus/usb/{bus:03}/{device:03}"));
+        return Ok(HostNode { source: Path::new("/dev").join(&target), target, block: false });
+    }
     let block = device.kind == HostdevType::Storage;
     let path = source
         .and_then(|source| if block { source.block.clone() } else { source.char_device.clone() });

@@ -2,6 +2,7 @@
 //! Which calls the driver answers beside those that every local hypervisor answers the same way. One topic a
 //! file.
 
+mod addresses;
 mod capabilities;
 mod connect;
 mod console;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{find, node_routes, scheduler_routes, share_routes};
+use virtus_domain::routes::{files_routes, find, node_routes, scheduler_routes, share_routes};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::container::Container;
@@ -28,6 +29,8 @@ pub(crate) fn routes() -> Routes<LxcDriver> {
         .include(node_routes())
         .include(scheduler_routes())
         .include(share_routes())
+        .include(files_routes())
+        .include(addresses::routes())
         .include(connect::routes())
         .include(capabilities::routes())
         .include(console::routes())

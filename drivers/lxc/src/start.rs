@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 use tokio::time::timeout;
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::{Error, ErrorDomain, Result};
 use virtus_domain::{Launched, Notices, Private, State, Status, Undo};
 use virtus_host::process::{Process, Spawn};
 use virtus_xml::domain::chardev::ChardevSource;
@@ -32,7 +32,7 @@ use crate::plan::Plan;
 use crate::terminal;
 use crate::watch::watch;
 
-pub(crate) use devices::{limit, node};
+pub(crate) use devices::{find_usb, limit, node};
 pub(crate) use network::connect;
 
 /// Carries a plan out.
@@ -49,6 +49,7 @@ pub(crate) async fn start(
     shares::open(lxc, &mut plan, &mut spawn)?;
     devices::number(&mut plan)?;
     terminals(&mut plan, &mut spawn)?;
+    files(&mut plan, &mut spawn)?;
     network::make(&lxc.peers, &mut plan, undo).await?;
 
     let words = format!("{} --name {name}", program.display());
@@ -101,6 +102,16 @@ async fn forsake(pid: u32, time: u64) {
 pub(crate) fn note_init(status: &mut Status, pid: u32) {
     status.private.others.retain(|tree| tree.name != "init");
     status.private.others.push(Tree::new("init").with("pid", pid));
+}
+
+/// Passes on what a client has sent along.
+fn files(plan: &mut Plan, spawn: &mut Spawn) -> Result<()> {
+    for file in plan.files.iter() {
+        let file = file.try_clone();
+        let file = file.map_err(|cause| Error::system("cannot pass a descriptor on", &cause))?;
+        plan.blueprint.init.descriptors.push(spawn.inherit(file));
+    }
+    Ok(())
 }
 
 /// Makes the terminals of the consoles.

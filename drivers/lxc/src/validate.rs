@@ -98,9 +98,12 @@ fn devices(def: &Domain) -> Result<()> {
         }
     }
     for device in &devices.hostdevs {
-        use HostdevType::{Misc, Net, Storage};
-        if device.mode != HostdevMode::Capabilities || !matches!(device.kind, Misc | Net | Storage)
-        {
+        use HostdevType::{Misc, Net, Storage, Usb};
+        let known = match device.mode {
+            HostdevMode::Capabilities => matches!(device.kind, Misc | Net | Storage),
+            HostdevMode::Subsystem => device.kind == Usb,
+        };
+        if !known {
             return refuse(format!("unsupported host device type {}", device.kind));
         }
     }

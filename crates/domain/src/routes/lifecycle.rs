@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use virtus_api::{
-    DomainCreate, DomainCreateFlags as Flags, DomainCreateWithFlags, DomainCreateXml,
-    DomainDestroy, DomainDestroyFlags, DomainDestroyFlagsValues as Destroy, DomainLifecycle,
-    DomainLifecycleAction, DomainReboot, DomainRef, DomainReset, DomainResume,
-    DomainSetLifecycleAction, DomainShutdown, DomainShutdownFlagValues as Channel,
-    DomainShutdownFlags, DomainSuspend, Error, ErrorCode, Result,
+    DomainCreate, DomainCreateFlags as Flags, DomainCreateWithFiles, DomainCreateWithFlags,
+    DomainCreateXml, DomainCreateXmlWithFiles, DomainDestroy, DomainDestroyFlags,
+    DomainDestroyFlagsValues as Destroy, DomainLifecycle, DomainLifecycleAction, DomainReboot,
+    DomainRef, DomainReset, DomainResume, DomainSetLifecycleAction, DomainShutdown,
+    DomainShutdownFlagValues as Channel, DomainShutdownFlags, DomainSuspend, Error, ErrorCode,
+    Result,
 };
 use virtus_core::Call;
 use virtus_xml::Domain;
@@ -16,7 +17,7 @@ use virtus_xml::domain::LifecycleAction;
 
 use super::definition::read;
 use super::{HasMachines, amend, check_flags, domain_error, find};
-use crate::machine::{GuestChannel, Stop};
+use crate::machine::{Files, GuestChannel, Stop};
 use crate::start::Wishes;
 
 fn wishes(flags: u32, call: &Call, name: &str) -> Result<Wishes> {
@@ -67,6 +68,34 @@ pub(super) async fn create_xml<D: HasMachines>(
     let validate = Flags::from_bits_truncate(request.flags).contains(Flags::START_VALIDATE);
     let def = read(&**driver.machines().machine(), &request.xml_desc, validate)?;
     driver.machines().create(NAME, def, wishes).await
+}
+
+pub(super) async fn create_with_files<D: HasMachines>(
+    driver: Arc<D>,
+    mut call: Call,
+    request: DomainCreateWithFiles,
+) -> Result<DomainRef> {
+    const NAME: &str = "virDomainCreateWithFiles";
+    let wishes = wishes(request.flags & !Flags::START_VALIDATE.bits(), &call, NAME)?;
+    let (handle, _) = find(&*driver, &request.dom)?;
+    handle.start(NAME, Wishes { files: files(&mut call), ..wishes }).await
+}
+
+pub(super) async fn create_xml_with_files<D: HasMachines>(
+    driver: Arc<D>,
+    mut call: Call,
+    request: DomainCreateXmlWithFiles,
+) -> Result<DomainRef> {
+    const NAME: &str = "virDomainCreateXMLWithFiles";
+    let wishes = Wishes { files: files(&mut call), ..wishes(request.flags, &call, NAME)? };
+    let validate = Flags::from_bits_truncate(request.flags).contains(Flags::START_VALIDATE);
+    let def = read(&**driver.machines().machine(), &request.xml_desc, validate)?;
+    driver.machines().create(NAME, def, wishes).await
+}
+
+/// What the client has sent along.
+fn files(call: &mut Call) -> Files {
+    Arc::new(std::mem::take(&mut call.fds))
 }
 
 pub(super) async fn destroy<D: HasMachines>(

@@ -17,7 +17,7 @@ use virtus_xml::FormatFlags;
 use virtus_xml::reader::Element as _;
 use virtus_xml::writer::Writer;
 
-use super::{HasMachines, by, check_flags};
+use super::{HasMachines, by, check_flags, node_memory};
 
 /// A driver whose machines run on this host.
 pub trait HasNode: HasMachines {
@@ -38,6 +38,7 @@ pub fn node_routes<D: HasNode>() -> Routes<D> {
         .on(by(get_security_model::<D>))
         .on(by(get_free_pages::<D>))
         .on(by(get_sysinfo::<D>))
+        .include(node_memory::routes())
 }
 
 /// A length or count as the wire has it; what does not fit is cut off at the type's end.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One group in all hierarchies: making, filling, removing.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, ErrorDomain, Result};
 
 use super::{Cgroups, Controller, not_mounted};
+use crate::kernel_file::write;
 
 /// A group by one name in every hierarchy of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,11 +264,6 @@ fn remove_tree(folder: &Path, depth: u8) -> io::Result<()> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
     }
-}
-
-/// The kernel takes each value as one write, never as a new file.
-fn write(path: &Path, value: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
 pub(super) fn failed(attempt: &str, path: &Path, cause: &io::Error) -> Error {

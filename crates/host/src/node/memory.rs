@@ -2,9 +2,12 @@
 //! The host's memory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use virtus_api::{Error, ErrorCode, Result};
 
 use super::{Node, numbered, read};
+use crate::kernel_file;
 
 /// Memory of the whole host, in KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,7 +75,7 @@ impl Node {
     #[must_use]
     pub fn page_sizes(&self) -> Vec<u64> {
         let mut sizes = vec![rustix::param::page_size() as u64 / 1024];
-        sizes.extend(huge_page_sizes(&self.huge_pages));
+        sizes.extend(huge_page_sizes(&self.huge_pages()));
         sizes
     }
 
@@ -91,7 +94,7 @@ impl Node {
                     (memory.total, memory.free)
                 }
             };
-            let huge: u64 = huge_page_sizes(&self.huge_pages)
+            let huge: u64 = huge_page_sizes(&self.huge_pages())
                 .into_iter()
                 .filter_map(|size| self.pages(node, size))
                 .map(|pages| pages.size.saturating_mul(pages.total))
@@ -103,16 +106,53 @@ impl Node {
                 free: free / small,
             });
         }
-        let folder = match node {
-            Some(node) => self.devices.join(format!("node/node{node}/hugepages")),
-            None => self.huge_pages.clone(),
-        };
-        let folder = folder.join(format!("hugepages-{size}kB"));
+        let folder = self.pool(node, size);
         Some(FreePages {
             size,
             total: read(&folder.join("nr_hugepages"))?,
             free: read(&folder.join("free_hugepages"))?,
         })
+    }
+
+    /// Has the kernel keep `count` huge pages of `size` KiB on one NUMA node, or on the whole host; so many more than
+    /// now with `adds`.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_FAILED` where there are no such pages, or fewer could be had: those are kept.
+    pub fn keep_pages(&self, node: Option<u32>, size: u64, count: u64, adds: bool) -> Result<()> {
+        let file = self.pool(node, size).join("nr_hugepages");
+        let failed = |text: String| Error::new(ErrorCode::OperationFailed, text);
+        let now: u64 = read(&file).ok_or_else(|| {
+            let place = node.map(|node| format!(" on NUMA node {node}")).unwrap_or_default();
+            failed(format!("there is no pool of pages of {size} KiB{place}"))
+        })?;
+        let wanted = if adds { now.saturating_add(count) } else { count };
+        if wanted == now {
+            return Ok(());
+        }
+        kernel_file::write(&file, &wanted.to_string()).map_err(|cause| {
+            Error::system(format!("cannot change the pool of pages of {size} KiB"), &cause)
+        })?;
+        let kept: u64 = read(&file).unwrap_or_default();
+        if kept < wanted {
+            let got = kept.saturating_sub(now);
+            let text = format!("unable to allocate {} pages, only {got}", wanted - now);
+            return Err(failed(text).hint("the host's memory is in use or in pieces"));
+        }
+        Ok(())
+    }
+
+    /// The folder of the pool of pages of one size.
+    fn pool(&self, node: Option<u32>, size: u64) -> PathBuf {
+        let pools = match node {
+            Some(node) => self.devices.join(format!("node/node{node}/hugepages")),
+            None => self.huge_pages(),
+        };
+        pools.join(format!("hugepages-{size}kB"))
+    }
+
+    fn huge_pages(&self) -> PathBuf {
+        self.kernel_memory.join("hugepages")
     }
 }
 

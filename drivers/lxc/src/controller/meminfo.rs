@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use rustix::mount::MountAttrFlags;
 use virtus_host::cgroup::Group;
 
-use super::filesystem;
+use super::{filesystem, log};
 use crate::failure::{Attempt, Step};
 
 const GETATTR: u32 = 3;
@@ -36,15 +36,18 @@ pub(super) struct Meminfo {
 }
 
 impl Meminfo {
-    /// Makes the file of this group, and a mount of it that is attached nowhere.
-    pub(super) fn mount(group: &Group) -> Step<(Self, OwnedFd)> {
-        let fuse = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/fuse")
-            .attempt(|| "open '/dev/fuse'")
-            .map_err(|failure| failure.hint("load the kernel's module: modprobe fuse"))?;
+    /// Makes the file of this group, and a mount of it that is attached nowhere. Where the kernel has no FUSE there is
+    /// none: the container sees how much memory the host has, and is held to its own all the same.
+    pub(super) fn mount(group: &Group) -> Step<Option<(Self, OwnedFd)>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+        let fuse = match options.open("/dev/fuse") {
+            Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => {
+                log("/proc/meminfo is the host's: there is no '/dev/fuse' (modprobe fuse)");
+                return Ok(None);
+            }
+            opened => opened.attempt(|| "open '/dev/fuse'")?,
+        };
         let options = [
             ("source", "meminfo".to_owned()),
             ("fd", fuse.as_raw_fd().to_string()),
@@ -60,7 +63,7 @@ impl Meminfo {
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let mount = filesystem::new("fuse", &options, attributes)?;
-        Ok((Self { fuse, group: group.clone(), text: String::new() }, mount))
+        Ok(Some((Self { fuse, group: group.clone(), text: String::new() }, mount)))
     }
 
     /// Answers all that the kernel has asked.

@@ -76,8 +76,8 @@ fn a_definition_is_carried_over() {
 fn what_cannot_be_started_is_refused() {
     for (body, part) in [
         (
-            "<devices><interface type='network'><source network='n'/></interface></devices>",
-            "no network",
+            "<devices><interface type='direct'><source dev='d' mode='odd'/></interface></devices>",
+            "mode 'odd'",
         ),
         (
             "<devices><hostdev mode='capabilities' type='storage'><source><block>/etc/x</block></source></hostdev></devices>",

@@ -6,23 +6,39 @@ use std::path::Path;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_host::cgroup::BlkioDevice as Limit;
+use virtus_host::usb::UsbDevice;
+use virtus_xml::domain::hostdev::{HostAddress, Hostdev};
 use virtus_xml::domain::tuning::BlkioDevice;
 
 use crate::blueprint::{DeviceNode, allowed_devices};
-use crate::plan::{HostNode, Plan};
+use crate::plan::{HostNode, Plan, nodes};
 
 /// Permission bits of devices that are given to a container.
 const MODE: u32 = 0o700;
 
 /// Looks up the devices of the plan.
 pub(super) fn number(plan: &mut Plan) -> Result<()> {
+    plan.def.devices.hostdevs.iter_mut().try_for_each(find_usb)?;
     let blueprint = &mut plan.blueprint;
-    for host in &plan.nodes {
+    for host in &nodes(&plan.def)? {
         blueprint.devices.push(node(host)?);
     }
     blueprint.limits.devices = Some(allowed_devices(&blueprint.devices));
     for device in plan.def.blkiotune.iter().flat_map(|tune| &tune.devices) {
         blueprint.limits.blkio_devices.push(limit(device)?);
+    }
+    Ok(())
+}
+
+/// Says where a USB device is plugged in of which only the kind is stated.
+pub(crate) fn find_usb(device: &mut Hostdev) -> Result<()> {
+    let Some(source) = device.source.as_mut().filter(|source| source.address.is_none()) else {
+        return Ok(());
+    };
+    if let (Some(vendor), Some(product)) = (&source.vendor, &source.product) {
+        let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+        let found = UsbDevice::find(number(vendor.id.0), number(product.id.0))?;
+        source.address = Some(HostAddress::Usb { bus: found.bus, device: found.device });
     }
     Ok(())
 }

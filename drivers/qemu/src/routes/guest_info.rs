@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use virtus_api::{
     DomainFsinfo, DomainGetFsinfo, DomainGetFsinfoReply, DomainGetGuestInfo, DomainGetHostname,
-    DomainInterface, DomainInterfaceAddresses, DomainIpAddr, Error, ErrorCode, Result, TypedParam,
+    DomainInterface, DomainInterfaceAddresses, DomainIpAddr, ErrorCode, Result, TypedParam,
     TypedValue, params,
 };
 use virtus_core::Call;
+use virtus_domain::leases;
 use virtus_domain::routes::check_flags;
 use virtus_xml::Domain;
 use virtus_xml::domain::address::Address;
@@ -93,13 +94,10 @@ pub(super) async fn get_hostname(
     /// `VIR_DOMAIN_GET_HOSTNAME_LEASE`, which asks networks instead.
     const LEASE: u32 = 1;
     check_flags(request.flags, 3, "virDomainGetHostname")?;
+    let (guest, snapshot) = running(&driver, &request.dom)?;
     if request.flags & LEASE != 0 {
-        return Err(Error::new(
-            ErrorCode::ArgumentUnsupported,
-            "host names from DHCP leases need the network driver, which is not there",
-        ));
+        return leases::hostname(&driver.qemu.peers, snapshot.live()?).await;
     }
-    let (guest, _) = running(&driver, &request.dom)?;
     hostname(&guest).await
 }
 
@@ -126,21 +124,8 @@ pub(super) async fn get_addresses(
             let reply = guest.agent_execute(command, None, AGENT).await?;
             Ok(list(&reply, command)?.iter().map(interface).collect())
         }
-        ARP_SOURCE => Ok(from_arp(&*snapshot.def()?)),
-        _ => {
-            // Addresses from leases: of networks, of which this guest has none.
-            let def = snapshot.def()?;
-            let networks = &def.devices.interfaces;
-            let kind = virtus_xml::domain::interface::InterfaceType::Network;
-            if networks.iter().any(|card| card.kind == kind) {
-                return Err(Error::new(
-                    ErrorCode::OperationUnsupported,
-                    "addresses from DHCP leases need the network driver, which is not there",
-                )
-                .hint("ask the guest's agent: virsh domifaddr --source agent"));
-            }
-            Ok(Vec::new())
-        }
+        ARP_SOURCE => Ok(leases::learnt(snapshot.live()?)),
+        _ => leases::leased(&driver.qemu.peers, snapshot.live()?).await,
     }
 }
 
@@ -157,25 +142,6 @@ fn interface(value: &Value) -> DomainInterface {
             })
             .collect(),
     }
-}
-
-/// What the host has learnt of the addresses of the guest's cards.
-fn from_arp(def: &Domain) -> Vec<DomainInterface> {
-    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-    let entries: Vec<Vec<&str>> =
-        table.lines().skip(1).map(|line| line.split_ascii_whitespace().collect()).collect();
-    let cards = def.devices.interfaces.iter().filter_map(|card| {
-        let mac = card.mac.as_ref()?.address.to_string();
-        let dev = card.target.as_ref()?.dev.clone()?;
-        let addrs: Vec<_> = entries
-            .iter()
-            .filter(|entry| entry.get(3).is_some_and(|found| found.eq_ignore_ascii_case(&mac)))
-            .filter_map(|entry| entry.first())
-            .map(|addr| DomainIpAddr { r#type: 0, addr: (*addr).to_owned(), prefix: 0 })
-            .collect();
-        (!addrs.is_empty()).then_some(DomainInterface { name: dev, hwaddr: Some(mac), addrs })
-    });
-    cards.collect()
 }
 
 /// `VIR_DOMAIN_GUEST_INFO_*`.
