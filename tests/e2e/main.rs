@@ -29,6 +29,7 @@ mod kvm;
 mod languages;
 mod leftovers;
 mod life;
+mod locks;
 mod logs;
 mod native;
 mod networks;
@@ -60,6 +61,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     // First, since it may have to wait for an archive of packages.
     ("systemd", systemd::CASES),
     ("life", life::CASES),
+    ("locks", locks::CASES),
     ("logs", logs::CASES),
     ("native", native::CASES),
     ("events", events::CASES),

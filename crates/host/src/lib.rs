@@ -13,6 +13,7 @@ pub mod heap;
 mod kernel_file;
 pub mod label;
 pub mod link;
+pub mod lock;
 pub mod net;
 pub mod node;
 pub mod peer;

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! PID files, locked so that a second daemon notices the first.
 //!
-//! The lock is that of fcntl on the first byte, as libvirt's, so that our daemon and libvirt's refuse
-//! each other. It belongs to the open file, not to the process, since the other kind is lost as soon as
-//! any part of the process opens and closes the file. It vanishes with the process; a file that was left
-//! behind locks nobody out.
+//! The lock is that of [`crate::lock`], as libvirt's, so that our daemon and libvirt's refuse each other. It vanishes with
+//! the process; a file that was left behind locks nobody out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use virtus_api::{Error, ErrorCode, Result};
 
+use crate::lock::{Lock, lock};
 use crate::process::Stat;
 
 /// How long a lock may outlive its owner: a child that the owner had just forked holds it too, until it
@@ -47,7 +45,7 @@ impl PidFile {
                 .mode(0o644)
                 .open(path)
                 .map_err(|cause| failed("open", &cause))?;
-            if let Err(cause) = lock(&file) {
+            if let Err(cause) = lock(&file, Lock::Exclusive) {
                 if !matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::PermissionDenied) {
                     return Err(failed("lock", &cause));
                 }
@@ -82,20 +80,6 @@ impl Drop for PidFile {
             tracing::debug!(%cause, path = %self.path.display(), "PID file stays");
         }
     }
-}
-
-#[expect(unsafe_code, reason = "locks that belong to an open file have no safe wrapper yet")]
-fn lock(file: &File) -> io::Result<()> {
-    let lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 1,
-        l_pid: 0,
-    };
-    // SAFETY: the descriptor is open, and the kernel only reads the structure.
-    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
-    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "no event tells that a lock becomes free")]

@@ -16,6 +16,9 @@ use virtus_host::user::{self, Identity};
 use crate::plan;
 
 mod keys;
+mod locks;
+
+pub(crate) use locks::LockRules;
 
 /// The settings of the driver.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) swtpm: Option<Identity>,
     /// Whether virtlogd keeps what guests print (`stdio_handler`); `None`: if it is there.
     pub(crate) log_daemon: Option<bool>,
+    /// What is locked while guests run (`lock_manager`, qemu-lockd.conf); `None`: nothing.
+    pub(crate) locks: Option<LockRules>,
     /// Firmware and the template of its variables (`nvram`), as `CODE:VARS`.
     pub(crate) nvram: Vec<(PathBuf, PathBuf)>,
     /// What shapes command lines.
@@ -77,6 +82,7 @@ impl Config {
             cgroups: system,
             swtpm: None,
             log_daemon: None,
+            locks: None,
             nvram: Vec::new(),
             plan: plan::Config::default(),
         }
@@ -107,6 +113,10 @@ impl Config {
             config.cgroups &= !controllers.is_empty();
         }
         config.log_daemon = conf.typed("stdio_handler", "\"logd\" or \"file\"", log_daemon)?;
+        let lockd = conf.typed("lock_manager", "\"lockd\" or \"nop\"", LockRules::wanted)?;
+        if let (Some(true), Some(folder)) = (lockd, conf.file().parent()) {
+            config.locks = Some(LockRules::load(folder)?);
+        }
         config.nvram = nvram(conf)?;
         keys::read_plan(conf, &mut config.plan)?;
         Ok(config)

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,6 +23,7 @@ use virtus_xml::domain::LifecycleAction;
 
 use crate::agent::Agent;
 use crate::live;
+use crate::locks::Locks;
 use crate::log_keeper::LogKeeper;
 use crate::qmp::{CallError, Monitor};
 
@@ -98,6 +99,8 @@ pub(crate) struct Guest {
     pub(crate) unplugged: broadcast::Sender<String>,
     /// How many vCPUs were taken out since this daemon knows the guest.
     pub(crate) removed_vcpus: AtomicU32,
+    /// What virtlockd holds for it.
+    locks: OnceLock<Locks>,
     /// Who has which console open.
     pub(crate) consoles: Arc<Consoles>,
 }
@@ -133,6 +136,7 @@ impl Guest {
             agent_patience: AtomicU32::new(0),
             unplugged: broadcast::channel(16).0,
             removed_vcpus: AtomicU32::new(0),
+            locks: OnceLock::new(),
             consoles: Arc::default(),
         })
     }
@@ -144,6 +148,17 @@ impl Guest {
     /// How errors name it.
     pub(crate) fn subject(&self) -> String {
         subject(&self.facts.name)
+    }
+
+    /// Takes the guest's locks, as soon as its process is there to own them.
+    pub(crate) fn set_locks(&self, locks: Locks) {
+        // A guest gets its locks once.
+        let _first = self.locks.set(locks);
+    }
+
+    /// What virtlockd holds for it.
+    pub(crate) fn locks(&self) -> &Locks {
+        self.locks.get_or_init(Locks::default)
     }
 
     /// Whether the last command that was sent was answered in time.

@@ -90,7 +90,14 @@ async fn attach_disk(
     let device = disk::device(&plan.def, &new, &plan.context, boot)?
         .ok_or_else(|| unsupported("this disk is part of the machine"))?
         .into_value();
-    let given = give(context, &new).await?;
+    guest.locks().add(&new).await?;
+    let given = match give(context, &new).await {
+        Ok(given) => given,
+        Err(error) => {
+            guest.locks().remove(&new).await;
+            return Err(error);
+        }
+    };
     let added = add_nodes(guest, nodes).await;
     let plugged = match added {
         Ok(names) => match guest.execute("device_add", device, WORK).await {
@@ -104,6 +111,7 @@ async fn attach_disk(
     };
     if let Err(error) = plugged {
         let _ = spawn_blocking(move || virtus_host::label::restore(&given)).await;
+        guest.locks().remove(&new).await;
         return Err(error);
     }
     context.machine().given.add(guest.facts.uuid, given);
@@ -221,7 +229,7 @@ async fn attach_card(context: &Context<Qemu>, guest: &Arc<Guest>, mut plan: Plan
 
 /// What is left on the host's side when the guest has given a device up.
 enum Rest {
-    Nodes(Vec<String>),
+    Disk { names: Vec<String>, disk: Box<Disk> },
     Netdev { id: String, card: Box<Interface>, peers: Peers },
 }
 
@@ -232,7 +240,8 @@ pub(crate) async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Resul
     let (alias, rest) = match device {
         AnyDevice::Disk(wanted) => {
             let disk = find_disk(&live, &wanted.target.dev)?;
-            (disk.info.alias.clone(), Rest::Nodes(nodes_of(disk, &plan_now(context)?)?))
+            let names = nodes_of(disk, &plan_now(context)?)?;
+            (disk.info.alias.clone(), Rest::Disk { names, disk: Box::new(disk.clone()) })
         }
         AnyDevice::Interface(wanted) => {
             let mut cards = live.devices.interfaces.iter();
@@ -288,7 +297,10 @@ async fn clean_when_gone(
         return false;
     }
     match rest {
-        Rest::Nodes(names) => remove_nodes(&guest, names).await,
+        Rest::Disk { names, disk } => {
+            remove_nodes(&guest, names).await;
+            guest.locks().remove(&disk).await;
+        }
         Rest::Netdev { id, card, peers } => {
             if let Err(error) = guest.execute("netdev_del", json!({ "id": id }), WORK).await {
                 tracing::warn!("{error}");

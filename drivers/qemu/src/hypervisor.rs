@@ -20,6 +20,7 @@ use crate::firmware::installed;
 use crate::guest::{AGENT, Guest, QUERY, WORK};
 use crate::launch::{self, Ground, Plan, cgroup};
 use crate::live;
+use crate::locks::LockManager;
 use crate::log_keeper::LogKeeper;
 use crate::machine::arch;
 use crate::plan::{self, Context};
@@ -115,7 +116,12 @@ impl Machine for Qemu {
     async fn reattach(&self, status: &Status, notices: Notices) -> Result<Launched<Self>> {
         let keeper = LogKeeper::new(self.config().log_daemon, &self.paths, &status.def);
         let (places, ports, hub) = (&self.places, &self.ports, &self.hub);
-        reattach::reattach(places, ports, hub, keeper, status, notices).await
+        let launched = reattach::reattach(places, ports, hub, keeper, status, notices).await?;
+        if let Some(manager) = LockManager::new(&self.config(), &self.paths) {
+            let guest = &launched.running;
+            guest.set_locks(manager.again(&launched.status.def, guest.process.pid()).await);
+        }
+        Ok(launched)
     }
 
     async fn stop(&self, running: &Guest, how: Stop) -> Result<()> {
@@ -127,11 +133,18 @@ impl Machine for Qemu {
     }
 
     async fn pause(&self, running: &Guest) -> Result<()> {
-        running.execute("stop", None, WORK).await.map(drop)
+        running.execute("stop", None, WORK).await?;
+        running.locks().release().await;
+        Ok(())
     }
 
     async fn resume(&self, running: &Guest) -> Result<()> {
-        running.execute("cont", None, WORK).await.map(drop)
+        running.locks().acquire().await?;
+        let resumed = running.execute("cont", None, WORK).await;
+        if resumed.is_err() {
+            running.locks().release().await;
+        }
+        resumed.map(drop)
     }
 
     async fn reset(&self, running: &Guest) -> Result<()> {

@@ -33,6 +33,7 @@ use crate::guest::{Facts, Guest, subject};
 use crate::guest_log::GuestLog;
 use crate::image_chain;
 use crate::live;
+use crate::locks::{self, LockManager};
 use crate::log_keeper::LogKeeper;
 use crate::paths::Places;
 use crate::plan::{self, CommandLine, Context};
@@ -98,12 +99,19 @@ pub(crate) async fn launch(
 
     let groups = cgroup::make(ground.cgroups, &plan.config, &plan.def, id, undo).await?;
     let log_path = ground.places.log_file(&name);
+    let locks = match LockManager::new(&plan.config, ground.paths) {
+        Some(manager) => Some(manager.open(&plan.def).await?),
+        None => None,
+    };
     let log = GuestLog::open(keeper.clone(), &log_path).await?;
-    let launch = Launch { line, fds, groups };
+    let launch = Launch { line, fds, groups, locks: locks.as_ref() };
     let (log, process) = spawn(ground.places, &plan, log, launch, undo).await?;
     let log_facts = (log_path, keeper);
     let facts = Facts::new(&plan.def, id, ground.places.monitor(id, &name), log_facts);
     let guest = Guest::new(facts, process, notices);
+    if let Some(locks) = locks {
+        guest.set_locks(locks.started(&plan.def, guest.process.pid()).await?);
+    }
 
     let identity = plan.config.identity.clone();
     let (monitor, events) = greet(&guest, &log)
@@ -190,20 +198,21 @@ pub(crate) fn environment(folder: &Path, line: &CommandLine) -> Vec<(String, Str
 }
 
 /// What the new process gets.
-struct Launch {
+struct Launch<'a> {
     line: CommandLine,
     fds: descriptors::Open,
     groups: Vec<PathBuf>,
+    locks: Option<&'a locks::Opening>,
 }
 
 async fn spawn(
     places: &Places,
     plan: &Plan,
     mut log: GuestLog,
-    launch: Launch,
+    launch: Launch<'_>,
     undo: &mut Undo,
 ) -> Result<(GuestLog, Process)> {
-    let Launch { line, fds, groups } = launch;
+    let Launch { line, fds, groups, locks } = launch;
     let env = environment(&places.domain(plan.start.id, &plan.def.name), &line);
     let pid_file = places.pid_file(&plan.def.name);
     let mut words = vec![plan.binary.to_string_lossy().into_owned()];
@@ -220,8 +229,14 @@ async fn spawn(
     for (name, value) in env {
         spawn = spawn.env(name, value);
     }
+    let mut free = descriptors::FIRST;
     for (number, fd) in fds.into_descriptors() {
         spawn = spawn.fd(number, fd);
+        free = number + 1;
+    }
+    if let Some(locks) = locks {
+        let (socket, address) = locks.holder()?;
+        spawn = spawn.connect(locks.holder()?.0, address).fd(free, socket);
     }
     for group in groups {
         spawn = spawn.cgroup(group);

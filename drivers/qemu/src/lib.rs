@@ -31,6 +31,7 @@ mod image_chain;
 mod image_size;
 mod launch;
 mod live;
+mod locks;
 mod log_keeper;
 mod machine;
 mod paths;

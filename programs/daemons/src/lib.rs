@@ -8,6 +8,7 @@ mod admin;
 mod authentication;
 mod background;
 mod config;
+mod lockd;
 mod logd;
 mod logging;
 mod network;

@@ -26,6 +26,9 @@ pub(crate) trait Keeper: Send + Sync {
     /// Reads the keys of its own anew. A mistake in them changes nothing.
     fn reload(&self, conf: &Conf) -> Result<()>;
 
+    /// The daemon is about to disconnect its clients.
+    fn end(&self) {}
+
     /// The daemon will exit: finish writes.
     fn stop(&self) -> BoxFuture<()>;
 }

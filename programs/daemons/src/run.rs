@@ -242,6 +242,7 @@ impl Life {
         self.until_told(&mut signals, &mut wishes, &servers, &work, config).await;
         drop(wishes);
         notify::stopping();
+        work.end();
         tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
         work.stop().await;
         info!("{} ends", self.daemon.name);

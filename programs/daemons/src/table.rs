@@ -4,6 +4,7 @@
 
 use virtus_core::DriverEntry;
 
+use crate::lockd;
 use crate::logd;
 use crate::own::Own;
 
@@ -107,6 +108,21 @@ pub const VIRTLOGD: Daemon = Daemon {
     own: Some(logd::OWN),
 };
 
+/// Keeper of the locks on guests' disks.
+pub const VIRTLOCKD: Daemon = Daemon {
+    name: "virtlockd",
+    socket: "virtlockd",
+    about: "libvirt lock management daemon",
+    label: "locking",
+    purpose: "holds the locks on disks of guests, so that no two guests write to one, on this host or, on shared storage, on \
+              several. It outlives the daemons that start guests, and SIGUSR1 replaces its program without losing a lock.",
+    package: "daemon-lock",
+    deployment: Deployment::Either,
+    listens_on_ip: false,
+    drivers: &[],
+    own: Some(lockd::OWN),
+};
+
 /// All drivers in one daemon, for hosts that are not modular.
 pub const LIBVIRTD: Daemon = Daemon {
     name: "libvirtd",
@@ -123,7 +139,8 @@ pub const LIBVIRTD: Daemon = Daemon {
 };
 
 /// All of them.
-pub const DAEMONS: &[&Daemon] = &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &VIRTLOGD, &LIBVIRTD];
+pub const DAEMONS: &[&Daemon] =
+    &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &VIRTLOGD, &VIRTLOCKD, &LIBVIRTD];
 
 /// The daemon of this name.
 #[must_use]

@@ -89,6 +89,13 @@ impl Work {
         }
     }
 
+    /// The daemon is about to disconnect its clients.
+    pub(crate) fn end(&self) {
+        if let Self::Own(_, keeper) = self {
+            keeper.end();
+        }
+    }
+
     /// Lets every part finish.
     pub(crate) async fn stop(&self) {
         match self {

@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::net::SocketAddrUnix;
 use rustix::process::Pid;
 
 use super::spawn::Limit;
@@ -34,10 +35,11 @@ pub(super) enum Step {
     Identity,
     ParentDeath,
     Descriptors,
+    Connection,
     Exec,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step::PidFile,
     Step::Session,
     Step::Signals,
@@ -50,6 +52,7 @@ const STEPS: [Step; 13] = [
     Step::Identity,
     Step::ParentDeath,
     Step::Descriptors,
+    Step::Connection,
     Step::Exec,
 ];
 
@@ -69,6 +72,7 @@ impl Step {
             Self::Identity => "change its user",
             Self::ParentDeath => "bind its life to the daemon's",
             Self::Descriptors => "arrange its descriptors",
+            Self::Connection => "connect its socket",
             Self::Exec => "be executed",
         }
     }
@@ -86,6 +90,8 @@ pub(super) struct Facts {
     pub(super) _null: File,
     pub(super) cgroups: Vec<File>,
     pub(super) own_session: bool,
+    /// A socket, and the address that it is connected to.
+    pub(super) connection: Option<(OwnedFd, SocketAddrUnix)>,
     pub(super) identity: Option<Identity>,
     pub(super) umask: Option<u32>,
     pub(super) limits: Vec<(Limit, u64)>,
@@ -203,6 +209,12 @@ unsafe fn try_exec(prepared: &mut Prepared, report: &mut RawFd) -> Step {
             if libc::write(cgroup.as_raw_fd(), c"0".as_ptr().cast::<c_void>(), 1) != 1 {
                 return Step::Cgroup;
             }
+        }
+        if let Some((socket, address)) = &facts.connection
+            && let Err(errno) = rustix::net::connect(socket, address)
+        {
+            *libc::__errno_location() = errno.raw_os_error();
+            return Step::Connection;
         }
         if !arrange_fds(&mut facts.fds, report) {
             return Step::Descriptors;

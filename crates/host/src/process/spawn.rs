@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::net::SocketAddrUnix;
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -57,6 +58,7 @@ pub struct Spawn {
     stdio: [Stdio; 3],
     fds: Vec<(RawFd, OwnedFd)>,
     own_session: bool,
+    connection: Option<(OwnedFd, SocketAddrUnix)>,
     identity: Option<Identity>,
     umask: Option<u32>,
     limits: Vec<(Limit, u64)>,
@@ -79,6 +81,7 @@ impl Spawn {
             stdio: [Stdio::Null, Stdio::Null, Stdio::Null],
             fds: Vec::new(),
             own_session: true,
+            connection: None,
             identity: None,
             umask: None,
             limits: Vec::new(),
@@ -174,6 +177,14 @@ impl Spawn {
         self
     }
 
+    /// Connects a Unix socket before the program runs, and before it runs as somebody else: whoever listens there sees
+    /// the new process. The program does not get it by that; see [`Spawn::fd`].
+    #[must_use]
+    pub fn connect(mut self, socket: OwnedFd, address: SocketAddrUnix) -> Self {
+        self.connection = Some((socket, address));
+        self
+    }
+
     /// Runs as somebody else.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
@@ -249,7 +260,7 @@ impl Spawn {
     ///
     /// # Errors
     /// Where the program is missing or a step on the way to it fails; the error names both.
-    pub async fn start(self) -> Result<Process> {
+    pub async fn start(mut self) -> Result<Process> {
         let program = self.resolve()?;
         let mut prepared = self.prepare(&program)?;
         let failed = |cause: &io::Error| cannot_run(&program, cause);
@@ -294,7 +305,7 @@ impl Spawn {
         })
     }
 
-    fn prepare(&self, program: &Path) -> Result<Prepared> {
+    fn prepare(&mut self, program: &Path) -> Result<Prepared> {
         let mut argv = vec![c_string(self.program.as_os_str())?];
         for arg in &self.args {
             argv.push(c_string(arg)?);
@@ -344,6 +355,7 @@ impl Spawn {
             _null: null,
             cgroups,
             own_session: self.own_session,
+            connection: self.connection.take(),
             identity: self.identity.clone(),
             umask: self.umask,
             limits: self.limits.clone(),

@@ -22,7 +22,7 @@ use crate::paths::Places;
 use crate::plan::{Descriptor, FdKey, What, descriptors};
 
 /// Numbers below are the standard descriptors.
-const FIRST: i32 = 3;
+pub(super) const FIRST: i32 = 3;
 /// What the kernel takes as the path of a socket.
 const MAX_SOCKET_PATH: usize = 107;
 

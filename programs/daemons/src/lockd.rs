@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! virtlockd: sees to it that a disk has one user, on this host by its own books, among hosts by locks on files.
+//!
+//! A driver says on whose behalf it calls, and acquires. One connection of each guest is the *holder's*: it was opened
+//! by the guest's own process, which keeps it open all its life. A guest's locks are held until they are released or its
+//! process has ended; a process that closes its connection while it has locks is ended, since nobody would notice its
+//! end later, and its locks are released when it is gone and not before.
+
+mod resource;
+mod spaces;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{info, warn};
+use virtus_api::{
+    Error, ErrorCode, ErrorDomain, LockAcquireResource, LockAcquireResourceFlags,
+    LockCreateLockspace, LockCreateResource, LockDeleteResource, LockNew, LockOwner, LockRegister,
+    LockReleaseResource, LockRestrict, Program, Result,
+};
+use virtus_core::conf::Conf;
+use virtus_core::flags::check_flags;
+use virtus_core::{BoxFuture, Call, Paths, Responder, Routes, Service, Session};
+use virtus_host::lock::Lock;
+use virtus_host::process::Process;
+
+use crate::own::{Keeper, Own};
+use spaces::{Name, Spaces, no_space};
+
+/// The program in the table of daemons.
+pub(crate) const OWN: Own = Own { program: Program::Lock, start };
+
+/// How long a caller waits for a file system.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a process may take to end by itself after it was asked to.
+const POLITE: Duration = Duration::from_millis(1600);
+
+struct Lockd {
+    spaces: Arc<Spaces>,
+    /// By session.
+    clients: Mutex<HashMap<u64, Client>>,
+    /// Processes whose end releases their locks, by their numbers.
+    holders: Mutex<HashMap<u32, Arc<Process>>>,
+    /// The daemon ends: who loses the connection to it has done nothing wrong.
+    ending: AtomicBool,
+}
+
+/// On whose behalf a client calls.
+#[derive(Clone)]
+struct Client {
+    owner: LockOwner,
+    /// It may not call any more.
+    restricted: bool,
+    /// The owner's process, if this is its own connection.
+    holder: Option<Arc<Process>>,
+}
+
+fn start(_: &Paths, _: &Conf) -> Result<Arc<dyn Keeper>> {
+    Ok(Arc::new(Lockd {
+        spaces: Spaces::new(),
+        clients: Mutex::default(),
+        holders: Mutex::default(),
+        ending: AtomicBool::new(false),
+    }))
+}
+
+impl Keeper for Lockd {
+    fn responder(self: Arc<Self>) -> Arc<dyn Responder> {
+        let routes = Routes::new()
+            .on(register)
+            .on(restrict)
+            .on(new)
+            .on(create_lockspace)
+            .on(create_resource)
+            .on(delete_resource)
+            .on(acquire)
+            .on(release);
+        Service::new(self, routes.in_domain(ErrorDomain::Rpc), Self::gone)
+    }
+
+    fn busy(&self) -> usize {
+        self.spaces.held()
+    }
+
+    fn reload(&self, _: &Conf) -> Result<()> {
+        Ok(())
+    }
+
+    fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    fn stop(&self) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
+}
+
+async fn register(lockd: Arc<Lockd>, call: Call, request: LockRegister) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchRegister")?;
+    lockd.check_free(&call)?;
+    let owner = request.owner;
+    let own = call.session.identity.pid.map(i32::cast_unsigned) == Some(owner.pid);
+    let holder = if own { Process::open(owner.pid, None)?.map(Arc::new) } else { None };
+    if let Some(process) = holder.clone() {
+        lockd.watch(process);
+    }
+    lockd.clients().insert(call.session.id(), Client { owner, restricted: false, holder });
+    Ok(())
+}
+
+async fn restrict(lockd: Arc<Lockd>, call: Call, request: LockRestrict) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchRestrict")?;
+    lockd.owner(&call)?;
+    if let Some(client) = lockd.clients().get_mut(&call.session.id()) {
+        client.restricted = true;
+    }
+    Ok(())
+}
+
+async fn new(lockd: Arc<Lockd>, call: Call, request: LockNew) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchNew")?;
+    lockd.owner(&call)?;
+    if request.path.is_empty() {
+        let text = "the default lockspace already exists";
+        return Err(Error::new(ErrorCode::OperationInvalid, text));
+    }
+    if lockd.spaces.has(&request.path) {
+        let text = format!("Lockspace for path {} already exists", request.path);
+        return Err(Error::new(ErrorCode::OperationInvalid, text));
+    }
+    lockd.make_space(request.path).await
+}
+
+async fn create_lockspace(
+    lockd: Arc<Lockd>,
+    call: Call,
+    request: LockCreateLockspace,
+) -> Result<()> {
+    lockd.check_free(&call)?;
+    match lockd.spaces.has(&request.path) {
+        true => Ok(()),
+        false => lockd.make_space(request.path).await,
+    }
+}
+
+async fn create_resource(lockd: Arc<Lockd>, call: Call, request: LockCreateResource) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchCreateResource")?;
+    lockd.owner(&call)?;
+    let name = lockd.name(request.path, request.name)?;
+    in_time(lockd.spaces.change_free(name, resource::create)).await
+}
+
+async fn delete_resource(lockd: Arc<Lockd>, call: Call, request: LockDeleteResource) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchDeleteResource")?;
+    lockd.owner(&call)?;
+    let name = lockd.name(request.path, request.name)?;
+    in_time(lockd.spaces.change_free(name, resource::delete)).await
+}
+
+async fn acquire(lockd: Arc<Lockd>, call: Call, request: LockAcquireResource) -> Result<()> {
+    use LockAcquireResourceFlags as Flags;
+    let known = Flags::all().bits();
+    check_flags(request.flags, known, "virLockSpaceProtocolDispatchAcquireResource")?;
+    let owner = lockd.owner(&call)?;
+    let name = lockd.name(request.path, request.name)?;
+    let flags = Flags::from_bits_truncate(request.flags);
+    let how = if flags.contains(Flags::SHARED) { Lock::Shared } else { Lock::Exclusive };
+    let autocreate = flags.contains(Flags::AUTOCREATE);
+    lockd.release_of_the_gone().await;
+    in_time(lockd.spaces.acquire(name, owner, how, autocreate)).await
+}
+
+async fn release(lockd: Arc<Lockd>, call: Call, request: LockReleaseResource) -> Result<()> {
+    check_flags(request.flags, 0, "virLockSpaceProtocolDispatchReleaseResource")?;
+    let owner = lockd.owner(&call)?;
+    let name = lockd.name(request.path, request.name)?;
+    in_time(lockd.spaces.release(name, owner)).await
+}
+
+impl Lockd {
+    fn clients(&self) -> MutexGuard<'_, HashMap<u64, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<u32, Arc<Process>>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Releases the locks of a process when it ends.
+    fn watch(self: &Arc<Self>, process: Arc<Process>) {
+        let (lockd, pid) = (self.clone(), process.pid());
+        self.holders().insert(pid, process.clone());
+        tokio::spawn(async move {
+            process.exited().await;
+            lockd.spaces.release_all(pid).await;
+            let mut holders = lockd.holders();
+            if holders.get(&pid).is_some_and(|known| Arc::ptr_eq(known, &process)) {
+                holders.remove(&pid);
+            }
+        });
+    }
+
+    /// Releases what processes had that have ended: whoever saw such an end need not wait until we did.
+    async fn release_of_the_gone(&self) {
+        let ended = |process: &&Arc<Process>| process.try_exited().is_some();
+        let gone: Vec<u32> = self.holders().values().filter(ended).map(|p| p.pid()).collect();
+        for pid in gone {
+            self.spaces.release_all(pid).await;
+        }
+    }
+
+    fn client(&self, call: &Call) -> Option<Client> {
+        self.clients().get(&call.session.id()).cloned()
+    }
+
+    /// Refuses a client that has given up its right to call.
+    fn check_free(&self, call: &Call) -> Result<()> {
+        match self.client(call) {
+            Some(client) if client.restricted => {
+                let text = "lock manager connection has been restricted";
+                Err(Error::new(ErrorCode::OperationDenied, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The process on whose behalf a client may call.
+    fn owner(&self, call: &Call) -> Result<u32> {
+        self.check_free(call)?;
+        let client = self.client(call).ok_or_else(|| {
+            let text = "lock owner details have not been registered";
+            Error::new(ErrorCode::OperationInvalid, text)
+        })?;
+        Ok(client.owner.pid)
+    }
+
+    fn name(&self, space: String, name: String) -> Result<Name> {
+        match self.spaces.has(&space) {
+            true => Ok(Name { space, name }),
+            false => Err(no_space(&space)),
+        }
+    }
+
+    async fn make_space(&self, folder: String) -> Result<()> {
+        let path = folder.clone();
+        let made = spawn_blocking(move || resource::make_folder(Path::new(&path)));
+        in_time(async { made.await.unwrap_or_else(|cause| Err(spaces::broken_off(&cause))) })
+            .await?;
+        self.spaces.add(folder);
+        Ok(())
+    }
+
+    /// A client has closed its connection.
+    fn gone(self: &Arc<Self>, session: &Arc<Session>) {
+        let Some(client) = self.clients().remove(&session.id()) else { return };
+        let Some(holder) = client.holder.filter(|_| !self.ending.load(Ordering::Acquire)) else {
+            return;
+        };
+        if self.spaces.owns_any(holder.pid()) {
+            tokio::spawn(end(holder, client.owner.name));
+        }
+    }
+}
+
+/// Ends a process that has locks and has closed its connection, which mostly it did by ending.
+async fn end(process: Arc<Process>, name: String) {
+    let what = format!("process {} of '{name}', which gave up its lock", process.pid());
+    for signal in [Signal::TERM, Signal::KILL] {
+        if process.try_exited().is_some() {
+            return;
+        }
+        info!("ending {what}: {signal:?}");
+        if let Err(error) = process.signal(signal) {
+            warn!("cannot end {what}: {error}");
+        }
+        // One that cannot be ended keeps its locks.
+        let _ended = timeout(POLITE, process.exited()).await;
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(DEADLINE, work).await.unwrap_or_else(|_| {
+        let text =
+            format!("the file of a resource cannot be locked within {} s", DEADLINE.as_secs());
+        Err(Error::new(ErrorCode::OperationTimeout, text).hint("its file system does not answer"))
+    })
+}

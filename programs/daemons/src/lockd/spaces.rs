@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Lockspaces, the resources in them that are locked, and who owns the locks.
+//!
+//! A lockspace is a folder with one file per resource; in the default one, without a folder, a resource is any file by
+//! its path. Work on a file stands under nobody's lock: its resource is marked as changing meanwhile, and who wants
+//! that one waits.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_host::lock::Lock;
+
+use super::resource::{self, Locked};
+
+/// All lockspaces.
+pub(super) struct Spaces {
+    folders: Mutex<BTreeMap<String, Resources>>,
+    /// A resource has changed.
+    settled: Notify,
+}
+
+type Resources = BTreeMap<String, Slot>;
+
+enum Slot {
+    Held(Held),
+    /// Somebody works on its file.
+    Changing,
+}
+
+/// A locked resource and the processes that own the lock.
+struct Held {
+    locked: Locked,
+    owners: Vec<u32>,
+}
+
+/// A resource by lockspace and name.
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    /// The lockspace's folder; empty for the default one.
+    pub(super) space: String,
+    pub(super) name: String,
+}
+
+impl Name {
+    /// Its file.
+    fn path(&self) -> PathBuf {
+        match self.space.as_str() {
+            "" => self.name.clone().into(),
+            folder => Path::new(folder).join(&self.name),
+        }
+    }
+}
+
+impl Spaces {
+    /// The default lockspace alone.
+    pub(super) fn new() -> Arc<Self> {
+        let folders = BTreeMap::from([(String::new(), Resources::new())]);
+        Arc::new(Self { folders: Mutex::new(folders), settled: Notify::new() })
+    }
+
+    fn folders(&self) -> MutexGuard<'_, BTreeMap<String, Resources>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, space: &str) -> bool {
+        self.folders().contains_key(space)
+    }
+
+    /// Adds a lockspace whose folder is there.
+    pub(super) fn add(&self, space: String) {
+        self.folders().entry(space).or_default();
+    }
+
+    /// How many resources are locked.
+    pub(super) fn held(&self) -> usize {
+        self.folders().values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether a process owns a lock.
+    pub(super) fn owns_any(&self, owner: u32) -> bool {
+        !self.owned_by(owner).is_empty()
+    }
+
+    /// Locks a resource for `owner`.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        name: Name,
+        owner: u32,
+        how: Lock,
+        autocreate: bool,
+    ) -> Result<()> {
+        let Some(mut held) = self.take(&name).await? else {
+            let (resource, path) = (name.name.clone(), name.path());
+            let work = move || {
+                let locked = Locked::new(&resource, &path, how, autocreate)?;
+                Ok(Some(Held { locked, owners: vec![owner] }))
+            };
+            return self.work_on(name, work).await;
+        };
+        let answer = match (held.locked.how, how) {
+            (Lock::Shared, Lock::Shared) => {
+                held.owners.push(owner);
+                Ok(())
+            }
+            _ => Err(resource::busy(&name.name)),
+        };
+        self.put(&name, Some(held));
+        answer
+    }
+
+    /// Takes the lock on a resource away from `owner`; the last one unlocks it.
+    pub(super) async fn release(self: &Arc<Self>, name: Name, owner: u32) -> Result<()> {
+        let Some(mut held) = self.take(&name).await? else {
+            self.put(&name, None);
+            let text = format!("Lockspace resource '{}' is not locked", name.name);
+            let error = Error::new(ErrorCode::ResourceBusy, text);
+            return Err(error.in_domain(ErrorDomain::Lockspace));
+        };
+        let Some(at) = held.owners.iter().position(|known| *known == owner) else {
+            self.put(&name, Some(held));
+            let text = format!("owner {owner} does not hold the resource lock");
+            let error = Error::new(ErrorCode::OperationInvalid, text);
+            return Err(error.in_domain(ErrorDomain::Lockspace));
+        };
+        held.owners.remove(at);
+        if held.owners.is_empty() {
+            let work = move || {
+                held.locked.release();
+                Ok(None)
+            };
+            return self.work_on(name, work).await;
+        }
+        self.put(&name, Some(held));
+        Ok(())
+    }
+
+    /// Unlocks all that `owner` has.
+    pub(super) async fn release_all(self: &Arc<Self>, owner: u32) {
+        for name in self.owned_by(owner) {
+            // It may have been released meanwhile.
+            drop(self.release(name, owner).await);
+        }
+    }
+
+    /// Works on the file of a resource that nobody has locked.
+    pub(super) async fn change_free(
+        self: &Arc<Self>,
+        name: Name,
+        work: fn(&Path) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(held) = self.take(&name).await? {
+            self.put(&name, Some(held));
+            return Err(resource::busy(&name.name));
+        }
+        let path = name.path();
+        self.work_on(name, move || work(&path).map(|()| None)).await
+    }
+
+    /// Every resource of which `owner` has the lock.
+    fn owned_by(&self, owner: u32) -> Vec<Name> {
+        let folders = self.folders();
+        let all = folders.iter().flat_map(|(space, resources)| {
+            resources.iter().map(move |(name, slot)| (space, name, slot))
+        });
+        let owned = all.filter(|(.., slot)| match slot {
+            Slot::Held(held) => held.owners.contains(&owner),
+            Slot::Changing => false,
+        });
+        owned.map(|(space, name, _)| Name { space: space.clone(), name: name.clone() }).collect()
+    }
+
+    /// Waits until nobody works on the resource, and marks it as worked on: whoever takes it puts it back.
+    async fn take(&self, name: &Name) -> Result<Option<Held>> {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            {
+                let mut folders = self.folders();
+                let space = folders.get_mut(&name.space).ok_or_else(|| no_space(&name.space))?;
+                match space.insert(name.name.clone(), Slot::Changing) {
+                    Some(Slot::Changing) => {}
+                    Some(Slot::Held(held)) => return Ok(Some(held)),
+                    None => return Ok(None),
+                }
+            }
+            settled.await;
+        }
+    }
+
+    fn put(&self, name: &Name, held: Option<Held>) {
+        if let Some(space) = self.folders().get_mut(&name.space) {
+            match held {
+                Some(held) => space.insert(name.name.clone(), Slot::Held(held)),
+                None => space.remove(&name.name),
+            };
+        }
+        self.settled.notify_waiters();
+    }
+
+    /// Works on the file of a resource that was taken, and puts back what comes of it, also when nobody waits for that
+    /// any more.
+    async fn work_on(
+        self: &Arc<Self>,
+        name: Name,
+        work: impl FnOnce() -> Result<Option<Held>> + Send + 'static,
+    ) -> Result<()> {
+        let spaces = self.clone();
+        let working = tokio::spawn(async move {
+            let worked = spawn_blocking(work).await;
+            let worked = worked.unwrap_or_else(|cause| Err(broken_off(&cause)));
+            let (held, answer) = match worked {
+                Ok(held) => (held, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            spaces.put(&name, held);
+            answer
+        });
+        working.await.unwrap_or_else(|cause| Err(broken_off(&cause)))
+    }
+}
+
+pub(super) fn broken_off(cause: &tokio::task::JoinError) -> Error {
+    Error::new(ErrorCode::InternalError, format!("work on a resource was broken off: {cause}"))
+}
+
+/// The answer to a lockspace that nobody has made.
+pub(super) fn no_space(space: &str) -> Error {
+    let text = format!("Lockspace for path {space} does not exist");
+    Error::new(ErrorCode::InternalError, text)
+}
