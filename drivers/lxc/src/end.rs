@@ -24,8 +24,10 @@ use crate::plan;
 
 /// How long a controller may take to clean up.
 pub(crate) const CLEANING: Duration = Duration::from_secs(5);
-/// How long the kernel may take to end processes.
-const KILLING: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end processes: with a hundred containers at once on a busy host, seconds.
+const KILLING: Duration = Duration::from_secs(30);
+/// Between two looks at what the kernel has done.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends a container because somebody asked for it.
 pub(crate) async fn stop(container: &Container, how: Stop) -> Result<()> {
@@ -63,12 +65,31 @@ pub(crate) async fn kill(process: &Process) -> Result<()> {
 
 /// Ends all processes of a group.
 async fn kill_all(group: &Group) {
+    let gone = || {
+        let gone = group.processes().is_empty();
+        if !gone {
+            group.kill();
+            let _thawed = group.thaw();
+        }
+        gone
+    };
+    // Whether they are is seen where the group is removed.
+    let _in_time = comes_true(gone).await;
+}
+
+/// Waits, as long as the kernel may take, for what it does not tell of. It is asked ever more rarely: with a hundred
+/// containers, asking would take the time that it needs.
+async fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + KILLING;
-    while !group.processes().is_empty() && Instant::now() < end {
-        group.kill();
-        let _thawed = group.thaw();
-        sleep(Duration::from_millis(2)).await;
+    let mut pause = Duration::from_millis(1);
+    while !condition() {
+        if Instant::now() > end {
+            return false;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    true
 }
 
 /// Removes what a run left on the host. Mostly its controller has done that already.
@@ -113,13 +134,10 @@ pub(crate) async fn end_group(group: Group) {
         return;
     }
     kill_all(&group).await;
-    let end = Instant::now() + KILLING;
-    loop {
-        match group.remove() {
-            Ok(()) => return,
-            Err(error) if Instant::now() > end => return tracing::warn!("{error}"),
-            Err(_) => sleep(Duration::from_millis(2)).await,
-        }
+    if !comes_true(|| group.remove().is_ok()).await
+        && let Err(error) = group.remove()
+    {
+        tracing::warn!("{error}");
     }
 }
 
