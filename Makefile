@@ -50,6 +50,7 @@ demo: install-deps
 bench: install-deps
 	$(CARGO) build --workspace --release
 	$(SUDO) $(TARGET)/release/side-by-side
+	$(SUDO) unshare --mount sh -c "mount -t tmpfs tmpfs /tmp && exec $(TARGET)/release/containers"
 	$(SUDO) $(TARGET)/release/wire 10 docs/performance.svg
 
 install-deps:

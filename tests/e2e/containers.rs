@@ -215,6 +215,8 @@ fn controller_killed() -> Outcome {
 
 fn limits() -> Outcome {
     let bed = running("hog")?;
+    bed.define_container(&Container::busybox(&bed, "neighbour")?)?;
+    bed.virsh("start neighbour")?;
     bed.virsh("memtune hog --hard-limit 32768 --live")?;
     contains(&bed.virsh("memtune hog")?, "hard_limit     : 32768")?;
     let mut console = bed.terminal("console hog")?;
@@ -223,8 +225,9 @@ fn limits() -> Outcome {
         "code-137",
         DEADLINE,
     )?;
-    // Who took too much is killed, and nobody else.
+    // Who took too much is killed, and nobody else, inside or beside.
     counts_on(&bed, "hog")?;
+    counts_on(&bed, "neighbour")?;
     bed.virsh("schedinfo hog --set cpu_shares=512")?;
     contains(&bed.virsh("schedinfo hog")?, "cpu_shares     : 512")?;
     contains(&bed.virsh("schedinfo hog")?, "vcpu_quota")?;
@@ -233,21 +236,9 @@ fn limits() -> Outcome {
     contains(&bed.virsh("blkiotune hog")?, "weight")
 }
 
-/// A testbed with a bridge.
-pub(crate) fn bridged() -> Outcome<Testbed> {
-    let bed = Testbed::of_containers()?;
-    for words in [
-        ["link", "add", "br7", "type", "bridge"].as_slice(),
-        &["address", "add", "192.168.77.1/24", "dev", "br7"],
-        &["link", "set", "br7", "up"],
-    ] {
-        equal("ip", bed.run("ip", words)?.ok(), true)?;
-    }
-    Ok(bed)
-}
-
 fn network() -> Outcome {
-    let bed = bridged()?;
+    let bed = Testbed::of_containers()?;
+    bed.bridge("br7", "192.168.77.1/24")?;
     let card = "<interface type='bridge'><mac address='52:54:00:11:22:33'/><source bridge='br7'/>\
                 <ip address='192.168.77.2' family='ipv4' prefix='24'/>\
                 <route family='ipv4' address='0.0.0.0' gateway='192.168.77.1'/></interface>";
@@ -383,18 +374,32 @@ fn many_starts() -> Outcome {
     let bed = Testbed::of_containers()?;
     let card = "<interface type='ethernet'/>";
     bed.define_container(&Container::busybox(&bed, "often")?.device(card))?;
-    for _ in 0..50 {
-        bed.virsh("start often")?;
-        bed.virsh("destroy often")?;
+    let cycles = || bed.virsh_words(&["start often; destroy often; ".repeat(5)]);
+    // The first ones make what stays, such as the partition of control groups.
+    equal("cycles", cycles()?.err.as_str(), "")?;
+    let (before, descriptors) = (inventory(&bed)?, bed.daemon_descriptors()?);
+    for _ in 0..10 {
+        equal("cycles", cycles()?.err.as_str(), "")?;
     }
     equal("traces", traces(&bed)?, Vec::new())?;
-    let descriptors = bed.daemon_descriptors()?;
-    for _ in 0..10 {
-        bed.virsh("start often")?;
-        bed.virsh("destroy often")?;
-    }
+    equal("the host", inventory(&bed)?, before)?;
     // The last client's own may be about to be closed.
     wait_for("the daemon's descriptors to be as many as before", DEADLINE, || {
         Ok(bed.daemon_descriptors()? <= descriptors)
     })
+}
+
+/// All mounts, links, control groups and processes of the host.
+fn inventory(bed: &Testbed) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    for command in [
+        ["cut", "-d ", "-f1,2", "/proc/self/mounts"].as_slice(),
+        &["ls", "/sys/class/net"],
+        &["find", "/sys/fs/cgroup", "-type", "d"],
+    ] {
+        let done = bed.run(command[0], &command[1..])?;
+        lines.extend(done.out.lines().map(str::to_owned));
+    }
+    lines.extend(bed.processes()?.into_iter().map(|process| process.words.join(" ")));
+    Ok(lines)
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A Debian container whose init is systemd: boot, network, login, reboot, shutdown.
 
-use virtus_tests::{Container, DEADLINE, Outcome, Terminal, debian_folder};
+use virtus_tests::{Container, DEADLINE, Outcome, Terminal, Testbed, debian_folder};
 
-use crate::containers::bridged;
 use crate::events::next;
 use crate::{Case, Skip, contains, equal};
 
@@ -20,7 +19,8 @@ const RESTART: &str = "rt7";
 
 fn boots() -> Outcome {
     let tree = debian_folder().map_err(|error| Skip(error.to_string()))?;
-    let bed = bridged()?;
+    let bed = Testbed::of_containers()?;
+    bed.bridge("br7", "192.168.77.1/24")?;
     let container = Container::debian(&bed, "debian", &tree)?.device(CARD);
     let root = bed.path("trees/debian");
     let configured = bed.run("sh", &["-ec", NETWORK, root.to_str().ok_or("no text")?])?;

@@ -31,17 +31,15 @@ impl Backend {
     /// The stock daemon, unpacked on first use.
     pub fn stock() -> Outcome<Self> {
         static UNPACKED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let unpack = || -> Outcome<PathBuf> {
-            let folder = target_folder().join("stock");
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/unpack-stock.sh");
-            let done = run(Command::new(script).arg(&folder), Duration::from_secs(300))?;
-            if done.ok() { Ok(folder) } else { Err(done.err.into()) }
+        let unpack = || {
+            unpacked("stock", &["qemu", "storage", "network"]).map_err(|error| error.to_string())
         };
-        UNPACKED
-            .get_or_init(|| unpack().map_err(|error| error.to_string()))
-            .clone()
-            .map(Self::Stock)
-            .map_err(Into::into)
+        UNPACKED.get_or_init(unpack).clone().map(Self::Stock).map_err(Into::into)
+    }
+
+    /// The stock daemon with the driver of containers.
+    pub fn stock_of_containers() -> Outcome<Self> {
+        unpacked("stock-lxc", &["lxc"]).map(Self::Stock)
     }
 
     /// The daemon's program, as seen in its namespaces.
@@ -57,6 +55,14 @@ impl Backend {
             }
         }
     }
+}
+
+/// The folder where the stock daemon is unpacked, with these drivers.
+fn unpacked(name: &str, drivers: &[&str]) -> Outcome<PathBuf> {
+    let folder = target_folder().join(name);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/unpack-stock.sh");
+    let done = run(Command::new(script).arg(&folder).args(drivers), Duration::from_secs(300))?;
+    if done.ok() { Ok(folder) } else { Err(done.err.into()) }
 }
 
 /// The path of our daemon, for tests that start it themselves.

@@ -92,6 +92,13 @@ impl Container {
         })
     }
 
+    /// Another container of the same files.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// Another init, as XML in `<os>`.
     #[must_use]
     pub fn init(mut self, xml: &str) -> Self {
@@ -134,6 +141,21 @@ impl Testbed {
     /// A running `virtlxcd` with nothing defined.
     pub fn of_containers() -> Outcome<Self> {
         Self::with(&Options { daemon: Some("virtlxcd"), ..Options::default() })
+    }
+
+    /// Makes a bridge of this host, with an address.
+    pub fn bridge(&self, name: &str, address: &str) -> Outcome {
+        for words in [
+            ["link", "add", name, "type", "bridge"].as_slice(),
+            &["address", "add", address, "dev", name],
+            &["link", "set", name, "up"],
+        ] {
+            let done = self.run("ip", words)?;
+            if !done.ok() {
+                return Err(done.err.into());
+            }
+        }
+        Ok(())
     }
 
     /// Defines a container by `virsh define`.
