@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Known ways out of a container, each tried for real.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat};
 use virtus_host::process::Spawn;
 use virtus_lxc::launch::Starting;
 
@@ -19,6 +19,9 @@ pub(crate) const CASES: &[Case] = &[
     ("release_agents_are_out_of_reach", release_agents_are_out_of_reach),
     ("the_hosts_files_are_out_of_reach", the_hosts_files_are_out_of_reach),
     ("calls_that_change_the_kernel_are_refused", calls_that_change_the_kernel_are_refused),
+    ("nothing_of_the_host_is_open_in_it", nothing_of_the_host_is_open_in_it),
+    ("devices_of_the_host_are_out_of_reach", devices_of_the_host_are_out_of_reach),
+    ("knobs_of_the_kernel_cannot_be_turned", knobs_of_the_kernel_cannot_be_turned),
 ];
 
 fn the_controllers_program_cannot_be_written() -> Outcome {
@@ -102,4 +105,50 @@ fn calls_that_change_the_kernel_are_refused() -> Outcome {
     let out = run(bed.run())?;
     contains(&out, "Seccomp:\t0")?;
     contains(&out, "swapoff: /tmp/none: Invalid argument")
+}
+
+fn nothing_of_the_host_is_open_in_it() -> Outcome {
+    // Descriptors that the controller and the daemon keep open must not come along.
+    let bed = Bed::new("exec > /out 2>&1; ls /proc/1/fd | tr '\\n' ' '; readlink /proc/1/cwd");
+    equal("descriptors and folder of init", run(bed.run())?.trim(), "0 1 2 /")
+}
+
+fn devices_of_the_host_are_out_of_reach() -> Outcome {
+    let mut bed = Bed::new(
+        "exec > /out 2>&1; mknod /tmp/disk b 7 0 && echo broke-disk; mknod /tmp/log c 1 11 && echo broke-log; \
+         (: < /log) && echo broke-open; mount -o remount,dev /; (: < /log) && echo broke-remounted; \
+         (: < /dev/zero) && echo fine; echo end",
+    );
+    // The kernel's log, in the root before: the host can open it.
+    let (log, number) = (bed.root("log"), makedev(1, 11));
+    mknodat(CWD, &log, FileType::CharacterDevice, Mode::RUSR | Mode::ROTH, number).unwrap();
+    equal("on the host", File::open(&log).is_ok(), true)?;
+    let refused = |out: String| {
+        contains(&out, "fine\nend\n")?;
+        equal(&format!("a device in:\n{out}"), out.contains("broke-"), false)
+    };
+    refused(run(bed.run())?)?;
+    bed.map_ids();
+    refused(run(bed.run())?)
+}
+
+fn knobs_of_the_kernel_cannot_be_turned() -> Outcome {
+    // Each value is the one that it has, so that nothing would happen.
+    let turns = "for file in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/vm/swappiness \
+                 /sys/kernel/uevent_helper /sys/kernel/mm/ksm/run; do [ -e $file ] || continue; \
+                 value=$(cat $file); (echo \"$value\" > $file) && echo turned-$file; done;";
+    let mut bed = Bed::new(&format!("exec > /out 2>&1; {turns} echo end"));
+    let out = run(bed.run())?;
+    contains(&out, "end\n")?;
+    equal(&format!("turned in:\n{out}"), out.contains("turned-"), false)?;
+    // Who is root on the host could lift what is mounted read-only; who is not has nothing to lift it with.
+    bed.blueprint.init.args[1] = format!(
+        "exec > /out 2>&1; mount -o remount,rw /proc/sys; mount -o remount,rw /sys; umount /proc/sys; {turns} \
+         mkdir /tmp/proc; mount -t proc proc /tmp/proc; cd /tmp/proc/sys && \
+         (cat kernel/core_pattern > kernel/core_pattern) && echo turned-new; echo end"
+    );
+    bed.map_ids();
+    let out = run(bed.run())?;
+    contains(&out, "end\n")?;
+    equal(&format!("turned with an id map in:\n{out}"), out.contains("turned-"), false)
 }
