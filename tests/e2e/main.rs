@@ -143,6 +143,7 @@ fn names_in(folder: &Path, end: &str) -> Vec<String> {
 
 /// A test as the library runs it. One that fails has a second try: whole systems under a deadline, on a machine that others
 /// may keep busy, are not worth a failed run each time. The summary names it all the same, as unsteady.
+#[expect(clippy::print_stdout, reason = "the summary of a run collects it")]
 fn trial(name: String, test: impl Fn() -> Outcome + Send + 'static) -> Trial {
     Trial::ignorable_test(name.clone(), move || {
         if let Some(reason) = obstacle() {

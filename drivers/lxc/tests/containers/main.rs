@@ -49,6 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// A test as the library runs it; like a whole-system test it has a second try, and is named as unsteady then.
+#[expect(clippy::print_stdout, reason = "the summary of a run collects it")]
 fn trial(name: String, test: fn() -> Outcome) -> Trial {
     Trial::ignorable_test(name.clone(), move || {
         if let Some(reason) = bed::obstacle() {
