@@ -19,7 +19,7 @@ mandir ?= $(prefix)/share/man
 .PHONY: build install test lint demo bench install-deps
 
 build:
-	$(CARGO) build --workspace --release
+	$(CARGO) build --workspace --release --config .cargo/release.toml
 
 # What `make build` has built. A configuration file that is there already stays.
 install:
@@ -47,8 +47,7 @@ demo: install-deps
 	$(CARGO) build --package virtus-daemons --package virtus-tests
 	$(SUDO) $(TARGET)/debug/demo
 
-bench: install-deps
-	$(CARGO) build --workspace --release
+bench: install-deps build
 	$(SUDO) $(TARGET)/release/side-by-side
 	$(SUDO) unshare --mount sh -c "mount -t tmpfs tmpfs /tmp && exec $(TARGET)/release/containers"
 	$(SUDO) $(TARGET)/release/wire 10 docs/performance.svg
