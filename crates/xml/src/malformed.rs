@@ -36,6 +36,9 @@ pub(crate) fn error(
             (text.len(), unfinished(text))
         }
         Cause::InvalidString(..) if offset == text.len() => (offset, unfinished(text)),
+        Cause::UnknownToken(_) if !Outline::of(&text[..offset]).open.is_empty() => {
+            (past("<"), "StartTag: invalid element name".to_owned())
+        }
         Cause::UnknownToken(_) if Outline::of(&text[..offset]).has_root => {
             (offset, "Extra content at the end of the document".to_owned())
         }
@@ -188,6 +191,7 @@ mod tests {
                 "<pool/><b/>",
                 "at line 1: Extra content at the end of the document\n<pool/><b/>\n-------^",
             ),
+            ("<pool><", "at line 1: StartTag: invalid element name\n<pool><\n-------^"),
             ("<pool>&x;</pool>", "at line 1: Entity 'x' not defined\n<pool>&x;</pool>\n---------^"),
         ] {
             let cause = roxmltree::Document::parse(text).unwrap_err();

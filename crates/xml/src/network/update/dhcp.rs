@@ -19,6 +19,12 @@ impl Network {
         let entry: DhcpHost = self.read_entry(root, "host")?;
         let index = self.dhcp_parent(parent, "dhcp host entry")?;
         let ip = &self.ips[index];
+        if change != Change::Delete && entry.ip.is_none() {
+            return Err(root.error(format_args!(
+                "Missing IP address in static host definition for network '{}'",
+                self.name
+            )));
+        }
         ip.check_host(&entry, root, change == Change::Delete)?;
         let family = entry.ip.map(crate::ip::IpAddress::family);
         if change != Change::Delete && family != Some(ip.address.family()) {

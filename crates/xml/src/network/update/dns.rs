@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Updates of what the name server answers.
 
-use virtus_api::Result;
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 use super::{Change, Place, place, positions, refused, unmodifiable};
 use crate::network::Network;
@@ -10,6 +10,13 @@ use crate::reader::Node;
 
 impl Network {
     pub(super) fn update_dns_host(&mut self, change: Change, root: Node<'_>) -> Result<()> {
+        let nameless = root.attr("ip").is_some() && root.find("hostname").is_none();
+        if root.name() == "host" && nameless && change != Change::Delete {
+            let name = &self.name;
+            return Err(incomplete(format!(
+                "Missing hostname in network '{name}' DNS HOST record"
+            )));
+        }
         let entry: DnsHost = self.read_entry(root, "host")?;
         let same_ip = |known: &DnsHost| entry.ip.is_some() && known.ip == entry.ip;
         let shares_name =
@@ -25,6 +32,12 @@ impl Network {
     }
 
     pub(super) fn update_dns_txt(&mut self, change: Change, root: Node<'_>) -> Result<()> {
+        if root.name() == "txt" && root.attr("name").is_none() {
+            return Err(incomplete(format!(
+                "missing required name attribute in DNS TXT record of network {}",
+                self.name
+            )));
+        }
         let entry: Txt = self.read_entry(root, "txt")?;
         let found = positions(&self.dns.txts, |known| known.name == entry.name);
         let exists = format!("a DNS TXT record with name '{}'", entry.name);
@@ -71,4 +84,9 @@ impl Network {
             format!("couldn't locate a matching {what} in network {name}")
         })
     }
+}
+
+/// An entry that lacks what it must have.
+fn incomplete(text: String) -> Error {
+    Error::new(ErrorCode::XmlDetail, text).in_domain(ErrorDomain::Network)
 }
