@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Rust applications: the client crate against a real daemon, ours or the stock one.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use virtus_client::api::{DomainEventLifecycle, DomainXmlFlags};
@@ -16,6 +17,28 @@ pub(crate) const CASES: &[Case] = &[
     ("comes_back_after_a_kill", comes_back_after_a_kill),
     ("notices_a_daemon_that_stands_still", notices_a_daemon_that_stands_still),
 ];
+
+/// The environment's variable with the URI at which this very program is an application that lists domains: some tests
+/// want one in the testbed's namespaces, or with another user's rights.
+pub(crate) const APPLICATION: &str = "VIRTUS_TEST_APPLICATION";
+
+/// What such an application does.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what the test reads")]
+pub(crate) fn application(uri: &str) -> ExitCode {
+    let names = || -> Result<Vec<String>, virtus_client::Error> {
+        let connection = Connection::open(uri).wait()?;
+        let domains = connection.domains().wait()?;
+        Ok(domains.iter().map(|domain| domain.name().to_owned()).collect())
+    };
+    match names() {
+        Ok(names) => println!("domains: {}", names.join(" ")),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
 
 fn guest(name: &str) -> String {
     format!(

@@ -4,13 +4,15 @@
 use std::fs;
 use std::path::Path;
 
-use virtus_tests::{DEADLINE, Done, Lines, Options, Outcome, Testbed, wait_for};
+use virtus_tests::{DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed, wait_for};
 
+use crate::client::APPLICATION;
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("tickets_let_in_and_encrypt", tickets),
     ("a_ticket_serves_on_a_unix_socket", unix_socket),
+    ("our_own_client_has_tickets_too", own_client),
     ("without_keys_no_guarded_tcp_socket_is_served", no_keys),
 ];
 
@@ -96,6 +98,15 @@ impl Realm {
         Ok(Self { bed, _kdc: kdc })
     }
 
+    /// An application of Rust at `uri` with the tickets in a file.
+    fn application(&self, tickets: &str, uri: &str) -> Outcome<Done> {
+        let cache = format!("KRB5CCNAME=FILE:{tickets}");
+        let uri = format!("{APPLICATION}={uri}");
+        let program = std::env::current_exe()?;
+        let program = program.to_str().ok_or("the path is not text")?;
+        self.bed.run("sh", &in_realm(&["env", &cache, &uri, program]))
+    }
+
     /// `virsh` at `uri` with the tickets in a file.
     fn virsh(&self, tickets: &str, uri: &str, words: &[&str]) -> Outcome<Done> {
         let cache = format!("KRB5CCNAME=FILE:{tickets}");
@@ -170,6 +181,29 @@ fn unix_socket() -> Outcome {
     equal(&done.err, done.ok(), true)?;
     let done = realm.virsh("no.tickets", &realm.bed.uri(), &["list"])?;
     equal("success without a ticket", done.ok(), false)
+}
+
+fn own_client() -> Outcome {
+    let realm = Realm::new("listen_tcp = 1\nauth_unix_rw = \"sasl\"\n")?;
+    let bed = &realm.bed;
+    let file = bed.write("sealed.xml", &Guest::firmware("sealed").xml())?;
+    let done = realm.virsh("fred.tickets", &bed.uri(), &["define", &file])?;
+    equal(&done.err, done.ok(), true)?;
+    let record = bed.path("record");
+    let record_text = record.to_str().ok_or("the path is not text")?;
+    let mut tap = bed.python("wiretap.py", &[PORTS[1], PORTS[0], record_text])?;
+    tap.expect("ready", DEADLINE)?;
+    for uri in [at(PORTS[1]), bed.uri()] {
+        let done = realm.application("fred.tickets", &uri)?;
+        equal(&done.err, done.out.trim(), "domains: sealed")?;
+        let done = realm.application("no.tickets", &uri)?;
+        equal("success without a ticket", done.ok(), false)?;
+        contains(&done.err, "there is no ticket for the service")?;
+    }
+    let passed = fs::read(&record)?;
+    let has = |text: &str| passed.windows(text.len()).any(|part| part == text.as_bytes());
+    equal("the mechanism passed by in the clear", has("GSSAPI"), true)?;
+    equal("the guest's name can be read on the way", has("sealed"), false)
 }
 
 fn no_keys() -> Outcome {

@@ -110,6 +110,9 @@ impl std::fmt::Display for Skip {
 impl std::error::Error for Skip {}
 
 fn main() -> ExitCode {
+    if let Ok(uri) = std::env::var(client::APPLICATION) {
+        return client::application(&uri);
+    }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for (topic, cases) in TOPICS {

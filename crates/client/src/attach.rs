@@ -15,7 +15,7 @@ use virtus_core::{
 use virtus_rpc::engine::Authentication;
 use virtus_rpc::{Beside, Hello, Remote, local_calls};
 
-use crate::credentials::{self, Known, Passwords};
+use crate::credentials::{self, Known, Proof};
 use crate::dial::dial;
 use crate::options::Options;
 use crate::resolve::{self, Surroundings};
@@ -50,13 +50,13 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
     let target = resolve::target(uri.as_ref(), options.read_only, &around)?;
     let line = dial(&target, &around).await?;
     let known = known(options, target.auth_file.as_deref(), &around);
-    let host = target.host;
+    let host = target.host.clone();
     let ask = move || known.credentials("libvirt", &host);
-    let passwords = Passwords::new(target.way.is_secure(), ask);
+    let proof = Proof::new(target.way.is_secure(), target.host, ask);
     let hello = Hello {
         name: target.name,
         read_only: options.read_only,
-        authentication: Authentication { only: target.auth, sasl: Some(Box::new(passwords)) },
+        authentication: Authentication { only: target.auth, sasl: Some(Box::new(proof)) },
         keepalive: options.keepalive,
     };
     let remote = Remote::open(line.transport, hello, events.clone()).await?;

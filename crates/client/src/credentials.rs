@@ -16,7 +16,7 @@ use std::sync::Arc;
 use virtus_api::Result;
 use virtus_core::{Credentials, Keychain};
 
-pub(crate) use sasl::Passwords;
+pub(crate) use sasl::Proof;
 
 /// What an application answers when a daemon on this host asks.
 pub(crate) type Callback = Arc<dyn Fn(&str) -> Option<Credentials> + Send + Sync>;

@@ -122,7 +122,7 @@ impl Options {
     }
 
     /// Who knows the name and password when the daemon on a host asks for them; where this answers
-    /// `None`, libvirt's auth.conf is looked into. It is called while the connection is opened and
+    /// `None`, libvirt's auth.conf is looked into, and then for a Kerberos ticket. It is called while the connection is opened and
     /// should answer at once: ask people before.
     #[must_use]
     pub fn credentials(

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Kerberos, as a service that accepts clients sees it: GSSAPI (RFC 2743, RFC 4121) by MIT's library, where the host
-//! has that.
+//! Kerberos, as a service and its clients see it: GSSAPI (RFC 2743, RFC 4121) by MIT's library, where the host has that.
 //!
 //! ```text
-//! Acceptor ─ token ─▶ Step::More ─ token ─▶ … ─▶ Step::Done: Session, which knows the user, wraps and unwraps
+//! Acceptor, Initiator ─ token ─▶ Step::More ─ token ─▶ … ─▶ Step::Done: Session, which wraps and unwraps
 //! ```
 //! Invariant: every handle has one owner, who alone uses it, from one thread at a time; what the library gives is copied
 //! and given back at once.
@@ -23,13 +22,16 @@ use library::{Buffer, Buffers, Handle, Library, Oid, Oids, Pair, Store, library}
 
 /// 1.2.840.113554.1.2.2: Kerberos.
 const KERBEROS: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
-/// 1.2.840.113554.1.2.1.4: the name of a service, on all hosts or on one.
+/// 1.2.840.113554.1.2.1.4: the name of a service, on all hosts or, as `SERVICE@HOST`, on one.
 const SERVICE: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04";
 /// 1.2.840.113554.1.2.2.5.15: the bits of a context's key.
 const STRENGTH: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05\x0f";
 
 /// `GSS_C_ACCEPT`
 const ACCEPT: c_int = 2;
+/// What a client asks for: both prove who they are, what is said comes once and in order, is not changed and can be
+/// encrypted (`GSS_C_MUTUAL_FLAG` and the four that follow).
+const WISHES: u32 = 2 | 4 | 8 | 16 | 32;
 /// `GSS_C_INDEFINITE`
 const INDEFINITE: u32 = u32::MAX;
 /// `GSS_S_CONTINUE_NEEDED`
@@ -49,11 +51,17 @@ pub struct Acceptor {
     context: Context,
 }
 
-/// What a client's token led to. What it is to be told may be empty.
-pub enum Step {
+/// A client that is about to prove who it is.
+pub struct Initiator {
+    service: Owned,
+    context: Context,
+}
+
+/// What the other side's token led to. What it is to be told may be empty.
+pub enum Step<Side> {
     /// Another token is needed.
-    More(Acceptor, Vec<u8>),
-    /// The client has proven who it is.
+    More(Side, Vec<u8>),
+    /// Who wants a proof has it.
     Done(Session, Vec<u8>),
 }
 
@@ -98,19 +106,16 @@ impl Acceptor {
         };
         // Most hosts have none, and then need no library.
         keytab.map(fs::metadata).transpose().map_err(|cause| no_keys(cause.to_string()))?;
-        let library = library().map_err(|cause| {
-            unavailable(format!("Kerberos' library cannot be opened: {cause}"))
-                .hint("install MIT Kerberos (libgssapi-krb5-2)")
-        })?;
+        let library = opened()?;
         let credential = credential(library, service, keytab).map_err(no_keys)?;
-        Ok(Self { credential, context: Context { library, handle: ptr::null_mut() } })
+        Ok(Self { credential, context: library.context() })
     }
 
     /// Takes the client's next token. Blocks: the library looks into its files.
     ///
     /// # Errors
     /// `VIR_ERR_AUTH_FAILED` if the token is not one for this service.
-    pub fn step(mut self, token: &[u8]) -> Result<Step> {
+    pub fn step(mut self, token: &[u8]) -> Result<Step<Self>> {
         let library = self.context.library;
         let input = Buffer::lend(token);
         let mut name = library.name();
@@ -149,6 +154,62 @@ impl Acceptor {
     }
 }
 
+impl Initiator {
+    /// Will prove to the `service` on `host` who the user of this process is, by the user's ticket.
+    ///
+    /// # Errors
+    /// `VIR_ERR_AUTH_UNAVAILABLE` if this host has no library.
+    pub fn new(service: &str, host: &str) -> Result<Self> {
+        let library = opened()?;
+        let service = library
+            .service(&format!("{service}@{host}"))
+            .map_err(failed("the service's name is none"))?;
+        Ok(Self { service, context: library.context() })
+    }
+
+    /// Takes the service's next token, an empty one at first. Blocks: the library may ask the KDC for a ticket.
+    ///
+    /// # Errors
+    /// `VIR_ERR_AUTH_FAILED` if there is no ticket, or the service has proven nothing.
+    pub fn step(mut self, token: &[u8]) -> Result<Step<Self>> {
+        let library = self.context.library;
+        let (input, kerberos) = (Buffer::lend(token), Oid::new(KERBEROS));
+        let mut output = Buffer::empty();
+        // SAFETY: all pointers are to what lives here; no credential means the user's own. The library makes the context
+        // with the first call, and changes or ends it with the others, in its only place.
+        let status = library.call(|minor| unsafe {
+            (library.gss_init_sec_context)(
+                minor,
+                ptr::null_mut(),
+                &raw mut self.context.handle,
+                self.service.handle,
+                &raw const kerberos,
+                WISHES,
+                0,
+                ptr::null(),
+                &raw const input,
+                ptr::null_mut(),
+                &raw mut output,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        });
+        let answer = library.take(output);
+        if status.map_err(failed("there is no ticket for the service"))? & CONTINUE != 0 {
+            return Ok(Step::More(self, answer));
+        }
+        // Who we are, the library knows.
+        Ok(Step::Done(Session { context: self.context, user: String::new() }, answer))
+    }
+}
+
+fn opened() -> Result<&'static Library> {
+    library().map_err(|cause| {
+        unavailable(format!("Kerberos' library cannot be opened: {cause}"))
+            .hint("install MIT Kerberos (libgssapi-krb5-2)")
+    })
+}
+
 fn credential(
     library: &'static Library,
     service: &str,
@@ -158,14 +219,9 @@ fn credential(
     let place = place.transpose().map_err(|cause| cause.to_string())?;
     let pair = place.as_ref().map(|p| Pair { key: c"keytab".as_ptr(), value: p.as_ptr() });
     let store = pair.as_ref().map(|pair| Store { count: 1, elements: pair });
-    let (kerberos, kind) = (Oid::new(KERBEROS), Oid::new(SERVICE));
+    let kerberos = Oid::new(KERBEROS);
     let mechanisms = Oids { count: 1, elements: &raw const kerberos };
-    let text = Buffer::lend(service.as_bytes());
-    let mut name = library.name();
-    // SAFETY: all pointers are to what lives here.
-    library.call(|minor| unsafe {
-        (library.gss_import_name)(minor, &raw const text, &raw const kind, &raw mut name.handle)
-    })?;
+    let name = library.service(service)?;
     let release = library.gss_release_cred;
     let mut credential = Owned { library, handle: ptr::null_mut(), release };
     // SAFETY: all pointers are to what lives here, also those within `store` and `mechanisms`; a null store is allowed.
@@ -186,7 +242,7 @@ fn credential(
 }
 
 impl Session {
-    /// Who the client is: `NAME@REALM`.
+    /// Who the client is: `NAME@REALM`. Empty with the client itself.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -223,7 +279,7 @@ impl Session {
         status.map(|_| room).map_err(failed("the room in a token cannot be found out"))
     }
 
-    /// A token that proves to the client what we say; nobody else can read it if it is to be `secret`.
+    /// A token that proves to the other side what we say; nobody else can read it if it is to be `secret`.
     pub fn wrap(&mut self, bytes: &[u8], secret: bool) -> Result<Vec<u8>> {
         let Context { library, handle } = self.context;
         let input = Buffer::lend(bytes);
@@ -248,10 +304,10 @@ impl Session {
         Ok(token)
     }
 
-    /// What the client says with a token, and whether nobody else could read it.
+    /// What the other side says with a token, and whether nobody else could read it.
     ///
     /// # Errors
-    /// `VIR_ERR_AUTH_FAILED` if it is not the client's next one.
+    /// `VIR_ERR_AUTH_FAILED` if it is not the other side's next one.
     pub fn unwrap(&mut self, token: &[u8]) -> Result<(Vec<u8>, bool)> {
         let Context { library, handle } = self.context;
         let input = Buffer::lend(token);
@@ -268,9 +324,10 @@ impl Session {
             )
         });
         let bytes = library.take(output);
-        match status.map_err(failed("a message is not the client's"))? {
+        let not_next = failed("a message is not the other side's");
+        match status.map_err(&not_next)? {
             0 => Ok((bytes, encrypted != 0)),
-            _ => Err(failed("a message is not the client's")("it was sent out of turn".to_owned())),
+            _ => Err(not_next("it was sent out of turn".to_owned())),
         }
     }
 }
@@ -301,6 +358,22 @@ impl Library {
             String::from_utf8_lossy(&self.take(text)).into_owned()
         });
         Err(texts.join(": "))
+    }
+
+    /// No context yet.
+    fn context(&'static self) -> Context {
+        Context { library: self, handle: ptr::null_mut() }
+    }
+
+    /// The name of a service.
+    fn service(&'static self, text: &str) -> std::result::Result<Owned, String> {
+        let (text, kind) = (Buffer::lend(text.as_bytes()), Oid::new(SERVICE));
+        let mut name = self.name();
+        // SAFETY: all pointers are to what lives here.
+        self.call(|minor| unsafe {
+            (self.gss_import_name)(minor, &raw const text, &raw const kind, &raw mut name.handle)
+        })?;
+        Ok(name)
     }
 
     /// No name yet.

@@ -19,6 +19,7 @@ use virtus_core::{BoxFuture, Call, ReplyFds, Responder, Session};
 
 use crate::KeepalivePolicy;
 use crate::engine::{Abilities, Authentication, Greeting, Step};
+use crate::sasl::Seal;
 use crate::transport::Transport;
 
 /// Orders that wait for the task.
@@ -53,6 +54,7 @@ enum Order {
     Call(Box<Asking>),
     Packet { serial: u32, packet: Packet },
     Keepalive(KeepalivePolicy),
+    Seal(Box<Seal>),
     Close,
 }
 
@@ -79,10 +81,16 @@ impl Remote {
         let mut greeting = Greeting::new(hello.name, hello.read_only, hello.authentication);
         let mut reply = None;
         loop {
-            match greeting.next(reply)? {
+            let step;
+            (greeting, step) = next(greeting, reply).await?;
+            match step {
                 Step::Ask(request) => {
                     let asked = remote.ask(request, Vec::new(), ReplyFds::default(), None);
                     reply = Some(asked.await);
+                }
+                Step::Seal(seal) => {
+                    remote.order(Order::Seal(seal)).await?;
+                    reply = None;
                 }
                 Step::Done(abilities) => {
                     remote.abilities = abilities;
@@ -183,6 +191,20 @@ struct NoEvents;
 
 impl EventSink for NoEvents {
     fn deliver(&self, _: Delivery) {}
+}
+
+/// What follows in the conversation, found out where it may take its time.
+async fn next(mut greeting: Greeting, reply: Option<Result<AnyReply>>) -> Result<(Greeting, Step)> {
+    let may_block = greeting.may_block();
+    let next = move || greeting.next(reply).map(|step| (greeting, step));
+    if !may_block {
+        return next();
+    }
+    let found_out = tokio::task::spawn_blocking(next).await;
+    found_out.unwrap_or_else(|cause| {
+        let text = format!("authentication was broken off: {cause}");
+        Err(Error::new(ErrorCode::AuthFailed, text).in_domain(ErrorDomain::Rpc))
+    })
 }
 
 /// The connection has ended because we wanted it to.

@@ -11,10 +11,8 @@ mod users;
 use std::path::PathBuf;
 
 use crate::pattern;
-pub use gssapi::Gssapi;
-pub(crate) use gssapi::{
-    Failure as GssapiFailure, GssapiServer, Known, NAME as GSSAPI, Progress, Seal,
-};
+pub(crate) use gssapi::{Failure as GssapiFailure, GssapiServer, Known, Progress};
+pub use gssapi::{Gssapi, GssapiClient, NAME as GSSAPI, Seal};
 pub use users::Users;
 
 /// Where users are kept, and which of them are let in.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Proves a password to a daemon: by SCRAM-SHA-256, which does not show it, or where nobody can read
-//! along and the daemon knows nothing better, by PLAIN.
+//! Proves to a daemon who we are: by a password, with SCRAM-SHA-256, which does not show it, or where nobody can
+//! read along and the daemon knows nothing better, with PLAIN; or by the user's Kerberos ticket, with GSSAPI, where others
+//! could read along or no password is known.
 
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::Credentials;
 use virtus_rpc::engine::Sasl;
 use virtus_rpc::sasl::scram::{self, Failure, ScramClient};
+use virtus_rpc::sasl::{GSSAPI, GssapiClient, Seal};
 
 const PLAIN: &str = "PLAIN";
 
@@ -13,8 +15,10 @@ const PLAIN: &str = "PLAIN";
 type Ask = Box<dyn FnMut() -> Result<Option<Credentials>> + Send>;
 
 /// The client's side of an exchange.
-pub(crate) struct Passwords {
+pub(crate) struct Proof {
     ask: Ask,
+    /// How the daemon's host is called, by us and by Kerberos.
+    host: String,
     /// Whether nobody on the way can read along.
     secure: bool,
     exchange: Exchange,
@@ -23,26 +27,34 @@ pub(crate) struct Passwords {
 enum Exchange {
     Nothing,
     Scram(ScramClient),
+    Gssapi(GssapiClient),
     /// The daemon owes nothing more.
     Proven,
 }
 
-impl Passwords {
+impl Proof {
     pub(crate) fn new(
         secure: bool,
+        host: String,
         ask: impl FnMut() -> Result<Option<Credentials>> + Send + 'static,
     ) -> Self {
-        Self { ask: Box::new(ask), secure, exchange: Exchange::Nothing }
+        Self { ask: Box::new(ask), host, secure, exchange: Exchange::Nothing }
     }
 }
 
-impl Sasl for Passwords {
+impl Sasl for Proof {
     fn start(&mut self, offered: &str) -> Result<(String, Option<Vec<u8>>)> {
-        let Credentials { user, password } = (self.ask)()?.ok_or_else(|| {
+        let offers = |name: &str| offered.split([',', ' ']).any(|mechanism| mechanism == name);
+        let known = (self.ask)()?;
+        if offers(GSSAPI) && (known.is_none() || !self.secure) {
+            let (client, first) = GssapiClient::new(&self.host, self.secure)?;
+            self.exchange = Exchange::Gssapi(client);
+            return Ok((GSSAPI.to_owned(), Some(first)));
+        }
+        let Credentials { user, password } = known.ok_or_else(|| {
             failed("the daemon asks for a user name and password, and there are none")
                 .hint("put them into auth.conf, or open with Options::credentials")
         })?;
-        let offers = |name: &str| offered.split([',', ' ']).any(|mechanism| mechanism == name);
         if offers(scram::NAME) {
             let (client, first) = ScramClient::new(&user, &password).map_err(refused)?;
             self.exchange = Exchange::Scram(client);
@@ -58,8 +70,12 @@ impl Sasl for Passwords {
 
     fn step(&mut self, challenge: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let challenge = challenge.unwrap_or_default();
-        let Exchange::Scram(client) = &mut self.exchange else {
-            return Err(failed("the daemon goes on after the end"));
+        let client = match &mut self.exchange {
+            Exchange::Scram(client) => client,
+            Exchange::Gssapi(client) => return client.answer(challenge).map(Some),
+            Exchange::Nothing | Exchange::Proven => {
+                return Err(failed("the daemon goes on after the end"));
+            }
         };
         // Some daemons send their own proof as one more challenge.
         if challenge.starts_with(b"v=") {
@@ -70,10 +86,13 @@ impl Sasl for Passwords {
         client.answer(challenge).map(Some).map_err(refused)
     }
 
-    fn finish(&mut self, last: Option<&[u8]>) -> Result<()> {
+    fn finish(&mut self, last: Option<&[u8]>) -> Result<Option<Seal>> {
         match &mut self.exchange {
-            Exchange::Proven => Ok(()),
-            Exchange::Scram(client) => client.check(last.unwrap_or_default()).map_err(refused),
+            Exchange::Proven => Ok(None),
+            Exchange::Scram(client) => {
+                client.check(last.unwrap_or_default()).map(|()| None).map_err(refused)
+            }
+            Exchange::Gssapi(client) => client.finish(),
             Exchange::Nothing => Err(failed("the daemon ends what has not begun")),
         }
     }
@@ -91,16 +110,16 @@ fn failed(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 mod tests {
     use super::*;
 
-    fn fred(secure: bool) -> Passwords {
+    fn fred(secure: bool) -> Proof {
         let fred = Credentials { user: "fred".into(), password: "secret".into() };
-        Passwords::new(secure, move || Ok(Some(fred.clone())))
+        Proof::new(secure, "localhost".to_owned(), move || Ok(Some(fred.clone())))
     }
 
     #[test]
     fn a_password_is_shown_only_where_nobody_reads_along() {
         let (name, first) = fred(true).start("GSSAPI,PLAIN").unwrap();
         assert_eq!((name.as_str(), first.as_deref()), ("PLAIN", Some(&b"\0fred\0secret"[..])));
-        assert!(fred(false).start("GSSAPI,PLAIN").is_err());
+        assert!(fred(false).start("PLAIN").is_err());
         let (name, first) = fred(true).start("PLAIN,SCRAM-SHA-256").unwrap();
         assert_eq!(name, "SCRAM-SHA-256");
         assert!(!first.unwrap().windows(6).any(|part| part == b"secret"));
@@ -111,7 +130,8 @@ mod tests {
         let mut fred = fred(true);
         fred.start("SCRAM-SHA-256").unwrap();
         assert!(fred.finish(None).is_err(), "it has proven nothing");
-        let nobody = Passwords::new(true, || Ok(None)).start("PLAIN").unwrap_err();
+        let mut nobody = Proof::new(true, "localhost".to_owned(), || Ok(None));
+        let nobody = nobody.start("PLAIN").unwrap_err();
         assert_eq!(nobody.code(), ErrorCode::AuthFailed);
     }
 }

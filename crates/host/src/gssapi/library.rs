@@ -113,6 +113,10 @@ functions! {
         *mut u32, *mut Handle, Handle, *const Buffer, *const c_void, *mut Handle, *mut *const Oid,
         *mut Buffer, *mut u32, *mut u32, *mut Handle,
     );
+    gss_init_sec_context(
+        *mut u32, Handle, *mut Handle, Handle, *const Oid, u32, u32, *const c_void, *const Buffer,
+        *mut *const Oid, *mut Buffer, *mut u32, *mut u32,
+    );
     gss_delete_sec_context(*mut u32, *mut Handle, *mut Buffer);
     gss_inquire_sec_context_by_oid(*mut u32, Handle, *const Oid, *mut *mut Buffers);
     gss_release_buffer_set(*mut u32, *mut *mut Buffers);

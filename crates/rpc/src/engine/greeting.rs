@@ -4,13 +4,15 @@
 //! ```text
 //! which authentication? ─┬─ none ──────────────────┬─▶ keepalive? ─▶ open ─▶ callback ids? ─▶ done
 //!                        ├─ polkit ─▶ allowed ─────┤
-//!                        └─ SASL ─▶ start ─▶ steps ┘
+//!                        └─ SASL ─▶ start ─▶ steps ┘ what follows may be sealed
 //! ```
 
 use virtus_api::{
     AnyReply, AnyRequest, AuthList, AuthPolkit, AuthSaslInit, AuthSaslStart, AuthSaslStep,
     AuthType, ConnectOpen, ConnectSupportsFeature, Error, ErrorCode, ErrorDomain, Request, Result,
 };
+
+use crate::sasl::Seal;
 
 /// `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`
 const FEATURE_KEEPALIVE: i32 = 10;
@@ -29,9 +31,10 @@ pub trait Sasl: Send {
     /// Answers a challenge.
     fn step(&mut self, challenge: Option<&[u8]>) -> Result<Option<Vec<u8>>>;
 
-    /// The daemon is satisfied, with these last words. An error if the client is not: the daemon has
-    /// not proven that it knows the password.
-    fn finish(&mut self, last: Option<&[u8]>) -> Result<()>;
+    /// The daemon is satisfied, with these last words; what all that follows is to be sealed with, if the
+    /// mechanism does that. An error if the client is not satisfied: the daemon has not proven that it knows the
+    /// password.
+    fn finish(&mut self, last: Option<&[u8]>) -> Result<Option<Seal>>;
 }
 
 /// How the client is ready to authenticate.
@@ -48,6 +51,8 @@ pub struct Authentication {
 pub enum Step {
     /// Make this call and hand its reply to [`Greeting::next`].
     Ask(AnyRequest),
+    /// Seal what is sent and received from now on, and go on without a reply.
+    Seal(Box<Seal>),
     /// The connection is open.
     Done(Abilities),
 }
@@ -78,6 +83,7 @@ enum Asked {
     SaslInit,
     SaslStart,
     SaslStep,
+    Sealing,
     Keepalive,
     Open,
     Callbacks,
@@ -97,6 +103,7 @@ impl Greeting {
     /// `VIR_ERR_AUTH_FAILED`, `VIR_ERR_AUTH_UNAVAILABLE`, or what the daemon refused with.
     pub fn next(&mut self, reply: Option<Result<AnyReply>>) -> Result<Step> {
         let (asked, request) = match (&self.asked, reply) {
+            (Asked::Sealing, _) => keepalive(),
             (Asked::Nothing, _) | (_, None) => (Asked::AuthList, AnyRequest::new(AuthList)),
             (Asked::AuthList, Some(reply)) => self.authenticate(&take::<AuthList>(reply)?)?,
             (Asked::Polkit, Some(reply)) => {
@@ -111,11 +118,11 @@ impl Greeting {
             }
             (Asked::SaslStart, Some(reply)) => {
                 let reply = take::<AuthSaslStart>(reply)?;
-                self.sasl_step(reply.complete, reply.nil, &reply.data)?
+                return self.sasl_step(reply.complete, reply.nil, &reply.data);
             }
             (Asked::SaslStep, Some(reply)) => {
                 let reply = take::<AuthSaslStep>(reply)?;
-                self.sasl_step(reply.complete, reply.nil, &reply.data)?
+                return self.sasl_step(reply.complete, reply.nil, &reply.data);
             }
             (Asked::Keepalive, Some(reply)) => {
                 // A daemon that does not know the feature lives without it.
@@ -135,6 +142,11 @@ impl Greeting {
         };
         self.asked = asked;
         Ok(Step::Ask(request))
+    }
+
+    /// Whether what follows a reply may block: SASL hashes, reads files and asks other hosts.
+    pub(crate) fn may_block(&self) -> bool {
+        matches!(self.asked, Asked::SaslInit | Asked::SaslStart | Asked::SaslStep)
     }
 
     fn authenticate(&self, offered: &[AuthType]) -> Result<(Asked, AnyRequest)> {
@@ -160,15 +172,17 @@ impl Greeting {
         })
     }
 
-    fn sasl_step(&mut self, complete: i32, nil: i32, data: &[i8]) -> Result<(Asked, AnyRequest)> {
+    fn sasl_step(&mut self, complete: i32, nil: i32, data: &[i8]) -> Result<Step> {
         let challenge: Vec<u8> = data.iter().map(|byte| byte.cast_unsigned()).collect();
         let challenge = (nil == 0).then_some(&challenge[..]);
         if complete != 0 {
-            self.sasl()?.finish(challenge)?;
-            return Ok(keepalive());
+            let seal = self.sasl()?.finish(challenge)?;
+            self.asked = Asked::Sealing;
+            return seal.map_or_else(|| self.next(None), |seal| Ok(Step::Seal(Box::new(seal))));
         }
         let (nil, data) = packed(self.sasl()?.step(challenge)?);
-        Ok((Asked::SaslStep, AnyRequest::new(AuthSaslStep { nil, data })))
+        self.asked = Asked::SaslStep;
+        Ok(Step::Ask(AnyRequest::new(AuthSaslStep { nil, data })))
     }
 }
 

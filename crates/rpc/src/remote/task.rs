@@ -178,6 +178,7 @@ impl Task {
             Order::Packet { serial, packet } => {
                 self.engine.send(serial, packet);
             }
+            Order::Seal(seal) => self.transport.seal(*seal),
             Order::Keepalive(policy) => self.engine.start_keepalive(policy, now()),
             Order::Close => {
                 // If even that cannot be said, the socket's end says it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! GSSAPI (RFC 4752): Kerberos as a SASL mechanism, the daemon's side.
+//! GSSAPI (RFC 4752): Kerberos as a SASL mechanism; the daemon's side here, that of clients in `client`.
 //!
 //! ```text
 //! client                                                   server
@@ -11,14 +11,19 @@
 //! ```
 //! Where nobody can read along anyway what follows is left as it is; elsewhere it must be encrypted ([`Seal`]).
 
+mod client;
+
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, Result};
 use virtus_host::gssapi::{Acceptor, Session, Step};
 
+pub use client::GssapiClient;
+
 /// The mechanism's name.
-pub(crate) const NAME: &str = "GSSAPI";
+pub const NAME: &str = "GSSAPI";
 
 /// The service in whose name daemons hold keys: `libvirt/HOST@REALM`.
 const SERVICE: &str = "libvirt";
@@ -145,12 +150,17 @@ fn offer(
             if found < wanted {
                 return Err(Failure::Weak(found, wanted));
             }
-            let [_, size @ ..] = MAX_TOKEN.to_be_bytes();
-            [ENCRYPTED, size[0], size[1], size[2]]
+            encrypted()
         }
     };
     let offer = session.wrap(&text, false)?;
     Ok((State::Offered(session), offer))
+}
+
+/// The layer that encrypts, and the longest token that we take.
+fn encrypted() -> [u8; 4] {
+    let [_, size @ ..] = MAX_TOKEN.to_be_bytes();
+    [ENCRYPTED, size[0], size[1], size[2]]
 }
 
 fn chosen(
@@ -169,27 +179,33 @@ fn chosen(
     }
     let seal = match (strength, *layer) {
         (None, UNPROTECTED) => None,
-        (Some(_), ENCRYPTED) => {
-            let size = u32::from_be_bytes([0, size[0], size[1], size[2]]);
-            let room = session.room(size)?.min(MAX_TOKEN) as usize;
-            if room == 0 {
-                return Err(Failure::Protection);
-            }
-            Some(Seal { session, room })
-        }
+        (Some(_), ENCRYPTED) => Some(Seal::new(session, size)?),
         _ => return Err(Failure::Protection),
     };
     Ok(Known { user, seal })
 }
 
 /// Encrypts what a connection carries: tokens, each after its length in four bytes.
-pub(crate) struct Seal {
+pub struct Seal {
     session: Session,
-    /// Bytes that go into one token of those that the client takes.
+    /// Bytes that go into one token of those that the other side takes.
     room: usize,
 }
 
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seal").finish_non_exhaustive()
+    }
+}
+
 impl Seal {
+    /// `size`: the longest token that the other side takes.
+    fn new(mut session: Session, size: &[u8; 3]) -> std::result::Result<Self, Failure> {
+        let size = u32::from_be_bytes([0, size[0], size[1], size[2]]);
+        let room = session.room(size)?.min(MAX_TOKEN) as usize;
+        if room == 0 { Err(Failure::Protection) } else { Ok(Self { session, room }) }
+    }
+
     /// Bytes that may be closed at a time.
     pub(crate) fn room(&self) -> usize {
         self.room
@@ -198,7 +214,7 @@ impl Seal {
     /// Appends `bytes` as one token to `output`.
     pub(crate) fn close(&mut self, bytes: &[u8], output: &mut Vec<u8>) -> Result<()> {
         let token = self.session.wrap(bytes, true)?;
-        // The client has told its size in three bytes, and this is not larger.
+        // The other side has told its size in three bytes, and this is not larger.
         output.extend_from_slice(&(token.len() as u32).to_be_bytes());
         output.extend_from_slice(&token);
         Ok(())

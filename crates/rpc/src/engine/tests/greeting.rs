@@ -8,6 +8,7 @@ use virtus_api::{
 };
 
 use crate::engine::{Abilities, Authentication, Greeting, Sasl, Step};
+use crate::sasl::Seal;
 
 fn greeting(authentication: Authentication) -> Greeting {
     Greeting::new("test:///default".into(), true, authentication)
@@ -72,9 +73,9 @@ impl Sasl for Words {
         Ok(Some(b"two".to_vec()))
     }
 
-    fn finish(&mut self, last: Option<&[u8]>) -> Result<()> {
+    fn finish(&mut self, last: Option<&[u8]>) -> Result<Option<Seal>> {
         let lie = Error::new(ErrorCode::AuthFailed, "the daemon does not know the password");
-        if last == Some(b"yes") { Ok(()) } else { Err(lie) }
+        if last == Some(b"yes") { Ok(None) } else { Err(lie) }
     }
 }
 
