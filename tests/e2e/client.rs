@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Rust applications: the client crate against a real daemon, ours or the stock one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use virtus_client::api::{DomainEventLifecycle, DomainXmlFlags};
 use virtus_client::blocking::Wait;
 use virtus_client::{Connection, ErrorCode, Events, Notice, Reconnect};
-use virtus_tests::{DEADLINE, Outcome, Testbed};
+use virtus_tests::{DEADLINE, Guest, Options, Outcome, Testbed, built_program};
 
-use crate::{Case, contains, equal};
+use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("defines_looks_and_listens", defines_looks_and_listens),
     ("read_only_changes_nothing", read_only_changes_nothing),
     ("comes_back_after_a_kill", comes_back_after_a_kill),
+    ("a_users_own_daemon_is_started_when_it_is_wanted", own_daemon),
     ("notices_a_daemon_that_stands_still", notices_a_daemon_that_stands_still),
 ];
 
@@ -108,4 +110,43 @@ fn notices_a_daemon_that_stands_still() -> Outcome {
     let error = connection.hostname().wait().err().ok_or("a stopped daemon answered")?;
     bed.signal("CONT", daemon)?;
     contains(&error.to_string(), "keepalive timeout")
+}
+
+/// By an application of ours, then by the helper at the far end of what stands in for ssh; it ends in between.
+fn own_daemon() -> Outcome {
+    let bed = Testbed::without_daemon(&Options::default())?;
+    if !bed.is_ours() {
+        return Err(Skip("ours only".to_owned()).into());
+    }
+    // The target folder may be closed to others.
+    let programs = bed.path("programs");
+    std::fs::create_dir(&programs)?;
+    for program in [built_program("virtqemud")?, built_program("virt-ssh-helper")?] {
+        std::fs::copy(&program, programs.join(program.file_name().unwrap_or_default()))?;
+    }
+    std::fs::copy(std::env::current_exe()?, programs.join("application"))?;
+    let home = bed.path("theirs");
+    std::fs::create_dir(&home)?;
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o777))?;
+    let guest = bed.write("mine.xml", &Guest::firmware("mine").xml())?;
+    let script = format!(
+        "set -e
+        export HOME={home} XDG_RUNTIME_DIR={home}/run PATH={programs}:$PATH
+        mkdir -m 700 $XDG_RUNTIME_DIR
+        printf '#!/bin/sh\\nfor last; do :; done; exec sh -c \"$last\"\\n' >$HOME/ssh; chmod +x $HOME/ssh
+        {APPLICATION}=qemu:///session application
+        pid=$(cat $XDG_RUNTIME_DIR/libvirt/virtqemud.pid)
+        {APPLICATION}=qemu:///session application
+        [ $pid = $(cat $XDG_RUNTIME_DIR/libvirt/virtqemud.pid) ]
+        kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+        virsh -c \"qemu+ssh://elsewhere/session?proxy=native&command=$HOME/ssh\" define {guest}
+        {APPLICATION}=qemu:///session application",
+        home = home.display(),
+        programs = programs.display(),
+    );
+    let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", &script];
+    let done = bed.run("setpriv", &words)?;
+    equal(&format!("{}{}", done.out, done.err), done.ok(), true)?;
+    equal("applications", done.out.matches("domains:").count(), 3)?;
+    contains(&done.out, "domains: mine")
 }

@@ -16,7 +16,7 @@ use virtus_rpc::engine::Authentication;
 use virtus_rpc::{Beside, Hello, Remote, local_calls};
 
 use crate::credentials::{self, Known, Proof};
-use crate::dial::dial;
+use crate::dial::{dial, own_daemon};
 use crate::options::Options;
 use crate::resolve::{self, Surroundings};
 
@@ -38,7 +38,7 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
     let conf = conf.map_err(|cause| broken_off(&cause))??;
     let default_uri = env::var("LIBVIRT_DEFAULT_URI").ok();
     let exists = |path: &Path| path.exists();
-    let autostart = env::var_os("LIBVIRT_AUTOSTART").is_none_or(|value| value != "0");
+    let autostart = own_daemon::is_allowed();
     let around =
         Surroundings { uid, system, session, default_uri, conf, autostart, exists: &exists };
     let uri = resolve::meant(options.uri.as_deref(), &around)?;

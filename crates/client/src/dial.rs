@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Gets to where a connection is answered.
 
-mod own_daemon;
+pub(crate) mod own_daemon;
 mod pki;
 
 use std::io;
@@ -42,12 +42,7 @@ impl Way {
 pub(crate) async fn dial(target: &Target, around: &Surroundings<'_>) -> Result<Line> {
     match &target.way {
         Way::Unix(path) => {
-            let socket = match (unix(path).await, &target.daemon) {
-                (Err(error), Some(daemon)) if own_daemon::is_missing(&error) => {
-                    own_daemon::start(daemon, path).await?
-                }
-                (outcome, _) => outcome?,
-            };
+            let socket = reach(path, target.daemon.as_deref()).await?;
             let transport = Transport::try_from(socket).map_err(|cause| {
                 let attempt = format!("cannot watch the socket '{}'", path.display());
                 Error::system(attempt, &cause).in_domain(ErrorDomain::Rpc)
@@ -66,6 +61,16 @@ pub(crate) async fn dial(target: &Target, around: &Surroundings<'_>) -> Result<L
             Ok(client.connect(socket, host).await?.into())
         }
         Way::Command { program, arguments } => command(program, arguments),
+    }
+}
+
+/// Connects to a unix socket. If nobody listens there, the `daemon` that should is started first.
+pub(crate) async fn reach(path: &Path, daemon: Option<&str>) -> Result<UnixStream> {
+    match (unix(path).await, daemon) {
+        (Err(error), Some(daemon)) if own_daemon::is_missing(&error) => {
+            own_daemon::start(daemon, path).await
+        }
+        (outcome, _) => outcome,
     }
 }
 

@@ -179,7 +179,7 @@ pub use ask::{Ask, Bits, Flagged};
 pub use connection::Connection;
 pub use events::{Events, Notice};
 pub use generated::*;
-pub use local::local_socket;
+pub use local::connect_local;
 pub use options::{Options, Reconnect};
 pub use stream::{Chunk, Stream};
 pub use virtus_api as api;

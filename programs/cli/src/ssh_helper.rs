@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `virt-ssh-helper`: the far end of `qemu+ssh://…`. A client's ssh runs it here, and it joins its input and
-//! output to the socket at which the URI is answered, so that clients need to know no paths of other hosts.
+//! output to the socket at which the URI is answered, so that clients need to know no paths of other hosts. A user's own
+//! daemon is started if it does not run.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,7 +9,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use virtus_client::local_socket;
+use virtus_client::blocking::Wait;
+use virtus_client::connect_local;
 
 const OPTIONS: &str = "\
 Internal tool to handle connection proxying for SSH
@@ -69,9 +71,7 @@ fn say(output: &mut File, text: &str) -> Result<(), String> {
 }
 
 fn connect(uri: &str, read_only: bool) -> Result<UnixStream, String> {
-    let socket = local_socket(uri, read_only).map_err(|error| error.to_string())?;
-    UnixStream::connect(&socket)
-        .map_err(|cause| format!("Failed to connect socket to '{}': {cause}", socket.display()))
+    connect_local(uri, read_only).wait().map_err(|error| error.to_string())
 }
 
 /// Carries bytes both ways until the daemon's end is closed.

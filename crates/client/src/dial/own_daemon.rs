@@ -25,6 +25,11 @@ const IDLE: u32 = 120;
 /// How often it is looked whether another application has started the daemon.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Whether the environment lets us start it.
+pub(crate) fn is_allowed() -> bool {
+    env::var_os("LIBVIRT_AUTOSTART").is_none_or(|value| value != "0")
+}
+
 /// Whether nobody listens at a socket.
 pub(super) fn is_missing(error: &Error) -> bool {
     let missing = [Errno::NOENT, Errno::CONNREFUSED].map(Errno::raw_os_error);
