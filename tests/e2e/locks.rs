@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("disks_are_locked_by_files_that_stand_for_them", indirect),
     ("a_lease_is_locked", lease),
     ("a_missing_virtlockd_is_named_with_its_unit", missing),
+    ("virtlockd_becomes_its_successor_and_keeps_its_locks", succession),
 ];
 
 /// A daemon that locks, with these lines in qemu-lockd.conf.
@@ -186,4 +187,24 @@ fn missing() -> Outcome {
     let said = bed.virsh_fails("start owner")?;
     contains(&said, "virtlockd-sock': No such file or directory")?;
     contains(&said, "systemctl start virtlockd.socket")
+}
+
+fn succession() -> Outcome {
+    let bed = bed("")?;
+    let virtlockd = bed.start_beside("virtlockd")?;
+    let disk = define(&bed, "")?;
+    bed.virsh("start owner")?;
+    let mut other = Other::new(&bed)?;
+    for _ in 0..3 {
+        bed.replace_beside(&virtlockd)?;
+        // The same connection goes on.
+        equal("locked", other.finds_locked("", &disk)?, true)?;
+    }
+    bed.virsh("suspend owner")?;
+    equal("locked while paused", other.finds_locked("", &disk)?, false)?;
+    bed.virsh("resume owner")?;
+    bed.replace_beside(&virtlockd)?;
+    // The guest's own connection is held, too: its end is noticed.
+    bed.signal("KILL", bed.qemu_pid("owner")?)?;
+    wait_for("the lock to go", DEADLINE, || Ok(!other.finds_locked("", &disk)?))
 }

@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_missing_virtlogd_is_named_with_its_unit", missing),
     ("a_virtlogd_that_is_stuck_costs_a_start_and_no_more", stuck),
     ("guests_outlive_virtlogd", outliving),
+    ("virtlogd_becomes_its_successor_and_loses_nothing", succession),
 ];
 
 /// A daemon that wants virtlogd, and `conf` for that.
@@ -118,4 +119,24 @@ fn outliving() -> Outcome {
     bed.virsh("destroy talker")?;
     bed.virsh("start talker")?;
     all_counted(&bed, 1000)
+}
+
+fn succession() -> Outcome {
+    let bed = bed("max_size = 500000\nmax_backups = 32\n")?;
+    let virtlogd = bed.start_beside("virtlogd")?;
+    define(&bed, "talker", 100_000)?;
+    bed.virsh("start talker")?;
+    for _ in 0..5 {
+        bed.replace_beside(&virtlogd)?;
+    }
+    all_counted(&bed, 100_000)?;
+    // The guest's own log is open as well, and goes on.
+    bed.virsh("destroy talker")?;
+    let log = "var/log/libvirt/qemu/talker.log";
+    wait_for("the last line", DEADLINE, || {
+        Ok(whole(&bed, log).contains("shutting down, reason=destroyed"))
+    })?;
+    contains(&whole(&bed, log), "terminating on signal 15")?;
+    equal("exit code", bed.end_beside(virtlogd, "TERM")?, Some(0))?;
+    equal("socket left", bed.socket_beside("virtlogd").exists(), false)
 }

@@ -23,7 +23,7 @@ impl Testbed {
         let log = File::options().create(true).append(true).open(log)?;
         let mut command = self.client_command("sh");
         command.args(["-c", "echo $$ >\"$0\"; exec \"$@\""]).arg(self.pid_file(name));
-        command.arg(built_program(name)?).env("VIRTUS_ROOT", self.path(""));
+        command.arg(built_program(name)?).arg("--verbose").env("VIRTUS_ROOT", self.path(""));
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let beside = Beside { name, child };
         let socket = self.socket_beside(name);
@@ -54,6 +54,18 @@ impl Testbed {
     pub fn signal_beside(&self, beside: &Beside, signal: &str) -> Outcome {
         let pid = std::fs::read_to_string(self.pid_file(beside.name))?;
         self.signal(signal, pid.trim().parse()?)
+    }
+
+    /// Lets a daemon beside become the program that is installed, and waits until that serves.
+    pub fn replace_beside(&self, beside: &Beside) -> Outcome {
+        let start = "making room for the program that is installed now";
+        let ready = format!("{} serves on", beside.name);
+        let count = |what: &str| self.log_beside(beside.name).matches(what).count();
+        let (starts, before) = (count(start), count(&ready));
+        self.signal_beside(beside, "USR1")?;
+        wait_for(&format!("the successor of {}", beside.name), DEADLINE, || {
+            Ok(count(start) > starts && count(&ready) > before)
+        })
     }
 
     /// Ends a daemon beside by a signal, and waits for its end.

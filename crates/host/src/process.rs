@@ -7,6 +7,7 @@
 
 mod child;
 mod program;
+mod replace;
 mod run;
 mod signal;
 mod spawn;
@@ -25,6 +26,7 @@ use virtus_api::{Error, Result};
 use crate::descriptor::watch;
 
 pub use program::find_program;
+pub use replace::replace;
 pub use run::{Output, Run};
 pub use spawn::{Limit, Spawn, Stdio};
 pub use stat::{Stat, Status, ThreadStat};

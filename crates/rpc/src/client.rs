@@ -18,6 +18,7 @@
 
 mod authentication;
 mod calls;
+mod handover;
 mod handshake;
 mod large;
 mod outbox;
@@ -156,11 +157,14 @@ impl Client {
         identity: Identity,
         input: Vec<u8>,
     ) -> Self {
-        let Newcomer { server, place, id, kick, access } = newcomer;
+        let Newcomer { server, place, id, kick, access, opened } = newcomer;
         let outbox = Arc::new(Outbox::new(transport.direct()));
         let phase = match server.serving().open_at_once(&identity, &outbox, server.workers()) {
             Some(connection) => {
                 place.opened();
+                if let Some(opened) = opened {
+                    opened(connection.session());
+                }
                 Phase::Open(connection)
             }
             None if access.authentication == Authentication::None => Phase::Allowed,
@@ -193,7 +197,11 @@ impl Client {
     }
 
     pub(crate) async fn run(mut self) {
-        let end = self.serve().await.err().unwrap_or(End::Closed);
+        let served = self.serve().await;
+        if served.is_ok() && !self.closing && self.hand_over() {
+            return self.outbox.close();
+        }
+        let end = served.err().unwrap_or(End::Closed);
         debug!("client {} disconnected: {end}", self.id);
         self.outbox.close();
         self.transport.farewell();

@@ -19,14 +19,15 @@ mod user;
 mod workers;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::sync::watch;
-use virtus_core::Responder;
 use virtus_core::access::Gate;
+use virtus_core::{Responder, Session};
 
 use crate::client::Authentication;
 use crate::generic;
@@ -106,6 +107,20 @@ pub struct Server {
     gate: RwLock<Option<Arc<Gate>>>,
     arrivals: AtomicU64,
     stopping: watch::Sender<bool>,
+    /// Where clients go that are handed over, while they are.
+    handed: Mutex<Option<Vec<Handed>>>,
+}
+
+/// What is told of the session of a client that need not open one.
+pub(crate) type Opened = Box<dyn FnOnce(&Arc<Session>) + Send>;
+
+/// A client that is left to another program.
+#[derive(Debug)]
+pub struct Handed {
+    /// Its connection.
+    pub socket: OwnedFd,
+    /// The id of its session, which is not told to have ended.
+    pub session: u64,
 }
 
 impl Server {
@@ -125,6 +140,7 @@ impl Server {
             gate: RwLock::default(),
             arrivals: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
+            handed: Mutex::default(),
         })
     }
 
@@ -138,8 +154,42 @@ impl Server {
     /// # Errors
     /// The kernel's, if it does not want to watch the socket.
     pub async fn adopt(self: &Arc<Self>, client: UnixStream, access: Access) -> io::Result<()> {
-        accept::admit(self, Arrived::Ready(client.try_into()?), access).await;
+        accept::admit(self, Arrived::Ready(client.try_into()?), access, None).await;
         Ok(())
+    }
+
+    /// Serves on a client that another program has served; `opened` is told of its session, if it need not open one.
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub async fn take_over(
+        self: &Arc<Self>,
+        client: UnixStream,
+        opened: impl FnOnce(&Arc<Session>) + Send + 'static,
+    ) -> io::Result<()> {
+        let (arrived, opened) = (Arrived::Ready(client.try_into()?), Box::new(opened));
+        accept::admit(self, arrived, Access::default(), Some(opened)).await;
+        Ok(())
+    }
+
+    /// Accepts no one any more, and gives up every client on a unix socket as soon as its calls are answered. Those
+    /// that are in the middle of a message, or not at rest after `grace`, are disconnected.
+    pub async fn hand_over(&self, grace: Duration) -> Vec<Handed> {
+        *self.handed() = Some(Vec::new());
+        self.stop(grace).await;
+        self.handed().take().unwrap_or_default()
+    }
+
+    fn handed(&self) -> MutexGuard<'_, Option<Vec<Handed>>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a client that is at rest; `false` if nobody is handed over.
+    pub(crate) fn hand(&self, client: Handed) -> bool {
+        let mut handed = self.handed();
+        let wanted = handed.as_mut().map(|clients| clients.push(client));
+        wanted.is_some()
     }
 
     /// What administrators call it.

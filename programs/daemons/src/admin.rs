@@ -33,7 +33,7 @@ pub(crate) use life::Wish;
 pub(crate) use rules::AdminRules;
 
 /// What the admin server is called in the list of servers.
-const NAME: &str = "admin";
+pub(crate) const NAME: &str = "admin";
 
 /// How long name services, or opening a log, may take.
 const DEADLINE: Duration = Duration::from_secs(10);

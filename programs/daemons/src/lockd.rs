@@ -8,14 +8,17 @@
 
 mod resource;
 mod spaces;
+mod state;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -30,7 +33,8 @@ use virtus_core::{BoxFuture, Call, Paths, Responder, Routes, Service, Session};
 use virtus_host::lock::Lock;
 use virtus_host::process::Process;
 
-use crate::own::{Keeper, Own};
+use crate::own::{Keeper, Own, Starting};
+use crate::reexec::{Kept, restless};
 use spaces::{Name, Spaces, no_space};
 
 /// The program in the table of daemons.
@@ -62,9 +66,9 @@ struct Client {
     holder: Option<Arc<Process>>,
 }
 
-fn start(_: &Paths, _: &Conf) -> Result<Arc<dyn Keeper>> {
+fn start(_: &Paths, _: &Conf, left: Option<&Value>) -> Starting {
     Ok(Arc::new(Lockd {
-        spaces: Spaces::new(),
+        spaces: Spaces::new(left),
         clients: Mutex::default(),
         holders: Mutex::default(),
         ending: AtomicBool::new(false),
@@ -97,6 +101,51 @@ impl Keeper for Lockd {
         self.ending.store(true, Ordering::Release);
     }
 
+    fn rest(&self) -> BoxFuture<Result<()>> {
+        let spaces = self.spaces.clone();
+        Box::pin(async move {
+            timeout(DEADLINE, spaces.rest()).await.map_err(|_| restless("the file of a resource"))
+        })
+    }
+
+    fn state(&self, kept: &mut Kept) -> io::Result<Value> {
+        self.spaces.describe(kept)
+    }
+
+    fn describe(&self, session: u64) -> Value {
+        let Some(client) = self.clients().get(&session).cloned() else {
+            return json!({
+                "restricted": false, "ownerPid": 0, "ownerId": 0, "ownerName": "",
+                "ownerUUID": "00000000-0000-0000-0000-000000000000",
+            });
+        };
+        json!({
+            "restricted": client.restricted, "ownerPid": client.owner.pid,
+            "ownerId": client.owner.id, "ownerName": client.owner.name,
+            "ownerUUID": client.owner.uuid.to_string(),
+        })
+    }
+
+    fn adopt(self: Arc<Self>, session: &Session, described: &Value) {
+        let number = |key: &str| described[key].as_u64().and_then(|number| number.try_into().ok());
+        let text = |key: &str| described[key].as_str().unwrap_or_default();
+        // One that has not said on whose behalf it calls has no process.
+        let Some(pid) = number("ownerPid").filter(|pid: &u32| *pid != 0) else { return };
+        let owner = LockOwner {
+            uuid: text("ownerUUID").parse().unwrap_or_default(),
+            name: text("ownerName").to_owned(),
+            id: number("ownerId").unwrap_or_default(),
+            pid,
+        };
+        let restricted = described["restricted"].as_bool().unwrap_or(false);
+        match self.holder(session, pid) {
+            Ok(holder) => {
+                self.clients().insert(session.id(), Client { owner, restricted, holder });
+            }
+            Err(error) => warn!("process {pid} cannot be watched any more: {error}"),
+        }
+    }
+
     fn stop(&self) -> BoxFuture<()> {
         Box::pin(async {})
     }
@@ -106,11 +155,7 @@ async fn register(lockd: Arc<Lockd>, call: Call, request: LockRegister) -> Resul
     check_flags(request.flags, 0, "virLockSpaceProtocolDispatchRegister")?;
     lockd.check_free(&call)?;
     let owner = request.owner;
-    let own = call.session.identity.pid.map(i32::cast_unsigned) == Some(owner.pid);
-    let holder = if own { Process::open(owner.pid, None)?.map(Arc::new) } else { None };
-    if let Some(process) = holder.clone() {
-        lockd.watch(process);
-    }
+    let holder = lockd.holder(&call.session, owner.pid)?;
     lockd.clients().insert(call.session.id(), Client { owner, restricted: false, holder });
     Ok(())
 }
@@ -191,6 +236,18 @@ impl Lockd {
 
     fn holders(&self) -> MutexGuard<'_, HashMap<u32, Arc<Process>>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The owner's process, watched from now on, if the session is its own.
+    fn holder(self: &Arc<Self>, session: &Session, owner: u32) -> Result<Option<Arc<Process>>> {
+        if session.identity.pid.map(i32::cast_unsigned) != Some(owner) {
+            return Ok(None);
+        }
+        let process = Process::open(owner, None)?.map(Arc::new);
+        if let Some(process) = process.clone() {
+            self.watch(process);
+        }
+        Ok(process)
     }
 
     /// Releases the locks of a process when it ends.

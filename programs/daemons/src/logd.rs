@@ -15,17 +15,21 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
+use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::warn;
 use virtus_api::limits::LOG_STRING_MAX;
 use virtus_api::{
-    Error, ErrorCode, ErrorDomain, LogDomainAppendLogFile, LogDomainGetLogFilePosition,
+    Error, ErrorCode, ErrorDomain, LogDomain, LogDomainAppendLogFile, LogDomainGetLogFilePosition,
     LogDomainOpenLogFile, LogDomainOpenLogFileFlags, LogDomainReadLogFile, LogFilePosition,
     Program, Result,
 };
@@ -34,7 +38,8 @@ use virtus_core::flags::check_flags;
 use virtus_core::{BoxFuture, Call, Paths, Responder, Routes, Service};
 use virtus_host::descriptor::watch;
 
-use crate::own::{Keeper, Own};
+use crate::own::{Keeper, Own, Starting};
+use crate::reexec::{Kept, restless, take_fd};
 use open::{Open, Origin, Place};
 use pump::{Order, Pump};
 use rotating::Rotating;
@@ -55,11 +60,23 @@ struct Logd {
     /// Where logs are if nobody says otherwise.
     folder: PathBuf,
     open: Arc<Open>,
+    /// A successor is about to take over: no pipe is read any more.
+    resting: Arc<AtomicBool>,
 }
 
-fn start(paths: &Paths, conf: &Conf) -> Result<Arc<dyn Keeper>> {
+fn start(paths: &Paths, conf: &Conf, left: Option<&Value>) -> Starting {
     let rules = Shared::new(Rules::read(conf, &paths.log)?);
-    let logd = Arc::new(Logd { rules, folder: paths.log.clone(), open: Arc::default() });
+    let logd = Arc::new(Logd {
+        rules,
+        folder: paths.log.clone(),
+        open: Arc::default(),
+        resting: Arc::default(),
+    });
+    for file in left.into_iter().flat_map(|left| left["handler"]["files"].as_array()).flatten() {
+        if let Err(error) = logd.go_on_with(file) {
+            warn!("a log of the program before is lost: {error}");
+        }
+    }
     tokio::spawn(look_for_old_logs(logd.clone()));
     Ok(logd)
 }
@@ -77,6 +94,30 @@ impl Keeper for Logd {
     fn reload(&self, conf: &Conf) -> Result<()> {
         self.rules.change(Rules::read(conf, &self.folder)?);
         Ok(())
+    }
+
+    fn rest(&self) -> BoxFuture<Result<()>> {
+        let (open, flag) = (self.open.clone(), self.resting.clone());
+        Box::pin(async move {
+            // Logs that are opened from now on rest from the beginning.
+            flag.store(true, Ordering::Release);
+            let all = open.all();
+            let resting = all.iter().map(|orders| ask(orders, |answer| Order::Rest(true, answer)));
+            if join_all(resting).await.iter().all(|rested| !is_slow(rested)) {
+                return Ok(());
+            }
+            flag.store(false, Ordering::Release);
+            for orders in open.all() {
+                let (answer, _nobody_waits) = oneshot::channel();
+                // One that takes no orders does not rest.
+                drop(orders.try_send(Order::Rest(false, answer)));
+            }
+            Err(restless("a log"))
+        })
+    }
+
+    fn state(&self, kept: &mut Kept) -> io::Result<Value> {
+        Ok(json!({ "handler": { "files": self.open.describe(kept)? } }))
     }
 
     fn stop(&self) -> BoxFuture<()> {
@@ -175,6 +216,19 @@ async fn append(logd: Arc<Logd>, _: Call, request: LogDomainAppendLogFile) -> Re
 }
 
 impl Logd {
+    /// Goes on with a log that a predecessor had open.
+    fn go_on_with(&self, described: &Value) -> Result<()> {
+        let text = |key: &str| described[key].as_str().unwrap_or_default().to_owned();
+        let pipe = take_fd(&described["pipefd"])?;
+        let domain =
+            LogDomain { uuid: text("domuuid").parse().unwrap_or_default(), name: text("domname") };
+        let path = PathBuf::from(text("path"));
+        let (place, orders) = self.open.insert(&path, Origin { driver: text("driver"), domain })?;
+        let file = Rotating::open(&path, false, &self.rules.now())?;
+        self.pump(place, orders, pipe, file)
+            .map_err(|cause| Error::system("cannot read a pipe", &cause))
+    }
+
     /// Lets what comes out of `pipe` go into `file`.
     fn pump(
         &self,
@@ -184,8 +238,10 @@ impl Logd {
         file: Rotating,
     ) -> io::Result<()> {
         rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        let pipe = watch(pipe, Interest::READABLE)?;
-        let pump = Pump::new(place.path().to_owned(), Arc::new(pipe), file, self.rules.clone());
+        let pipe = Arc::new(watch(pipe, Interest::READABLE)?);
+        place.set_pipe(pipe.clone());
+        let pump = Pump::new(place.path().to_owned(), pipe, file, self.rules.clone());
+        let pump = pump.at_rest(self.resting.load(Ordering::Acquire));
         tokio::spawn(async move {
             pump.run(&mut orders).await;
             // In this order: whoever finds that nobody takes orders finds the place free.
@@ -193,6 +249,11 @@ impl Logd {
         });
         Ok(())
     }
+}
+
+/// Whether a log did not do what it was asked for in time; one that has ended did.
+fn is_slow<T>(asked: &Result<T>) -> bool {
+    asked.as_ref().is_err_and(|error| error.code() == ErrorCode::OperationTimeout)
 }
 
 /// What a client reads of a guest's output; it need not be text.

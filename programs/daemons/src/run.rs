@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -27,13 +26,15 @@ use virtus_rpc::{PolkitAccess, Server, Tls};
 use crate::admin::{self, Wish};
 use crate::config::Config;
 use crate::options::Options;
+use crate::reexec::{self, Inheritance, Kept, Over};
+use crate::signals::{Signals, Told};
 use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
 use crate::work::Work;
 use crate::{authentication, background, logging, notify};
 
 /// How long calls in flight may take to finish when the daemon stops.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long after the start, or after a client has left, memory is given back: those who leave together cost it once.
 const QUIET: Duration = Duration::from_secs(1);
@@ -45,7 +46,6 @@ const IDLE_CHECK: Duration = Duration::from_millis(500);
 pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     virtus_host::heap::keep_together();
     name_process(daemon);
-    let passed = sockets::passed()?;
     let uid = rustix::process::geteuid();
     let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
     let for_users = daemon.own.is_some() || daemon.drivers.iter().any(|driver| driver.for_users);
@@ -54,7 +54,13 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
         return Err(Error::new(ErrorCode::OperationDenied, text));
     }
     let mut options = absolute(options)?;
-    if passed.is_none() && notify::is_service() {
+    let left = match daemon.own {
+        Some(_) => Inheritance::take(&paths, daemon.name)?,
+        None => None,
+    };
+    // A predecessor has used up what systemd passed.
+    let passed = if left.is_some() { None } else { sockets::passed()? };
+    if passed.is_none() && left.is_none() && notify::is_service() {
         // Nobody would start it again when the next client comes.
         options.timeout = None;
     }
@@ -62,7 +68,7 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
         Some(file) => file.clone(),
         None => paths.config.join(format!("{}.conf", daemon.name)),
     };
-    if background::is_child() {
+    if background::is_child() && left.is_none() {
         background::detach().map_err(|cause| Error::system("cannot leave the terminal", &cause))?;
     }
     let mask = if paths.system { 0o022 } else { 0o077 };
@@ -70,7 +76,7 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     let config = Config::load(daemon, &config_file, options.config.is_some())?;
     let log = start_log(daemon, &options, &config, &paths)?;
     let life = Life { daemon, options, paths, config_file, log };
-    let outcome = life.run(&config, passed);
+    let outcome = life.run(&config, passed, left);
     if let Err(error) = &outcome {
         life.log_failure(error);
     }
@@ -130,7 +136,12 @@ impl Life {
         }
     }
 
-    fn run(&self, config: &Config, passed: Option<Vec<Passed>>) -> Result<()> {
+    fn run(
+        &self,
+        config: &Config,
+        passed: Option<Vec<Passed>>,
+        left: Option<Inheritance>,
+    ) -> Result<()> {
         let pid_path = match &self.options.pid_file {
             Some(path) => path.clone(),
             None => self.paths.pid.join(format!("{}.pid", self.daemon.name)),
@@ -140,7 +151,14 @@ impl Life {
         }
         let _pid_file = PidFile::acquire(&pid_path)?;
         raise_descriptor_limit();
-        let (listening, tls) = self.sockets(config, passed)?;
+        let (listening, tls) = match &left {
+            Some(left) => {
+                let mut listening = left.sockets(self.daemon.name, Door::Main)?;
+                listening.extend(left.sockets(admin::NAME, Door::Admin)?);
+                (listening, None)
+            }
+            None => self.sockets(config, passed)?,
+        };
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -151,7 +169,12 @@ impl Life {
             .enable_all()
             .build()
             .map_err(|cause| Error::system("cannot start the runtime", &cause))?;
-        let outcome = runtime.block_on(self.serve(config, &listening, tls));
+        let outcome = runtime.block_on(self.serve(config, &listening, tls, left));
+        // Everything that the successor gets is held until then.
+        let outcome = outcome.and_then(|kept| match kept {
+            Some(_kept) => Err(reexec::follow()),
+            None => Ok(()),
+        });
         // Blocking work that hangs (a dead NFS server) must not hold up the exit.
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
@@ -204,13 +227,14 @@ impl Life {
         config: &Config,
         listening: &[Listening],
         tls: Option<Tls>,
-    ) -> Result<()> {
+        left: Option<Inheritance>,
+    ) -> Result<Option<Kept>> {
         let mut signals = Signals::new()?;
         let work = tokio::select! {
-            work = Work::start(self.daemon, &self.paths, config) => work?,
+            work = Work::start(self.daemon, &self.paths, config, left.as_ref()) => work?,
             name = signals.told_to_stop() => {
                 info!("stopping on {name} before the drivers were there");
-                return Ok(());
+                return Ok(None);
             }
         };
         let main = Server::new(self.daemon.name, config.limits, work.serving());
@@ -230,7 +254,11 @@ impl Life {
             };
             server.listen(one.listener().map_err(explain)?, one.access);
         }
-        if background::is_child() {
+        if let (Some(left), Some(keeper)) = (&left, work.keeper()) {
+            left.serve_on(&main, Some(keeper)).await?;
+            left.serve_on(&admin, None).await?;
+        }
+        if background::is_child() && left.is_none() {
             background::serving()
                 .map_err(|cause| Error::system("cannot leave the terminal", &cause))?;
         }
@@ -239,14 +267,19 @@ impl Life {
         work.autostart();
         tokio::spawn(tidy(main.clone()));
         let servers = Servers { main, admin };
-        self.until_told(&mut signals, &mut wishes, &servers, &work, config).await;
+        let over = self.until_told(&mut signals, &mut wishes, &servers, &work, config).await;
         drop(wishes);
+        if let (Over::Replaced, Some(keeper)) = (over, work.keeper()) {
+            notify::reloading();
+            let servers = [(&*servers.main, Door::Main), (&*servers.admin, Door::Admin)];
+            return reexec::leave(&self.paths, servers, listening, &**keeper).await.map(Some);
+        }
         notify::stopping();
         work.end();
         tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
         work.stop().await;
         info!("{} ends", self.daemon.name);
-        Ok(())
+        Ok(None)
     }
 
     /// Serves until a signal, an administrator or the idle timeout ends it.
@@ -257,7 +290,7 @@ impl Life {
         servers: &Servers,
         work: &Work,
         started_with: &Config,
-    ) {
+    ) -> Over {
         let mut idle = Idle::new(self.options.timeout);
         let mut check = interval(IDLE_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -267,21 +300,32 @@ impl Life {
                     Told::Reload => self.reload(servers, work, started_with).await,
                     Told::Stop(name) => {
                         info!("stopping on {name}");
-                        return;
+                        return Over::Stopped;
+                    }
+                    Told::Replace => {
+                        let Some(keeper) = work.keeper() else { continue };
+                        match keeper.rest().await {
+                            Ok(()) => {
+                                info!("making room for the program that is installed now");
+                                keeper.end();
+                                return Over::Replaced;
+                            }
+                            Err(error) => error!("this program stays: {error}"),
+                        }
                     }
                 },
                 Some(wish) = wishes.recv() => match wish {
                     Wish::EndWhenIdle(timeout) => idle = Idle::new(timeout),
                     Wish::End => {
                         info!("stopping, because an administrator says so");
-                        return;
+                        return Over::Stopped;
                     }
                 },
                 _ = check.tick(), if idle.matters() => {
                     let used_by = servers.clients() + work.busy();
                     if idle.is_over(used_by, servers.arrivals(), Instant::now()) {
                         info!("stopping, because nobody needed this daemon for a while");
-                        return;
+                        return Over::Stopped;
                     }
                 }
             }
@@ -366,57 +410,6 @@ fn raise_descriptor_limit() {
     if let Err(errno) = setrlimit(Resource::Nofile, raised) {
         warn!("cannot raise the limit of open files: {errno}");
     }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    reload: Signal,
-    /// Received so that they do not end the daemon; they mean nothing.
-    _ignored: [Signal; 3],
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let on = |kind| {
-            signal(kind).map_err(|cause| Error::system("cannot listen for a signal", &cause))
-        };
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            quit: on(SignalKind::quit())?,
-            reload: on(SignalKind::hangup())?,
-            _ignored: [
-                on(SignalKind::user_defined1())?,
-                on(SignalKind::user_defined2())?,
-                on(SignalKind::alarm())?,
-            ],
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
-            _ = self.quit.recv() => Told::Stop("SIGQUIT"),
-            _ = self.reload.recv() => Told::Reload,
-        }
-    }
-
-    async fn told_to_stop(&mut self) -> &'static str {
-        loop {
-            if let Told::Stop(name) = self.next().await {
-                return name;
-            }
-        }
-    }
-}
-
-/// What a signal asks for.
-enum Told {
-    Stop(&'static str),
-    Reload,
 }
 
 /// Whether the daemon has been of no use for as long as `--timeout` says.

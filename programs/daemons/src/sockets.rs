@@ -8,6 +8,7 @@ use std::env;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub(crate) struct Listening {
     pub(crate) access: Access,
     pub(crate) door: Door,
     /// Ours to remove; systemd's are not.
-    _file: Option<SocketFile>,
+    file_of_ours: Option<SocketFile>,
 }
 
 /// Which of the daemon's servers a socket leads to.
@@ -50,7 +51,21 @@ pub(crate) enum Socket {
 impl Listening {
     /// A socket of the main server, without a file of ours.
     pub(crate) fn new(socket: Socket, access: Access) -> Self {
-        Self { socket, access, door: Door::Main, _file: None }
+        Self { socket, access, door: Door::Main, file_of_ours: None }
+    }
+
+    /// A unix socket that a predecessor of this program has served; `ours` tells whether its file goes with it.
+    pub(crate) fn inherited(socket: OwnedFd, door: Door, ours: bool) -> Self {
+        let socket = UnixListener::from(socket);
+        let address = socket.local_addr().ok().filter(|_| ours);
+        let path = address.and_then(|address| Some(address.as_pathname()?.to_owned()));
+        let (socket, access) = (Socket::Unix(socket), Access::default());
+        Self { socket, access, door, file_of_ours: path.map(SocketFile) }
+    }
+
+    /// Whether its file goes with it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.file_of_ours.is_some()
     }
 
     /// Lets at most `clients` wait in the socket until they are accepted.
@@ -80,6 +95,15 @@ impl Listening {
                 Listener::Tls(tokio::net::TcpListener::from_std(socket.try_clone()?)?)
             }
         })
+    }
+}
+
+impl AsFd for Listening {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.as_fd(),
+            Socket::Tcp(socket) | Socket::Tls(socket) => socket.as_fd(),
+        }
     }
 }
 
@@ -151,7 +175,7 @@ pub(crate) fn sort(
             socket,
             access,
             door,
-            _file: None,
+            file_of_ours: None,
         }));
     }
     Ok(sockets)
@@ -214,7 +238,12 @@ pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Ve
         };
         let (socket, file) = bind_one(folder.join(file_name(daemon, suffix)), mode, group)?;
         let access = access(door, read_only, config);
-        sockets.push(Listening { socket: Socket::Unix(socket), access, door, _file: Some(file) });
+        sockets.push(Listening {
+            socket: Socket::Unix(socket),
+            access,
+            door,
+            file_of_ours: Some(file),
+        });
     }
     Ok(sockets)
 }

@@ -13,6 +13,7 @@ use virtus_rpc::Serving;
 use crate::config::Config;
 use crate::own::Keeper;
 use crate::peers::Household;
+use crate::reexec::Inheritance;
 use crate::table::Daemon;
 
 /// How long one part may take to read its configuration, or to stop.
@@ -26,9 +27,17 @@ pub(crate) enum Work {
 
 impl Work {
     /// Starts what the daemon is there for.
-    pub(crate) async fn start(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Self> {
+    pub(crate) async fn start(
+        daemon: &Daemon,
+        paths: &Paths,
+        config: &Config,
+        left: Option<&Inheritance>,
+    ) -> Result<Self> {
         if let Some(own) = &daemon.own {
-            return Ok(Self::Own(own.program, (own.start)(paths, &config.file)?));
+            return Ok(Self::Own(
+                own.program,
+                (own.start)(paths, &config.file, left.map(Inheritance::state))?,
+            ));
         }
         let mut drivers = Vec::new();
         let household = Household::new(paths, daemon.socket);
@@ -86,6 +95,14 @@ impl Work {
                     error!("the configuration stays as it was: {error}");
                 }
             }
+        }
+    }
+
+    /// Who keeps what there is to keep, if the daemon has a program of its own.
+    pub(crate) fn keeper(&self) -> Option<&Arc<dyn Keeper>> {
+        match self {
+            Self::Drivers(_) => None,
+            Self::Own(_, keeper) => Some(keeper),
         }
     }
 

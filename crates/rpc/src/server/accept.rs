@@ -14,7 +14,7 @@ use virtus_core::Identity;
 use virtus_host::peer::selinux_context;
 use virtus_host::process::Stat;
 
-use super::{Access, Kick, Place, Server};
+use super::{Access, Kick, Opened, Place, Server};
 use crate::client::{Authentication, Client, SILENT_LIMIT};
 use crate::transport::{self, Admitted, Refused, Transport};
 
@@ -66,7 +66,7 @@ pub(super) async fn run(server: Arc<Server>, listener: Listener, access: Access)
             match listener.accept().await {
                 Ok(arrived) => {
                     failing = false;
-                    admit(&server, arrived, access).await;
+                    admit(&server, arrived, access, None).await;
                 }
                 Err(error) => {
                     if !failing {
@@ -86,7 +86,12 @@ pub(super) async fn run(server: Arc<Server>, listener: Listener, access: Access)
 
 /// Starts the client's task. Waits while `max_clients` clients have opened connections: the next
 /// ones stand in the socket's own queue.
-pub(super) async fn admit(server: &Arc<Server>, arrived: Arrived, access: Access) {
+pub(super) async fn admit(
+    server: &Arc<Server>,
+    arrived: Arrived,
+    access: Access,
+    opened: Option<Opened>,
+) {
     let (id, kick) = loop {
         let left = server.clients.some_left();
         match server.clients.enter(&server.limits(), Instant::now()) {
@@ -95,7 +100,7 @@ pub(super) async fn admit(server: &Arc<Server>, arrived: Arrived, access: Access
         }
     };
     let place = Place::new(server.clone(), id);
-    let newcomer = Newcomer { server: server.clone(), place, id, kick, access };
+    let newcomer = Newcomer { server: server.clone(), place, id, kick, access, opened };
     server.arrivals.fetch_add(1, Ordering::Relaxed);
     match arrived {
         Arrived::Ready(transport) => {
@@ -114,6 +119,7 @@ pub(crate) struct Newcomer {
     pub(crate) id: u64,
     pub(crate) kick: Kick,
     pub(crate) access: Access,
+    pub(crate) opened: Option<Opened>,
 }
 
 impl Newcomer {

@@ -6,16 +6,20 @@
 //! that one waits.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_host::lock::Lock;
 
 use super::resource::{self, Locked};
+use super::state;
+use crate::reexec::Kept;
 
 /// All lockspaces.
 pub(super) struct Spaces {
@@ -24,18 +28,18 @@ pub(super) struct Spaces {
     settled: Notify,
 }
 
-type Resources = BTreeMap<String, Slot>;
+pub(super) type Resources = BTreeMap<String, Slot>;
 
-enum Slot {
+pub(super) enum Slot {
     Held(Held),
     /// Somebody works on its file.
     Changing,
 }
 
 /// A locked resource and the processes that own the lock.
-struct Held {
-    locked: Locked,
-    owners: Vec<u32>,
+pub(super) struct Held {
+    pub(super) locked: Locked,
+    pub(super) owners: Vec<u32>,
 }
 
 /// A resource by lockspace and name.
@@ -57,10 +61,33 @@ impl Name {
 }
 
 impl Spaces {
-    /// The default lockspace alone.
-    pub(super) fn new() -> Arc<Self> {
-        let folders = BTreeMap::from([(String::new(), Resources::new())]);
+    /// The default lockspace, and what a predecessor has left.
+    pub(super) fn new(left: Option<&Value>) -> Arc<Self> {
+        let mut folders = BTreeMap::from([(String::new(), Resources::new())]);
+        let left = left.map(state::read);
+        folders.extend(left.into_iter().flatten());
         Arc::new(Self { folders: Mutex::new(folders), settled: Notify::new() })
+    }
+
+    /// Waits until nobody works on a file.
+    pub(super) async fn rest(&self) {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let changing = |slot: &Slot| matches!(slot, Slot::Changing);
+            if !self.folders().values().any(|space| space.values().any(changing)) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// What a successor needs of all of them.
+    ///
+    /// # Errors
+    /// There are too many descriptors.
+    pub(super) fn describe(&self, kept: &mut Kept) -> io::Result<Value> {
+        state::write(&self.folders(), kept)
     }
 
     fn folders(&self) -> MutexGuard<'_, BTreeMap<String, Resources>> {

@@ -30,6 +30,8 @@ pub(super) enum Order {
     Position(oneshot::Sender<Result<LogFilePosition>>),
     /// To write this.
     Append(String, oneshot::Sender<Result<()>>),
+    /// To leave the pipe alone from now on, or to read it again.
+    Rest(bool, oneshot::Sender<()>),
 }
 
 /// What the task works with.
@@ -40,6 +42,8 @@ pub(super) struct Pump {
     rules: Shared,
     /// Bytes that the disk has refused since it last took some.
     lost: usize,
+    /// The pipe is left to whoever follows.
+    resting: bool,
 }
 
 /// Everybody has closed the other end of the pipe.
@@ -52,7 +56,12 @@ impl Pump {
         file: Rotating,
         rules: Shared,
     ) -> Self {
-        Self { path, pipe, file: Arc::new(Mutex::new(file)), rules, lost: 0 }
+        Self { path, pipe, file: Arc::new(Mutex::new(file)), rules, lost: 0, resting: false }
+    }
+
+    /// Leaves the pipe alone until it is told to read it.
+    pub(super) fn at_rest(self, resting: bool) -> Self {
+        Self { resting, ..self }
     }
 
     /// Works until nobody can write into the pipe any more.
@@ -62,7 +71,7 @@ impl Pump {
             // Only the waiting may be given up half way: what was read is always written.
             let flow = tokio::select! {
                 Some(order) = orders.recv() => self.obey(order).await,
-                ready = pipe.readable() => match ready {
+                ready = pipe.readable(), if !self.resting => match ready {
                     Ok(mut ready) => {
                         // Looked at once more after it is said that nothing is there.
                         ready.clear_ready();
@@ -78,12 +87,16 @@ impl Pump {
     }
 
     async fn obey(&mut self, order: Order) -> std::result::Result<(), Ended> {
-        let flow = self.empty_pipe().await;
+        let flow = if self.resting { Ok(()) } else { self.empty_pipe().await };
         // Whoever does not wait any more has given up.
         match order {
             Order::Position(answer) => {
                 let position = self.with_file(|file| file.position()).await;
                 drop(answer.send(position.map_err(|cause| self.broken_off(&cause)).flatten()));
+            }
+            Order::Rest(resting, answer) => {
+                self.resting = resting;
+                let _gone = answer.send(());
             }
             Order::Append(text, answer) => {
                 let written = self.write(text.into_bytes()).await;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What an administrator, or systemd, says by signals.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use virtus_api::{Error, Result};
+
+/// The signals that mean something to a daemon.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    reload: Signal,
+    replace: Signal,
+    /// Received so that they do not end the daemon; they mean nothing.
+    _ignored: [Signal; 2],
+}
+
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        let on = |kind| {
+            signal(kind).map_err(|cause| Error::system("cannot listen for a signal", &cause))
+        };
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            quit: on(SignalKind::quit())?,
+            reload: on(SignalKind::hangup())?,
+            replace: on(SignalKind::user_defined1())?,
+            _ignored: [on(SignalKind::user_defined2())?, on(SignalKind::alarm())?],
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.quit.recv() => Told::Stop("SIGQUIT"),
+            _ = self.reload.recv() => Told::Reload,
+            _ = self.replace.recv() => Told::Replace,
+        }
+    }
+
+    pub(crate) async fn told_to_stop(&mut self) -> &'static str {
+        loop {
+            if let Told::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+pub(crate) enum Told {
+    Stop(&'static str),
+    Reload,
+    Replace,
+}
