@@ -7,7 +7,7 @@ use std::path::Path;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_host::cgroup::BlkioDevice as Limit;
 use virtus_host::usb::UsbDevice;
-use virtus_xml::domain::hostdev::{HostAddress, Hostdev};
+use virtus_xml::domain::hostdev::{HostAddress, Hostdev, HostdevType};
 use virtus_xml::domain::tuning::BlkioDevice;
 
 use crate::blueprint::{DeviceNode, allowed_devices};
@@ -32,14 +32,20 @@ pub(super) fn number(plan: &mut Plan) -> Result<()> {
 
 /// Says where a USB device is plugged in of which only the kind is stated.
 pub(crate) fn find_usb(device: &mut Hostdev) -> Result<()> {
-    let Some(source) = device.source.as_mut().filter(|source| source.address.is_none()) else {
+    if device.kind != HostdevType::Usb {
         return Ok(());
-    };
-    if let (Some(vendor), Some(product)) = (&source.vendor, &source.product) {
-        let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
-        let found = UsbDevice::find(number(vendor.id.0), number(product.id.0))?;
-        source.address = Some(HostAddress::Usb { bus: found.bus, device: found.device });
     }
+    let source = device.source.get_or_insert_default();
+    if source.address.is_some() {
+        return Ok(());
+    }
+    let (Some(vendor), Some(product)) = (&source.vendor, &source.product) else {
+        let text = "a USB device is named by its <vendor> and <product>, or by its <address>";
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text));
+    };
+    let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+    let found = UsbDevice::find(number(vendor.id.0), number(product.id.0))?;
+    source.address = Some(HostAddress::Usb { bus: found.bus, device: found.device });
     Ok(())
 }
 
