@@ -16,6 +16,7 @@ const EXTRAS: &[(&str, &str)] = &[
     ("virtlockd", include_str!("../systemd/virtlockd.service.extra")),
     ("virtlogd", include_str!("../systemd/virtlogd.service.extra")),
     ("virtlxcd", include_str!("../systemd/virtlxcd.service.extra")),
+    ("virtproxyd", include_str!("../systemd/virtproxyd.service.extra")),
     ("virtqemud", include_str!("../systemd/virtqemud.service.extra")),
     ("virtsecretd", include_str!("../systemd/virtsecretd.service.extra")),
 ];

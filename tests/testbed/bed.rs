@@ -155,7 +155,10 @@ impl Testbed {
 
     /// A socket of the daemon by the end of its name: `sock`, `sock-ro`, `admin-sock`.
     fn socket_of(&self, end: &str) -> PathBuf {
-        let base = if self.daemon_name == "libvirtd" { "libvirt" } else { self.daemon_name };
+        let base = match self.daemon_name {
+            "libvirtd" | "virtproxyd" => "libvirt",
+            name => name,
+        };
         self.path("run/libvirt").join(format!("{base}-{end}"))
     }
 

@@ -17,6 +17,7 @@
 //! drivers have not taken exceeds its window; keepalive rests meanwhile.
 
 mod authentication;
+mod behind;
 mod calls;
 mod handover;
 mod handshake;
@@ -48,6 +49,7 @@ use crate::sasl::Seal;
 use crate::server::{Access, Kick, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 pub use authentication::Authentication;
+use behind::Behind;
 use calls::Calls;
 pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
@@ -105,6 +107,8 @@ enum End {
     Silent,
     #[error("it had to make room, an administrator ended it, or the daemon stops")]
     Kicked,
+    #[error("the daemon behind us does not answer pings")]
+    BehindDead,
     #[error("writing failed: {0}")]
     Write(#[from] std::io::Error),
 }
@@ -117,6 +121,8 @@ enum Phase {
     Allowed,
     /// May call.
     Open(Connection),
+    /// May call, and another daemon answers.
+    Forwarded(Box<Behind>),
 }
 
 pub(crate) struct Client {
@@ -233,6 +239,7 @@ impl Client {
                 timer.as_mut().reset(due);
             }
             let may_read = may_take && !stop;
+            let may_pass = self.may_pass();
             let stalled = self.streams.stalled();
             tokio::select! {
                 biased;
@@ -241,6 +248,7 @@ impl Client {
                 answered = self.calls.next() => self.answer(answered),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
                 ready = self.transport.writable(), if self.unwritten() => ready?,
+                ready = behind::ready(&self.phase, may_pass) => { ready?; self.pass()?; }
                 () = &mut filled => filled.set(outbox.filled()),
                 () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
                 () = timer.as_mut() => {
@@ -272,6 +280,7 @@ impl Client {
             && self.calls.len() < self.max_calls
             && self.streams.stalled().is_none()
             && !self.outbox.is_high()
+            && !self.behind().is_some_and(Behind::is_high)
     }
 
     fn read(&mut self) -> Result<(), End> {
@@ -303,6 +312,7 @@ impl Client {
         if self.outbox.overflowed() {
             return Err(End::NotReading);
         }
+        self.flush_behind();
         let pushed = self.transport.push()?;
         let progress = self.writing.flush(&mut self.transport, &self.outbox)? || pushed;
         if self.writing.is_empty()
@@ -342,9 +352,10 @@ impl Client {
                 break;
             }
             self.large = None;
-            let frame = Frame::decode(&input[taken..taken + length])?;
+            let bytes = &input[taken..taken + length];
+            let frame = Frame::decode(bytes)?;
             let fds = self.fds.drain(..frame.fds.min(self.fds.len())).collect();
-            if !self.frame(frame, fds).await? {
+            if !self.frame(bytes, frame, fds).await? {
                 break;
             }
             taken += length + frame.fds;
@@ -357,7 +368,7 @@ impl Client {
     /// The length of the frame that `input` starts with, if all of it and of its descriptors is there.
     fn whole(&self, input: &[u8]) -> Result<Option<usize>, End> {
         let Some(length) = frame_length(input)? else { return Ok(None) };
-        if length > GREETING && !matches!(self.phase, Phase::Open(_)) {
+        if length > GREETING && !self.is_open() {
             return Err(End::LongGreeting(length));
         }
         if input.len() < length {
@@ -387,8 +398,14 @@ impl Client {
     }
 
     /// Handles one frame. `false`: it cannot be handled yet and stays.
-    async fn frame(&mut self, frame: Frame<'_>, fds: Vec<OwnedFd>) -> Result<bool, End> {
+    async fn frame(
+        &mut self,
+        bytes: &[u8],
+        frame: Frame<'_>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<bool, End> {
         let header = frame.header;
+        let Some(fds) = self.forward(bytes, &frame, fds) else { return Ok(true) };
         match header.kind {
             _ if header.program == KEEPALIVE => self.keepalive_message(header),
             MessageKind::Call | MessageKind::CallWithFds => {
@@ -420,17 +437,9 @@ impl Client {
         let silent = self.must_open_by();
         let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.deadline().into());
         let write = self.write_since.map(|since| since + WRITE_LIMIT);
+        let behind = self.behind().and_then(Behind::deadline).map(Instant::from_std);
         let hang_up = (!may_take).then(|| Instant::now() + HANG_UP_CHECK);
-        [silent, keepalive, write, hang_up].into_iter().flatten().min()
-    }
-
-    /// When the client's time to get as far as an open connection is over.
-    fn must_open_by(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Stranger(Some(_)) => Some(self.born + TYPING_LIMIT),
-            Phase::Stranger(None) | Phase::Allowed => Some(self.born + SILENT_LIMIT),
-            Phase::Open(_) => None,
-        }
+        [silent, keepalive, write, behind, hang_up].into_iter().flatten().min()
     }
 
     fn on_time(&mut self) -> Result<(), End> {
@@ -448,6 +457,7 @@ impl Client {
             // We do not listen at the moment, so silence proves nothing.
             self.heard();
         }
+        self.ping_behind(now)?;
         match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now.into_std())) {
             Some(Due::Dead) => return Err(End::Dead),
             Some(Due::Ping) => self.send_keepalive(KEEPALIVE_PING),

@@ -3,6 +3,8 @@
 
 use virtus_api::{Error, ErrorCode, ErrorDomain};
 
+use crate::server::Destination;
+
 fn rpc(code: ErrorCode, text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(code, text).in_domain(ErrorDomain::Rpc)
 }
@@ -101,6 +103,36 @@ pub(crate) fn stream_broken() -> Error {
 /// Data for a stream that only runs the other way.
 pub(crate) fn stream_one_way() -> Error {
     rpc(ErrorCode::OperationInvalid, "this stream carries data from the daemon only")
+}
+
+/// The daemon behind the proxy is not there, with libvirt's beginning.
+pub(crate) fn absent_daemon(wanted: &Destination, cause: &std::io::Error) -> Error {
+    let Destination { uri, daemon, socket } = wanted;
+    let text = format!(
+        "Failed to connect socket to '{}', where {daemon} serves '{uri}'",
+        socket.display()
+    );
+    Error::system(text, cause)
+        .in_domain(ErrorDomain::Rpc)
+        .hint(format!("start it: 'systemctl start {daemon}.socket', or install it"))
+}
+
+/// The daemon behind the proxy does not get as far as an open connection.
+pub(crate) fn slow_daemon(wanted: &Destination) -> Error {
+    let text = format!("{} took too long to open '{}'", wanted.daemon, wanted.uri);
+    rpc(ErrorCode::OperationTimeout, text)
+        .hint(format!("it is stopped or stuck: 'systemctl status {}'", wanted.daemon))
+}
+
+/// The daemon behind the proxy asks even root for a password.
+pub(crate) fn daemon_asks(wanted: &Destination) -> Error {
+    let Destination { uri, daemon, .. } = wanted;
+    let text = format!(
+        "{daemon} asks for authentication before it opens '{uri}', which a proxy cannot give"
+    );
+    rpc(ErrorCode::AuthFailed, text).hint(format!(
+        "set auth_unix_rw to \"none\" or \"polkit\" in {daemon}.conf: clients authenticate here"
+    ))
 }
 
 /// A driver does not begin the session in time.

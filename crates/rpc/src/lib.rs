@@ -36,7 +36,8 @@ pub use neighbour::{Conversation, Neighbour};
 pub use polkit::access::PolkitAccess;
 pub use remote::{Hello, Remote};
 pub use server::{
-    Access, ClientInfo, ClientLimits, Handed, Limits, Listener, Pool, PoolSizes, Server, Serving,
+    Access, ClientInfo, ClientLimits, Destination, Directory, Handed, Limits, Listener, Pool,
+    PoolSizes, Server, Serving,
 };
 pub use tls::{ClientFiles, Tls, TlsClient, TlsSettings};
 pub use transport::{TlsStream, Transport, UnixSocket};

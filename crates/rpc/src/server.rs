@@ -41,7 +41,7 @@ pub use admin::{ClientLimits, Pool, PoolSizes};
 pub use clients::ClientInfo;
 use clients::Clients;
 pub(crate) use clients::{Kick, Place};
-pub use serving::Serving;
+pub use serving::{Destination, Directory, Serving};
 pub(crate) use user::{Shares, User};
 pub(crate) use workers::Workers;
 

@@ -17,6 +17,7 @@ pub mod options;
 pub mod own;
 mod peers;
 mod plan;
+mod proxy;
 mod reexec;
 mod run;
 mod sasl_user;

@@ -26,6 +26,8 @@ pub(crate) struct NetworkRules {
     tcp: Option<u16>,
     /// The port of TLS, if that is to be served.
     tls: Option<u16>,
+    /// Whether the file says so, or nothing says otherwise.
+    tls_is_set: bool,
     /// The only address to listen on, as a name or a number.
     address: Option<String>,
     on_tcp: Authentication,
@@ -43,6 +45,7 @@ impl NetworkRules {
         Ok(Self {
             tcp: switch(conf, "listen_tcp", false)?.then_some(tcp_port),
             tls: switch(conf, "listen_tls", true)?.then_some(tls_port),
+            tls_is_set: conf.get("listen_tls").is_some(),
             address: conf.text("listen_addr")?.map(str::to_owned),
             on_tcp: authentication::read(conf, "auth_tcp")?.unwrap_or(Authentication::Sasl),
             on_tls: authentication::read(conf, "auth_tls")?.unwrap_or_default(),
@@ -62,8 +65,8 @@ impl NetworkRules {
         like_other == *other
     }
 
-    /// Binds the sockets that `--listen` asks for.
-    pub(crate) fn bind(&self) -> Result<Vec<Listening>> {
+    /// Binds the sockets of a daemon that listens, because `--listen` says so or always: then only those that are set.
+    pub(crate) fn bind(&self, always: bool) -> Result<Vec<Listening>> {
         let mut sockets = Vec::new();
         if let Some(port) = self.tcp {
             let access = self.tcp_access()?;
@@ -71,7 +74,7 @@ impl NetworkRules {
                 sockets.push(Listening::new(Socket::Tcp(socket), access));
             }
         }
-        if let Some(port) = self.tls {
+        if let Some(port) = self.tls.filter(|_| !always || self.tls_is_set) {
             for socket in bind(self.address.as_deref(), port)? {
                 sockets.push(Listening::new(Socket::Tls(socket), self.tls_access()));
             }
@@ -200,11 +203,12 @@ mod tests {
 
     #[test]
     fn tcp_is_off_and_guarded_unless_somebody_says_otherwise() {
-        assert_eq!(read("listen_tls = 0").unwrap().bind().unwrap().len(), 0);
-        let error = read("listen_tcp = 1\nlisten_tls = 0").unwrap().bind().unwrap_err().to_string();
+        assert_eq!(read("listen_tls = 0").unwrap().bind(false).unwrap().len(), 0);
+        let error =
+            read("listen_tcp = 1\nlisten_tls = 0").unwrap().bind(false).unwrap_err().to_string();
         assert!(error.contains("auth_tcp: ") && error.contains("\nhint: "), "{error}");
         let open = "listen_tls = 0\nlisten_tcp = 1\ntcp_port = \"0\"\nlisten_addr = \"127.0.0.1\"\nauth_tcp = \"none\"";
-        assert_eq!(read(open).unwrap().bind().unwrap().len(), 1);
+        assert_eq!(read(open).unwrap().bind(false).unwrap().len(), 1);
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         }
         let error =
             read("listen_tcp = 1\nauth_tcp = \"none\"\nlisten_addr = \"192.0.2.1\"").unwrap();
-        let error = error.bind().unwrap_err().to_string();
+        let error = error.bind(false).unwrap_err().to_string();
         assert!(error.contains("cannot listen on 192.0.2.1, port 16509"), "{error}");
     }
 }

@@ -122,8 +122,9 @@ const KNOWN: &[Known] = &[
 
 /// The options of `daemon`.
 pub fn known_to(daemon: &Daemon) -> impl Iterator<Item = &'static Known> {
-    let ip = daemon.listens_on_ip;
-    KNOWN.iter().filter(move |known| ip || known.short != 'l')
+    // A proxy listens without being told.
+    let told = daemon.listens_on_ip && !daemon.forwards;
+    KNOWN.iter().filter(move |known| told || known.short != 'l')
 }
 
 /// Understands the arguments after the program's name; an error is the text for the user.

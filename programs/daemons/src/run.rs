@@ -203,7 +203,9 @@ impl Life {
         let own = passed.is_none();
         let mut listening = match passed {
             Some(passed) => sockets::sort(self.daemon, passed, config)?,
-            None if self.options.listen => config.network.bind()?,
+            None if self.options.listen || self.daemon.forwards => {
+                config.network.bind(self.daemon.forwards)?
+            }
             None => Vec::new(),
         };
         let load = || Tls::load(config.network.certificates.clone());
@@ -237,7 +239,14 @@ impl Life {
                 return Ok(None);
             }
         };
-        let main = Server::new(self.daemon.name, config.limits, work.serving());
+        if self.daemon.forwards && config.polkit_access {
+            let text =
+                format!("{}: access_drivers has no effect in a proxy", self.config_file.display());
+            return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+                .hint("set it for the daemons behind, which learn who asks"));
+        }
+        let serving = work.serving(self.daemon, &self.paths);
+        let main = Server::new(self.daemon.name, config.limits, serving);
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);
         let (admin, mut wishes) =
             admin::server(config.admin.limits, &main, self.log.clone(), usual_outputs);

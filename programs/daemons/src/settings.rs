@@ -67,7 +67,7 @@ pub const SUBJECTS: &[Subject] = &[
             set(
                 "listen_tls",
                 "1",
-                "Whether to serve clients by TLS. Needs the certificates named below.",
+                "Whether to serve clients by TLS. Needs the certificates named below. virtproxyd does so only if it is set.",
             ),
             set("listen_tcp", "0", "Whether to serve clients by plain TCP."),
             set("tls_port", "\"16514\"", "The port for TLS."),

@@ -27,6 +27,8 @@ pub struct Daemon {
     pub deployment: Deployment,
     /// Whether it also answers on TCP when told to.
     pub listens_on_ip: bool,
+    /// Whether it hands clients on to the daemons of drivers that it has not.
+    pub forwards: bool,
     /// The drivers in it.
     pub drivers: &'static [DriverEntry],
     /// The program that it serves itself instead of drivers.
@@ -59,6 +61,7 @@ pub const VIRTQEMUD: Daemon = Daemon {
     package: "daemon-driver-qemu",
     deployment: Deployment::Modular,
     listens_on_ip: false,
+    forwards: false,
     drivers: &[virtus_qemu::DRIVER],
     own: None,
 };
@@ -74,6 +77,7 @@ pub const VIRTLXCD: Daemon = Daemon {
     package: "daemon-driver-lxc",
     deployment: Deployment::Modular,
     listens_on_ip: false,
+    forwards: false,
     drivers: &[virtus_lxc::DRIVER],
     own: None,
 };
@@ -89,6 +93,7 @@ pub const VIRTSECRETD: Daemon = Daemon {
     package: "daemon-driver-secret",
     deployment: Deployment::Modular,
     listens_on_ip: false,
+    forwards: false,
     drivers: &[virtus_secret::DRIVER],
     own: None,
 };
@@ -104,6 +109,7 @@ pub const VIRTLOGD: Daemon = Daemon {
     package: "daemon-log",
     deployment: Deployment::Either,
     listens_on_ip: false,
+    forwards: false,
     drivers: &[],
     own: Some(logd::OWN),
 };
@@ -119,8 +125,25 @@ pub const VIRTLOCKD: Daemon = Daemon {
     package: "daemon-lock",
     deployment: Deployment::Either,
     listens_on_ip: false,
+    forwards: false,
     drivers: &[],
     own: Some(lockd::OWN),
+};
+
+/// The way in for other hosts, and for clients that know only the socket of libvirtd.
+pub const VIRTPROXYD: Daemon = Daemon {
+    name: "virtproxyd",
+    socket: "libvirt",
+    about: "virtproxyd proxy daemon",
+    label: "proxy",
+    purpose: "lets clients of other hosts in, by TLS and TCP, and clients that know only the socket of libvirtd. It asks them \
+              who they are, and hands each on to the daemon that serves its URI, which learns on whose behalf it works.",
+    package: "daemon-proxy",
+    deployment: Deployment::Modular,
+    listens_on_ip: true,
+    forwards: true,
+    drivers: &[virtus_test_driver::DRIVER],
+    own: None,
 };
 
 /// All drivers in one daemon, for hosts that are not modular.
@@ -134,13 +157,14 @@ pub const LIBVIRTD: Daemon = Daemon {
     package: "daemon",
     deployment: Deployment::Monolithic,
     listens_on_ip: true,
+    forwards: false,
     drivers: ALL,
     own: None,
 };
 
 /// All of them.
 pub const DAEMONS: &[&Daemon] =
-    &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &VIRTLOGD, &VIRTLOCKD, &LIBVIRTD];
+    &[&VIRTQEMUD, &VIRTLXCD, &VIRTSECRETD, &VIRTLOGD, &VIRTLOCKD, &VIRTPROXYD, &LIBVIRTD];
 
 /// The daemon of this name.
 #[must_use]

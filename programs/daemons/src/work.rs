@@ -13,6 +13,7 @@ use virtus_rpc::Serving;
 use crate::config::Config;
 use crate::own::Keeper;
 use crate::peers::Household;
+use crate::proxy::Neighbours;
 use crate::reexec::Inheritance;
 use crate::table::Daemon;
 
@@ -53,8 +54,11 @@ impl Work {
     }
 
     /// Who answers the clients.
-    pub(crate) fn serving(&self) -> Serving {
+    pub(crate) fn serving(&self, daemon: &Daemon, paths: &Paths) -> Serving {
         match self {
+            Self::Drivers(drivers) if daemon.forwards => {
+                Serving::Others(Arc::new(Neighbours::new(paths)), drivers.clone())
+            }
             Self::Drivers(drivers) => Serving::Drivers(drivers.clone()),
             Self::Own(program, keeper) => Serving::Own(*program, keeper.clone().responder()),
         }

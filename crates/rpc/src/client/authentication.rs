@@ -59,7 +59,8 @@ impl Client {
     /// What the client is asked for now.
     fn asked(&mut self) -> AuthType {
         match (&self.phase, self.access.authentication) {
-            (Phase::Allowed | Phase::Open(_), _) | (_, Authentication::None) => AuthType::None,
+            (Phase::Allowed | Phase::Open(_) | Phase::Forwarded(_), _)
+            | (_, Authentication::None) => AuthType::None,
             (Phase::Stranger(_), Authentication::Sasl) => AuthType::Sasl,
             (Phase::Stranger(_), Authentication::Polkit) if self.identity.uid == Some(0) => {
                 self.phase = Phase::Allowed;

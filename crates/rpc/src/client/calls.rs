@@ -101,7 +101,7 @@ impl Client {
                 let connection = connection.clone();
                 self.start(header, connection, request, fds).await;
             }
-            Phase::Stranger(_) | Phase::Allowed => {
+            Phase::Stranger(_) | Phase::Allowed | Phase::Forwarded(_) => {
                 send_error(&self.outbox, &header, MessageKind::Reply, &errors::not_open());
             }
         }

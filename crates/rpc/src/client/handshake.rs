@@ -17,14 +17,15 @@ use virtus_api::{
 };
 use virtus_core::{Connection, Driver, Identity, Role, Session, Uri};
 
-use super::{Client, Phase};
+use super::behind::Behind;
+use super::{Client, Phase, SILENT_LIMIT, TYPING_LIMIT};
 use crate::errors;
 use crate::keepalive::Keepalive;
 
 /// `VIR_DRV_FEATURE_*` that are the server's matter.
-const FEATURE_FD_PASSING: i32 = 8;
+pub(super) const FEATURE_FD_PASSING: i32 = 8;
 const FEATURE_TEXT_PARAMETERS: i32 = 9;
-const FEATURE_KEEPALIVE: i32 = 10;
+pub(super) const FEATURE_KEEPALIVE: i32 = 10;
 const FEATURE_EVENT_CALLBACK: i32 = 14;
 const FEATURE_CLOSE_CALLBACK: i32 = 15;
 /// Without it clients exchange two arguments of `virNetworkUpdate`, as servers once misread them.
@@ -37,6 +38,20 @@ const OPEN_LIMIT: Duration = Duration::from_secs(10);
 const OPEN_READ_ONLY: u32 = 1;
 
 impl Client {
+    /// Whether it may call.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_) | Phase::Forwarded(_))
+    }
+
+    /// When the client's time to get as far as an open connection is over.
+    pub(super) fn must_open_by(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Stranger(Some(_)) => Some(self.born + TYPING_LIMIT),
+            Phase::Stranger(None) | Phase::Allowed => Some(self.born + SILENT_LIMIT),
+            Phase::Open(_) | Phase::Forwarded(_) => None,
+        }
+    }
+
     /// The answer to a call that is the server's matter; `None` if it is a driver's.
     pub(super) async fn handshake(&mut self, request: &AnyRequest) -> Option<Result<AnyReply>> {
         if matches!(self.phase, Phase::Stranger(_)) && request.call().meta().needs_auth {
@@ -85,14 +100,24 @@ impl Client {
     }
 
     async fn open(&mut self, request: &ConnectOpen) -> Result<()> {
-        if matches!(self.phase, Phase::Open(_)) {
+        if self.is_open() {
             return Err(errors::already_open());
         }
         let name = request.name.as_deref().ok_or_else(errors::null_name)?;
         let read_only = self.access.read_only || request.flags & OPEN_READ_ONLY != 0;
-        let (driver, uri) = self.choose(name)?;
-        self.place.may_open(&self.identity)?;
-        self.enter(&driver, uri, read_only, self.identity.clone()).await?;
+        match self.server.serving().directory().map(|directory| directory.find(name)).transpose()? {
+            Some(Some(destination)) => {
+                self.place.may_open(&self.identity)?;
+                let pings = self.server.limits().keepalive;
+                let behind = Behind::open(&destination, read_only, &self.identity, pings).await?;
+                self.phase = Phase::Forwarded(Box::new(behind));
+            }
+            Some(None) | None => {
+                let (driver, uri) = self.choose(name)?;
+                self.place.may_open(&self.identity)?;
+                self.enter(&driver, uri, read_only, self.identity.clone()).await?;
+            }
+        }
         self.place.opened();
         Ok(())
     }
@@ -157,9 +182,11 @@ impl Client {
             self.keepalive = policy.map(|policy| Keepalive::new(policy, Instant::now().into_std()));
             return Some(Ok(1));
         }
+        if feature == FEATURE_FD_PASSING && self.is_open() {
+            return Some(Ok(self.transport.passes_fds().into()));
+        }
         let Phase::Open(connection) = &self.phase else { return Some(Err(errors::not_open())) };
         match feature {
-            FEATURE_FD_PASSING => Some(Ok(self.transport.passes_fds().into())),
             FEATURE_TEXT_PARAMETERS
             | FEATURE_EVENT_CALLBACK
             | FEATURE_CLOSE_CALLBACK
@@ -187,11 +214,11 @@ impl Client {
     /// A root peer (the proxy daemon) says on whose behalf it calls. Comes right after the open,
     /// so nothing is registered yet that a new session could lose.
     async fn set_identity(&mut self, request: &ConnectSetIdentity) -> Result<()> {
-        let Phase::Open(connection) = &self.phase else { return Err(errors::not_open()) };
         if self.identity.uid != Some(0) {
             let text = "only root may call on behalf of another user";
             return Err(Error::new(ErrorCode::OperationDenied, text).in_domain(ErrorDomain::Rpc));
         }
+        let Phase::Open(connection) = &self.phase else { return Err(errors::not_open()) };
         if request.flags != 0 {
             let text = format!("unsupported flags (0x{:x})", request.flags);
             return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Rpc));

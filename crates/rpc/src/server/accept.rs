@@ -150,11 +150,15 @@ impl Newcomer {
     async fn serve(self, transport: Transport, x509_dname: Option<String>, input: Vec<u8>) {
         let id = self.id;
         let mut identity = Identity { x509_dname, ..peer(&transport) };
-        if self.access.authentication == Authentication::Polkit || self.server.gate().is_some() {
+        let serving = self.server.serving();
+        if self.access.authentication == Authentication::Polkit
+            || self.server.gate().is_some()
+            || serving.directory().is_some()
+        {
             let process = identity.pid.and_then(|pid| Stat::read(pid.cast_unsigned()));
             identity.pid_start_time = process.map(|process| process.start_time);
         }
-        if !self.server.serving().welcomes(&identity) {
+        if !serving.welcomes(&identity) {
             debug!("client {id} is not the daemon's own user");
             return;
         }
