@@ -16,6 +16,7 @@ mod client;
 mod container_gifts;
 mod containers;
 mod daemon;
+mod deployment;
 mod differential;
 mod errors;
 mod events;
@@ -37,6 +38,7 @@ mod objects;
 mod packages;
 mod peripherals;
 mod polkit;
+mod proxy;
 mod queries;
 mod remote;
 mod scale;
@@ -60,6 +62,7 @@ type Case = (&'static str, fn() -> Outcome);
 const TOPICS: &[(&str, &[Case])] = &[
     // First, since it may have to wait for an archive of packages.
     ("systemd", systemd::CASES),
+    ("deployment", deployment::CASES),
     ("life", life::CASES),
     ("locks", locks::CASES),
     ("logs", logs::CASES),
@@ -87,6 +90,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("remote", remote::CASES),
     ("kerberos", kerberos::CASES),
     ("polkit", polkit::CASES),
+    ("proxy", proxy::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),
     ("objects", objects::CASES),

@@ -132,7 +132,7 @@ impl Drop for Space {
 }
 
 /// A cgroup is removed by removing its folder, after those in it; its files are not real.
-fn remove_folders(folder: &Path) {
+pub(crate) fn remove_folders(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_folders(&entry.path());

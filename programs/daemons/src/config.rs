@@ -107,7 +107,7 @@ impl Config {
             },
             network: NetworkRules::read(conf)?,
             allowed_users: authentication::allowed_users(conf)?,
-            polkit_access: polkit_access(conf)?,
+            polkit_access: polkit_access(daemon, conf)?,
             limits: limits(daemon, conf)?,
             admin: AdminRules::read(daemon, conf)?,
             log_level: level,
@@ -189,14 +189,20 @@ pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
 ///
 /// # Errors
 /// It names another: to ignore that would open a door that somebody closed.
-fn polkit_access(conf: &Conf) -> Result<bool> {
+fn polkit_access(daemon: &Daemon, conf: &Conf) -> Result<bool> {
     let drivers = conf.texts("access_drivers")?.unwrap_or_default();
     if let Some(unknown) = drivers.iter().find(|driver| !matches!(**driver, "none" | "polkit")) {
         let why = format!("there is no access driver '{unknown}'");
         let hint = "\"polkit\" asks polkit for each object; \"none\" lets everybody who may connect do everything";
         return Err(refusal(conf, "access_drivers", &why).hint(hint));
     }
-    Ok(drivers.contains(&"polkit"))
+    let polkit = drivers.contains(&"polkit");
+    if polkit && daemon.forwards {
+        let why = "the daemons behind this one say who may do what";
+        let hint = "set it in their files: they learn who asks";
+        return Err(refusal(conf, "access_drivers", why).hint(hint));
+    }
+    Ok(polkit)
 }
 
 fn refusal(conf: &Conf, name: &str, why: &str) -> Error {

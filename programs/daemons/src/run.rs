@@ -239,12 +239,6 @@ impl Life {
                 return Ok(None);
             }
         };
-        if self.daemon.forwards && config.polkit_access {
-            let text =
-                format!("{}: access_drivers has no effect in a proxy", self.config_file.display());
-            return Err(Error::new(ErrorCode::ConfigUnsupported, text)
-                .hint("set it for the daemons behind, which learn who asks"));
-        }
         let serving = work.serving(self.daemon, &self.paths);
         let main = Server::new(self.daemon.name, config.limits, serving);
         let usual_outputs = logging::usual_outputs(self.daemon.name, &self.options, &self.paths);

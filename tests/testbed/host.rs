@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A host with systemd, on which everything is installed as on a real one.
+//!
+//! It is a container of `systemd-nspawn` that runs this machine's own systemd, so that no archive is needed. Its `/etc`
+//! and `/var` last from one boot to the next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::backend::built_program;
+use crate::run::{Done, ends_within, run};
+use crate::{DEADLINE, Outcome, guest_folder, wait_for};
+
+/// A host. It is off, and nothing of it is left, when it is dropped.
+pub struct Host {
+    folder: PathBuf,
+    name: String,
+    running: Option<Running>,
+}
+
+/// The container, and its process 1.
+struct Running {
+    container: Child,
+    init: u32,
+}
+
+impl Host {
+    /// Why there can be no such host on this machine, if so.
+    pub fn obstacle() -> Option<String> {
+        let needed = ["/usr/bin/systemd-nspawn", "/usr/lib/systemd/systemd"];
+        let missing = needed.into_iter().find(|program| !Path::new(program).exists());
+        missing.map(|program| format!("there is no {program}"))
+    }
+
+    /// A host that is off, with all packages installed and nothing enabled.
+    pub fn new() -> Outcome<Self> {
+        let name = format!("virtus-host-{}", std::process::id());
+        let folder = PathBuf::from("/tmp").join(&name);
+        fs::create_dir(&folder)?;
+        let host = Self { folder, name, running: None };
+        host.install()?;
+        Ok(host)
+    }
+
+    /// Lays out what packages install, and the root.
+    fn install(&self) -> Outcome {
+        let dist = self.folder.join("dist");
+        let mut make = Command::new(built_program("virtus-packaging")?);
+        let made = run(make.arg("--out").arg(&dist), DEADLINE)?;
+        if !made.ok() {
+            return Err(made.err.into());
+        }
+        for list in fs::read_dir(dist.join("packages"))? {
+            let text = fs::read_to_string(list?.path())?;
+            for path in text.lines().filter_map(|line| line.strip_prefix("program ")) {
+                let name = Path::new(path).file_name().ok_or("a program without a name")?;
+                let target = self.dist().join(path.trim_start_matches('/'));
+                fs::create_dir_all(target.parent().ok_or("no folder")?)?;
+                let program = built_program(&name.to_string_lossy())?;
+                // Large, and nobody writes to them.
+                if fs::hard_link(&program, &target).is_err() {
+                    fs::copy(&program, &target)?;
+                }
+            }
+        }
+        let done = run(script().arg("prepare").arg(self.root()).arg(self.dist()), DEADLINE)?;
+        if done.ok() { Ok(()) } else { Err(done.err.into()) }
+    }
+
+    /// The root folder, as this machine sees it.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    /// What is installed below /usr, as this machine sees it.
+    pub fn dist(&self) -> PathBuf {
+        self.folder.join("dist/root")
+    }
+
+    /// Enables a unit while the host is off.
+    pub fn enable(&self, unit: &str) -> Outcome {
+        // What `systemctl enable --root` would do, were the units not laid over this machine's.
+        let units = self.dist().join("usr/lib/systemd/system");
+        let mut names = vec![unit.to_owned()];
+        let text = fs::read_to_string(units.join(unit))?;
+        let also = text.lines().filter_map(|line| line.strip_prefix("Also="));
+        names.extend(also.flat_map(str::split_whitespace).map(str::to_owned));
+        for name in names {
+            let text = fs::read_to_string(units.join(&name))?;
+            let target = text.lines().find_map(|line| line.strip_prefix("WantedBy="));
+            let wants = format!("etc/systemd/system/{}.wants", target.ok_or("not to be enabled")?);
+            fs::create_dir_all(self.root().join(&wants))?;
+            let link = self.root().join(wants).join(&name);
+            std::os::unix::fs::symlink(Path::new("/usr/lib/systemd/system").join(&name), link)?;
+        }
+        Ok(())
+    }
+
+    /// Switches it on, and waits until every unit has been started.
+    ///
+    /// # Errors
+    /// It does not come up; the text ends with what its console said.
+    pub fn boot(&mut self) -> Outcome {
+        let console = fs::File::create(self.folder.join("console"))?;
+        let mut command = script();
+        command.arg("boot").arg(&self.name).arg(self.root()).arg(self.dist()).arg(guest_folder()?);
+        command.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
+        let container = command.spawn()?;
+        let id = container.id();
+        self.running = Some(Running { container, init: 0 });
+        let came_up = wait_for("the host's systemd", DEADLINE, || {
+            if ends_within(id, std::time::Duration::ZERO)? {
+                return Err("the container ended".into());
+            }
+            let Some(init) = self.init() else { return Ok(false) };
+            if let Some(running) = &mut self.running {
+                running.init = init;
+            }
+            let state = self.run("systemctl", &["is-system-running"])?.out;
+            Ok(matches!(state.trim(), "running" | "degraded"))
+        });
+        came_up.map_err(|error| {
+            let console = fs::read_to_string(self.folder.join("console")).unwrap_or_default();
+            format!("{error}; its console: {console}").into()
+        })
+    }
+
+    /// The process that is number 1 on the host, as soon as it is systemd.
+    fn init(&self) -> Option<u32> {
+        let entries = fs::read_dir("/proc").ok()?.flatten();
+        let mut all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        all.find(|number| {
+            let read =
+                |file| fs::read_to_string(format!("/proc/{number}/{file}")).unwrap_or_default();
+            read("comm") == "systemd\n"
+                && read("cgroup").contains(&format!("/{}/", self.name))
+                && read("status")
+                    .lines()
+                    .any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+        })
+    }
+
+    /// Shuts it down as its administrator would, and waits until it is off.
+    pub fn power_off(&mut self) -> Outcome {
+        self.run("systemctl", &["poweroff"])?;
+        let mut running = self.running.take().ok_or("the host is off")?;
+        let off = ends_within(running.container.id(), DEADLINE)?;
+        running.end();
+        if off { Ok(()) } else { Err("the host does not switch off".into()) }
+    }
+
+    /// Runs a program on it, to its end.
+    pub fn run(&self, program: &str, words: &[&str]) -> Outcome<Done> {
+        let init = self.running.as_ref().ok_or("the host is off")?.init;
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &init.to_string(), "--all", "--", "env", "-i"]);
+        command.args([
+            "PATH=/usr/sbin:/usr/bin",
+            "HOME=/root",
+            "LC_ALL=C",
+            "SYSTEMD_COLORS=0",
+            program,
+        ]);
+        run(command.args(words), DEADLINE)
+    }
+
+    /// What the program prints; its failure is an error.
+    pub fn must(&self, line: &str) -> Outcome<String> {
+        let words = crate::bed::words(line);
+        let (program, rest) = words.split_first().ok_or("no program")?;
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let done = self.run(program, &rest)?;
+        if done.ok() {
+            return Ok(done.out.trim_end().to_owned());
+        }
+        Err(format!("{line}: exit {:?}\n{}{}{}", done.code, done.out, done.err, self.journal())
+            .into())
+    }
+
+    /// The end of its journal.
+    pub fn journal(&self) -> String {
+        let lines = ["--no-pager", "--quiet", "-n", "60"];
+        self.run("journalctl", &lines).map(|done| done.out).unwrap_or_default()
+    }
+}
+
+impl Running {
+    fn end(&mut self) {
+        // It may have ended; the kernel ends what is in it.
+        let _ = self.container.kill();
+        let _ = self.container.wait();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.end();
+        }
+        let points = fs::read_to_string(self.folder.join("hierarchies")).unwrap_or_default();
+        for point in points.lines().filter_map(|line| line.split(' ').nth(1)) {
+            let place = Path::new(point).join(&self.name);
+            // The kernel takes its time to end the last processes.
+            let _ = wait_for("the end of the host's processes", DEADLINE, || {
+                crate::space::remove_folders(&place);
+                Ok(!place.exists())
+            });
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/host.sh"))
+}
