@@ -8,6 +8,7 @@ mod admin;
 mod authentication;
 mod background;
 mod config;
+mod doctor;
 mod lockd;
 mod logd;
 mod logging;
@@ -56,6 +57,7 @@ pub fn multi_call() -> ExitCode {
     }
     match arguments.next() {
         Some(name) if name == plan::NAME => plan::main(&program, arguments),
+        Some(name) if name == doctor::NAME => doctor::main(&program, arguments),
         Some(name) if name == sasl_user::NAME => sasl_user::main(&program, arguments),
         Some(name) => match table::find(&name) {
             Some(daemon) => act(daemon, &name, arguments),

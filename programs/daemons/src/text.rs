@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use virtus_core::Paths;
 
+use crate::doctor;
 use crate::options;
 use crate::sasl_user;
 use crate::table::{DAEMONS, Daemon};
@@ -43,8 +44,10 @@ pub(crate) fn no_such_daemon(program: &str, name: &str) -> ExitCode {
     }
     eprintln!(
         "usage: {program} NAME [options]\nNAME is one of: {}\n       {program} plan [--json] FILE\n       \
-         {program} {} {}",
+         {program} {} {}\n       {program} {} {}",
         names.join(", "),
+        doctor::NAME,
+        doctor::USAGE,
         sasl_user::NAME,
         sasl_user::USAGE
     );
