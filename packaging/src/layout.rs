@@ -111,6 +111,9 @@ pub(crate) fn add_common(layout: &Layout, tree: &mut Tree) {
     ] {
         common.add("data", path, text);
     }
+    common.program(&layout.libexecdir, "libvirt-guests");
+    let guests = include_str!("../system/libvirt-guests");
+    common.add("config", format!("{etc}/default/libvirt-guests"), guests);
     let rotation = include_str!("../system/logrotate.conf");
     common.add("config", format!("{etc}/logrotate.d/libvirt"), rotation);
     systemd::add_common(layout, common);

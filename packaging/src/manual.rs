@@ -12,7 +12,8 @@ use crate::{roff, systemd};
 const FRAME: &str = include_str!("../man/daemon.md");
 
 /// The pages that belong to no daemon: package, name, section, text.
-const PAGES: &[(&str, &str, u8, &str)] = &[];
+const PAGES: &[(&str, &str, u8, &str)] =
+    &[("daemon-common", "libvirt-guests", 8, include_str!("../man/libvirt-guests.md"))];
 
 /// The page of `daemon`.
 pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Units: one template for services and one for sockets, and for some daemons extra lines.
 
-use virtus_daemons::table::{Daemon, Deployment};
+use virtus_daemons::table::{DAEMONS, Daemon, Deployment};
 
 use crate::layout::Layout;
 use crate::template::Values;
@@ -145,12 +145,19 @@ fn with_extra(unit: &str, extra: &str) -> String {
 pub(crate) fn add_common(layout: &Layout, files: &mut Files) {
     let target = include_str!("../systemd/virt-guest-shutdown.target");
     files.add("unit", format!("{}/virt-guest-shutdown.target", layout.unitdir), target);
+    let units = |kind: &str| {
+        let daemons = DAEMONS.iter().filter(|daemon| has_drivers(daemon));
+        daemons.map(|daemon| format!("{}.{kind}", daemon.name)).collect::<Vec<_>>().join(" ")
+    };
+    let values = layout.values().set("sockets", units("socket")).set("services", units("service"));
+    let service = values.fill(include_str!("../systemd/libvirt-guests.service"));
+    files.add("unit", format!("{}/libvirt-guests.service", layout.unitdir), service);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use virtus_daemons::table::{DAEMONS, LIBVIRTD};
+    use virtus_daemons::table::LIBVIRTD;
 
     fn units(daemon: &Daemon) -> Vec<(String, String)> {
         let mut tree = crate::tree::Tree::default();

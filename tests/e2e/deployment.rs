@@ -13,7 +13,7 @@ use crate::{Case, Skip, contains, equal};
 pub(crate) const CASES: &[Case] = &[("one_deployment_runs_and_guests_live_on", deployments)];
 
 /// A claim, and who shows that it holds.
-type Claim = (&'static str, fn(&Host) -> Outcome);
+type Claim = (&'static str, fn(&mut Host) -> Outcome);
 
 /// What is shown, in the order in which it is: the claims build on each other.
 const CLAIMS: &[Claim] = &[
@@ -37,10 +37,23 @@ const CLAIMS: &[Claim] = &[
     ),
     ("nobody needs a daemon: it ends, and the next client starts it again", idle),
     ("all sockets of a daemon are masked: it makes its own, and stays", traditional),
+    (
+        "`virtus doctor` names the deployment, what is wrong, and the command that mends it",
+        diagnosed,
+    ),
+    (
+        "only libvirtd is enabled and the host boots anew: it runs; libvirt-guests has shut the guest down and starts it",
+        booted_anew,
+    ),
 ];
 
 /// The daemons that run modular, with their units.
 const MODULAR: [&str; 4] = ["virtqemud", "virtlxcd", "virtsecretd", "virtproxyd"];
+
+/// The guest's console, and where it goes instead: it says when the guest hears the power button.
+const PTY: &str = "<serial type='pty'><target port='0'/></serial><console type='pty'/>";
+const LOG: &str =
+    "<serial type='file'><source path='/root/serial.log'/><target port='0'/></serial>";
 
 fn deployments() -> Outcome {
     if let Some(reason) = Host::obstacle() {
@@ -50,13 +63,14 @@ fn deployments() -> Outcome {
     let conf =
         "user = \"root\"\ngroup = \"root\"\nsecurity_driver = \"none\"\nstdio_handler = \"file\"\n";
     fs::write(host.root().join("etc/libvirt/qemu.conf"), conf)?;
-    fs::write(host.root().join("root/sturdy.xml"), Guest::linux("sturdy")?.xml())?;
+    let xml = Guest::linux("sturdy")?.xml().replace(PTY, LOG);
+    fs::write(host.root().join("root/sturdy.xml"), xml)?;
     for daemon in MODULAR.iter().chain(&["libvirtd"]) {
         host.enable(&format!("{daemon}.service"))?;
     }
     host.boot().map_err(|error| Skip(format!("no host with systemd: {error}")))?;
     for (claim, show) in CLAIMS {
-        show(&host).map_err(|error| format!("{claim}: {error}\n{}", host.journal()))?;
+        show(&mut host).map_err(|error| format!("{claim}: {error}\n{}", host.journal()))?;
     }
     described()
 }
@@ -71,7 +85,7 @@ fn described() -> Outcome {
     CLAIMS.iter().try_for_each(|(claim, _)| contains(&text, &format!("| {claim} |\n")))
 }
 
-fn verified(host: &Host) -> Outcome {
+fn verified(host: &mut Host) -> Outcome {
     let mut words = vec!["verify".to_owned(), "--man=no".to_owned()];
     for entry in fs::read_dir(host.dist().join("usr/lib/systemd/system"))? {
         words.push(entry?.file_name().to_string_lossy().into_owned());
@@ -84,7 +98,7 @@ fn verified(host: &Host) -> Outcome {
 }
 
 /// What the document states is the exposure that systemd 254 finds; other releases look for more or less.
-fn confined(host: &Host) -> Outcome {
+fn confined(host: &mut Host) -> Outcome {
     let text = document()?;
     for daemon in MODULAR.iter().chain(&["libvirtd"]) {
         let stated = text.lines().find_map(|line| line.strip_prefix(&format!("| {daemon} | ")));
@@ -106,7 +120,7 @@ fn active(host: &Host, unit: &str) -> Outcome<bool> {
     Ok(host.run("systemctl", &["is-active", unit])?.out.trim() == "active")
 }
 
-fn modular_wins(host: &Host) -> Outcome {
+fn modular_wins(host: &mut Host) -> Outcome {
     for daemon in MODULAR {
         for unit in ["service", "socket"].map(|kind| format!("{daemon}.{kind}")) {
             equal(&unit, active(host, &unit)?, true)?;
@@ -124,14 +138,14 @@ fn libvirtd_is_off(host: &Host) -> Outcome {
     Ok(())
 }
 
-fn activated(host: &Host) -> Outcome {
+fn activated(host: &mut Host) -> Outcome {
     host.must("systemctl stop virtqemud.service")?;
     host.must("virsh -c qemu:///system define /root/sturdy.xml")?;
     host.must("virsh -c qemu:///system start sturdy")?;
     equal("virtqemud.service", active(host, "virtqemud.service")?, true)
 }
 
-fn proxied(host: &Host) -> Outcome {
+fn proxied(host: &mut Host) -> Outcome {
     let listed = host.must("virsh -c qemu:///system?mode=legacy list --name")?;
     equal("guests", listed.as_str(), "sturdy")?;
     equal("virtproxyd.service", active(host, "virtproxyd.service")?, true)
@@ -141,7 +155,7 @@ fn main_pid(host: &Host, unit: &str) -> Outcome<String> {
     host.must(&format!("systemctl show --property=MainPID --value {unit}"))
 }
 
-fn reloaded(host: &Host) -> Outcome {
+fn reloaded(host: &mut Host) -> Outcome {
     let before = main_pid(host, "virtqemud.service")?;
     host.must("systemctl reload virtqemud.service")?;
     equal("process", main_pid(host, "virtqemud.service")?, before)?;
@@ -160,7 +174,7 @@ fn lives_on(host: &Host, process: &str, uri: &str) -> Outcome {
     equal("the guest", state.as_str(), "running")
 }
 
-fn killed(host: &Host) -> Outcome {
+fn killed(host: &mut Host) -> Outcome {
     let (before, guest) = (main_pid(host, "virtqemud.service")?, qemu(host)?);
     host.must(&format!("kill -9 {before}"))?;
     wait_for("the daemon's new start", DEADLINE, || {
@@ -170,7 +184,7 @@ fn killed(host: &Host) -> Outcome {
     lives_on(host, &guest, "qemu:///system")
 }
 
-fn monolithic(host: &Host) -> Outcome {
+fn monolithic(host: &mut Host) -> Outcome {
     let guest = qemu(host)?;
     host.must("systemctl start libvirtd.service")?;
     for daemon in MODULAR {
@@ -182,7 +196,7 @@ fn monolithic(host: &Host) -> Outcome {
     lives_on(host, &guest, "qemu:///system?mode=legacy")
 }
 
-fn modular_again(host: &Host) -> Outcome {
+fn modular_again(host: &mut Host) -> Outcome {
     let guest = qemu(host)?;
     host.must("systemctl start virtqemud.socket")?;
     libvirtd_is_off(host)?;
@@ -209,7 +223,7 @@ fn set_options(host: &Host, daemon: &str, options: &str) -> Outcome {
 
 const SECRETS: &str = "virsh -c secret:///system secret-list";
 
-fn idle(host: &Host) -> Outcome {
+fn idle(host: &mut Host) -> Outcome {
     set_options(host, "virtsecretd", "--timeout 1")?;
     host.must("systemctl stop virtsecretd.service")?;
     for _ in 0..2 {
@@ -222,7 +236,7 @@ fn idle(host: &Host) -> Outcome {
     host.must("systemctl is-active virtsecretd.socket").map(drop)
 }
 
-fn traditional(host: &Host) -> Outcome {
+fn traditional(host: &mut Host) -> Outcome {
     host.must(
         "systemctl mask --now virtsecretd.socket virtsecretd-ro.socket virtsecretd-admin.socket",
     )?;
@@ -236,4 +250,52 @@ fn traditional(host: &Host) -> Outcome {
         "systemctl unmask virtsecretd.socket virtsecretd-ro.socket virtsecretd-admin.socket",
     )?;
     host.must("systemctl start virtsecretd.socket").map(drop)
+}
+
+fn diagnosed(host: &mut Host) -> Outcome {
+    let healthy = host.run("virtus", &["doctor", "--output", "json"])?;
+    contains(&healthy.out, "\"deployment\": \"modular\"")?;
+    contains(&healthy.out, "\"severity\": \"warning\"")?;
+    contains(&healthy.out, "which win when the host boots")?;
+    equal("its exit status", healthy.code, Some(1))?;
+    host.must("chmod 0666 /run/libvirt/virtqemud-sock")?;
+    let open = host.run("virtus", &["doctor"])?;
+    contains(&open.out, "everybody on this host may do everything")?;
+    contains(&open.out, "  mend: chmod 0660 /run/libvirt/virtqemud-sock")?;
+    equal("its exit status", open.code, Some(2))?;
+    host.must("chmod 0660 /run/libvirt/virtqemud-sock").map(drop)
+}
+
+fn booted_anew(host: &mut Host) -> Outcome {
+    for daemon in MODULAR {
+        host.must(&format!(
+            "systemctl disable {daemon}.service {daemon}.socket {daemon}-ro.socket {daemon}-admin.socket"
+        ))?;
+    }
+    host.must("systemctl enable libvirtd.service")?;
+    let settings = "ON_BOOT=start\nURIS=qemu:///system\nSHUTDOWN_TIMEOUT=30\n";
+    fs::write(host.root().join("etc/default/libvirt-guests"), settings)?;
+    host.must("systemctl enable --now libvirt-guests.service")?;
+    let guest = qemu(host)?;
+    let console = host.root().join("root/serial.log");
+    wait_for("the guest's boot", DEADLINE, || {
+        Ok(fs::read_to_string(&console).unwrap_or_default().contains("virtus-guest: up"))
+    })?;
+    host.power_off()?;
+    host.boot()?;
+    for daemon in MODULAR {
+        let unit = format!("{daemon}.service");
+        equal(&unit, active(host, &unit)?, false)?;
+    }
+    let journal =
+        host.must("journalctl --no-pager --quiet --output=cat -u libvirt-guests.service")?;
+    contains(&journal, "Guest sturdy: shut down")?;
+    contains(&journal, "Guest sturdy: started")?;
+    wait_for("the guest's start", DEADLINE, || {
+        let state = host.run("virsh", &["-c", "qemu:///system", "domstate", "sturdy"])?;
+        Ok(state.out.trim() == "running")
+    })?;
+    equal("a new QEMU", qemu(host)? == guest, false)?;
+    let doctor = host.run("virtus", &["doctor"])?;
+    contains(&doctor.out, "deployment: monolithic\n")
 }

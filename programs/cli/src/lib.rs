@@ -3,5 +3,6 @@
 //!
 //! Invariant: a tool reads and writes nothing but what it is given, so that it can be tested without a process.
 
+pub mod guests;
 pub mod ssh_helper;
 pub mod xml_validate;
