@@ -36,9 +36,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
-use virtus_core::events::{Delivery, EventSink};
 use virtus_core::{Connection, Identity};
-use virtus_wire::events::Form;
 use virtus_wire::frame::{
     Frame, FrameError, Header, MessageKind, Status, encode_raw, frame_length,
 };
@@ -483,25 +481,4 @@ fn send_error(outbox: &Outbox, header: &Header, kind: MessageKind, error: &virtu
         Ok(()) => send(outbox, &header.answer(kind, Status::Error), &body),
         Err(cause) => debug!("the error '{error}' was not sent: {cause}"),
     }
-}
-
-impl EventSink for Outbox {
-    fn deliver(&self, delivery: Delivery) {
-        let form = delivery.callback.map_or(Form::Legacy, Form::Modern);
-        match event_frame(&delivery.event, form) {
-            Ok(bytes) => self.push_event(bytes),
-            Err(error) => debug!("an event was not sent: {error}"),
-        }
-    }
-}
-
-fn event_frame(event: &virtus_api::Event, form: Form) -> Result<Vec<u8>, virtus_wire::EncodeError> {
-    // Room for most events: this happens once for each client that hears of one.
-    let mut bytes = Vec::with_capacity(256);
-    let to =
-        virtus_wire::events::address(event, form).ok_or(virtus_wire::EncodeError::NoSuchMessage)?;
-    virtus_wire::frame::encode_frame(&Header::event(to), 0, &mut bytes, |out| {
-        virtus_wire::events::encode(event, form, out)
-    })?;
-    Ok(bytes)
 }

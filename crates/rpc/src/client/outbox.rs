@@ -16,6 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tracing::debug;
+use virtus_core::events::{Delivery, EventSink};
+use virtus_wire::events::Form;
+use virtus_wire::frame::Header;
 
 use crate::transport::Direct;
 
@@ -197,6 +201,27 @@ impl Outbox {
         drop(state);
         self.emptied.notify_waiters();
     }
+}
+
+impl EventSink for Outbox {
+    fn deliver(&self, delivery: Delivery) {
+        let form = delivery.callback.map_or(Form::Legacy, Form::Modern);
+        match event_frame(&delivery.event, form) {
+            Ok(bytes) => self.push_event(bytes),
+            Err(error) => debug!("an event was not sent: {error}"),
+        }
+    }
+}
+
+fn event_frame(event: &virtus_api::Event, form: Form) -> Result<Vec<u8>, virtus_wire::EncodeError> {
+    // Room for most events: this happens once for each client that hears of one.
+    let mut bytes = Vec::with_capacity(256);
+    let to =
+        virtus_wire::events::address(event, form).ok_or(virtus_wire::EncodeError::NoSuchMessage)?;
+    virtus_wire::frame::encode_frame(&Header::event(to), 0, &mut bytes, |out| {
+        virtus_wire::events::encode(event, form, out)
+    })?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
