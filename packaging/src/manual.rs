@@ -12,8 +12,13 @@ use crate::{roff, systemd};
 const FRAME: &str = include_str!("../man/daemon.md");
 
 /// The pages that belong to no daemon: package, name, section, text.
-const PAGES: &[(&str, &str, u8, &str)] =
-    &[("daemon-common", "libvirt-guests", 8, include_str!("../man/libvirt-guests.md"))];
+const PAGES: &[(&str, &str, u8, &str)] = &[
+    ("client", "virt-xml-validate", 1, include_str!("../man/virt-xml-validate.md")),
+    ("daemon-common", "virtus", 1, include_str!("../man/virtus.md")),
+    ("daemon-common", "libvirt-guests", 8, include_str!("../man/libvirt-guests.md")),
+    ("daemon-common", "virt-ssh-helper", 1, include_str!("../man/virt-ssh-helper.md")),
+    ("daemon-driver-lxc", "libvirt_lxc", 8, include_str!("../man/libvirt_lxc.md")),
+];
 
 /// The page of `daemon`.
 pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {
