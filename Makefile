@@ -16,7 +16,7 @@ libexecdir ?= $(prefix)/libexec
 unitdir ?= $(prefix)/lib/systemd/system
 mandir ?= $(prefix)/share/man
 
-.PHONY: build install test lint demo bench install-deps
+.PHONY: build install rpm deb test lint demo bench install-deps
 
 build:
 	$(CARGO) build --workspace --release --config .cargo/release.toml
@@ -33,6 +33,12 @@ install:
 	        *) install -D -m 644 "$(TARGET)/dist/root$$path" "$(DESTDIR)$$path" ;; \
 	    esac || exit 1; \
 	done
+
+# Packages of what `make build` has built, in $(TARGET)/rpm and $(TARGET)/deb.
+rpm deb:
+	rm -rf $(TARGET)/tree
+	$(MAKE) install DESTDIR=$(abspath $(TARGET))/tree
+	packaging/build.sh $@ $(TARGET)/tree $(TARGET)/dist/packages $(TARGET)/$@
 
 test: install-deps
 	$(CARGO) xtask test

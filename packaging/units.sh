@@ -3,7 +3,8 @@
 # one call:
 #
 #   note UNIT...     before files come or are replaced: notes how each unit stands
-#   end UNIT...      before files go for good: ends the units that go with them
+#   end UNIT...      before files go for good: stops and disables the units that go with them
+#   halt UNIT...     the same, but what is enabled stays so for whoever brings the units back
 #   forget UNIT...   after files went: leaves nothing of units that an upgrade or downgrade has dropped
 #   settle           once, after the whole transaction: does all that follows from what was noted
 #
@@ -22,7 +23,8 @@ enabled() { [ "$(systemctl is-enabled "$1" 2>/dev/null)" = enabled ]; }
 # Whether a unit that starts the daemons whose names match has been enabled.
 deployed() {
     for link in /etc/systemd/system/*.wants/*; do
-        [ -L "$link" ] || continue
+        # A link may outlive a package that was removed.
+        [ -e "$link" ] || continue
         case ${link##*/} in
             virtlogd* | virtlockd*) ;;
             $1) return 0 ;;
@@ -68,12 +70,17 @@ note() {
     done
 }
 
-end() {
+halt() {
     for unit; do
         # Noted in this transaction: the unit has moved to another package and stays.
-        [ ! -e "$notes/$unit" ] || continue
-        ! running || act stop "$unit" || :
-        systemctl --no-reload disable "$unit" >/dev/null 2>&1 || :
+        [ -e "$notes/$unit" ] || ! running || act stop "$unit" || :
+    done
+}
+
+end() {
+    halt "$@"
+    for unit; do
+        [ -e "$notes/$unit" ] || systemctl --no-reload disable "$unit" >/dev/null 2>&1 || :
     done
 }
 
@@ -123,6 +130,7 @@ settle() {
 # Without systemctl no unit stands anyhow.
 if ! command -v systemctl >/dev/null; then
     note() { :; }
+    halt() { :; }
     end() { :; }
     settle() { :; }
 fi

@@ -86,9 +86,14 @@ pub(crate) fn add_common(layout: &Layout, tree: &mut Tree) {
         tree.package(package).program(&layout.bindir, name);
     }
     tree.package("daemon-driver-lxc").program(&layout.libexecdir, "libvirt_lxc");
+    let (prefix, etc) = (&layout.prefix, &layout.sysconfdir);
+    tree.package("daemon-plugin-lockd").add(
+        "config",
+        format!("{etc}/libvirt/qemu-lockd.conf"),
+        include_str!("../system/qemu-lockd.conf"),
+    );
     let common = tree.package("daemon-common");
     common.program(&layout.bindir, "virtus");
-    let (prefix, etc) = (&layout.prefix, &layout.sysconfdir);
     for (path, text) in [
         (format!("{prefix}/lib/sysusers.d/virtus.conf"), include_str!("../system/sysusers.conf")),
         (format!("{prefix}/lib/tmpfiles.d/virtus.conf"), include_str!("../system/tmpfiles.conf")),
