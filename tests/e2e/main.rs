@@ -99,6 +99,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("testdriver", testdriver::CASES),
     ("kvm", kvm::CASES),
     ("leftovers", leftovers::CASES),
+    ("packages", packages::CASES),
 ];
 
 /// The error with which a test says that it cannot run here, and why.

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What packages do with systemd units: real transactions of rpm on a Debian of their own, as transcripts.
+//! What packages do: real transactions of rpm, dpkg and apt on a Debian of their own, as transcripts.
 //!
 //! A file in `tests/packages/transcripts` is what a person would see: lines `$ command` and what follows from it. The
 //! commands are read from it, so a new transcript is a file of commands; `UPDATE_EXPECT=1` fills in the answers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use virtus_tests::{Outcome, debian_folder, target_folder};
 
-use crate::Skip;
+use crate::{Case, Skip};
+
+pub(crate) const CASES: &[Case] = &[("lintian_finds_nothing", lintian)];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packages")
@@ -22,25 +25,70 @@ pub(crate) fn names() -> Vec<String> {
 
 /// Replays one transcript; what differs from it is the error.
 pub(crate) fn replay(name: &str) -> Outcome {
-    let tree = debian_folder().map_err(|error| Skip(error.to_string()))?;
-    let packages = target_folder().join("packages");
-    output(Command::new(folder().join("build.sh")).arg(&packages))?;
     let file = folder().join(format!("transcripts/{name}.txt"));
+    let transcript = std::fs::read_to_string(&file)?;
+    let host = host(transcript.starts_with("# With libvirt"))?;
     let replay = folder().join("replay.sh");
-    let found = output(Command::new(replay).arg(tree).arg(packages.join("RPMS")).arg(&file))?;
+    let found = output(Command::new(replay).arg(host).arg(packages()?).arg(&file))?;
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         return Ok(std::fs::write(&file, found)?);
     }
-    if found != std::fs::read_to_string(&file)? {
+    if found != transcript {
         return Err(format!("the transcript reads now:\n{found}").into());
     }
     Ok(())
 }
 
+fn lintian() -> Outcome {
+    let changes = crate::names_in(&packages()?.join("deb"), ".changes");
+    let changes = changes.first().ok_or("no .changes beside the packages")?;
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--fail-on=error,warning"]);
+    // Only for the tests, which have no time for it.
+    let tags = "uses-no-compression-for-data-tarball,uses-no-compression-for-control-tarball";
+    lintian.args(["--suppress-tags", tags]);
+    output(lintian.arg(packages()?.join(format!("deb/{changes}.changes")))).map(drop)
+}
+
+/// The folders of the host's root, the topmost first.
+fn host(with_libvirt: bool) -> Outcome<String> {
+    let debian = debian_folder().map_err(|error| Skip(error.to_string()))?;
+    let debian = debian.display().to_string();
+    if !with_libvirt {
+        return Ok(debian);
+    }
+    let release = std::fs::read_to_string("/etc/os-release")?;
+    if !release.contains("VERSION_CODENAME=bookworm") {
+        return Err(Skip("it tells of libvirt as Debian 12 has it".to_owned()).into());
+    }
+    let libvirt = target_folder().join("tree-libvirt");
+    let script = folder().join("libvirt.sh");
+    output(Command::new(script).arg(&debian).arg(&libvirt)).map_err(|e| Skip(e.to_string()))?;
+    Ok(format!("{}:{debian}", libvirt.join("changes").display()))
+}
+
+/// The folder of all packages, which are made once.
+fn packages() -> Outcome<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let target = target_folder();
+        let packages = target.join("packages");
+        let mut build = Command::new(folder().join("build.sh"));
+        build.arg(&target).arg(if cfg!(debug_assertions) { "debug" } else { "release" });
+        output(build.arg(&packages)).map_err(|error| error.to_string())?;
+        Ok(packages)
+    });
+    Ok(built.clone()?)
+}
+
 fn output(command: &mut Command) -> Outcome<String> {
     let done = command.output()?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).into());
+        let (out, err) = (text(&done.stdout), text(&done.stderr));
+        let lines: Vec<&str> = out.lines().chain(err.lines()).collect();
+        let last = lines.len().saturating_sub(20);
+        return Err(format!("{:?}: {}", command.get_program(), lines[last..].join("\n")).into());
     }
-    Ok(String::from_utf8(done.stdout)?)
+    Ok(text(&done.stdout))
 }

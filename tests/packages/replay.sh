@@ -1,31 +1,42 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 #
-# `replay.sh ROOT RPMS TRANSCRIPT` prints what the commands of a transcript (lines `$ command`) answer now, on a host
-# that is an overlay of ROOT and is gone afterwards. A transcript that says `# booted` has systemd running.
+# `replay.sh HOST PACKAGES TRANSCRIPT` prints what the commands of a transcript (lines `$ command`) answer now, on a host
+# that is an overlay of the folders HOST (more than one with colons, the topmost first) and is gone afterwards. PACKAGES has
+# the stand-ins in RPMS, and our own packages in rpm and deb.
 set -euo pipefail
-tree=$1 packages=$2 transcript=$3
+host=$1 packages=$2 transcript=$3
 
 # In namespaces of its own: whatever happens, no mount and no process stays.
 if [ "${INSIDE:-}" != yes ]; then
-    INSIDE=yes exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
+    INSIDE=yes exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 mount -t tmpfs host /mnt
 mkdir /mnt/changes /mnt/work /mnt/root
 root=/mnt/root
-mount -t overlay -o "lowerdir=$tree,upperdir=/mnt/changes,workdir=/mnt/work" host $root
-mkdir $root/rpms
-mount --bind "$packages" $root/rpms
+mount -t overlay -o "lowerdir=$host,upperdir=/mnt/changes,workdir=/mnt/work" host $root
+mkdir $root/packages
+mount --bind "$packages" $root/packages
+mount -t proc proc $root/proc
+printf '#!/bin/sh\nexit 101\n' >$root/usr/sbin/policy-rc.d
+chmod 755 $root/usr/sbin/policy-rc.d
 
-inside() { chroot $root "$@"; }
+inside() { chroot $root env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"; }
 
-# rpm, without Debian's advice not to use it, and without the shell's word on one that was killed.
+# The paths, as the host knows them, of our own packages of one kind.
+ours() {
+    local kind=$1 name
+    shift
+    for name; do (cd $root && echo packages/"$kind"/virtus-"$name"[-_][0-9]*."$kind"); done
+}
+
+# Stand-ins, by rpm without Debian's advice not to use it, and without the shell's word on one that was killed.
 transaction() {
     { inside rpm --nodeps "$@" || [ -e $root/interrupted ] || echo "exit status $?"; } 2>&1 |
         grep -v -e '^rpm: ' -e Killed || :
 }
 files() {
-    set -- "${@/#//rpms/units-}"
+    set -- "${@/#//packages/RPMS/units-}"
     echo "${@/%/.rpm}"
 }
 install() { transaction -i --replacepkgs $(files "$@"); }
@@ -33,9 +44,19 @@ upgrade() { transaction -U --replacepkgs $(files "$@"); }
 downgrade() { transaction -U --oldpackage $(files "$@"); }
 erase() { transaction -e "${@/#/units-}"; }
 
+# Our own packages by rpm, dpkg and apt, which say nothing if all goes well.
+rpm_install() { transaction -i $(ours rpm "$@"); }
+rpm_erase() { transaction -e "${@/#/virtus-}"; }
+quiet() { "$@" >/mnt/said 2>&1 || { echo "exit status $?"; command cat /mnt/said; }; }
+dpkg_install() { quiet inside dpkg -i $(ours deb "$@"); }
+dpkg_remove() { quiet inside dpkg -r "${@/#/virtus-}"; }
+dpkg_purge() { quiet inside dpkg -P "${@/#/virtus-}"; }
+apt_back() { quiet inside apt-get install -y --no-install-recommends --no-download -o APT::Sandbox::User=root "$@"; }
+apt_install() { quiet inside apt-get install -y --no-install-recommends $(ours deb "$@" | sed 's,^,/,'); }
+
 touch() { inside touch "$@"; }
 rm() { inside rm "$@"; }
-
+cat() { inside cat "$@"; }
 systemctl() { inside systemctl --quiet "$@" 2>/dev/null || echo "systemctl: $?"; }
 
 # The units that start at boot.
@@ -45,12 +66,25 @@ enabled() {
     done | sort
 }
 
-# What is left of notes that packages make between their scriptlets.
+# What is left of the notes that packages make between their scripts.
 notes() { ls $root/var/lib/libvirt/packages 2>/dev/null || :; }
+
+# Definitions, as an administrator of this host had them all along.
+defined() { cp -r "$(dirname "$0")/host/." $root/etc/libvirt; }
+
+# What the stock client is told by libvirtd on this host.
+ask() {
+    inside libvirtd -d
+    inside virsh "$@" 2>&1 || :
+    local pid
+    pid=$(command cat $root/run/libvirtd.pid)
+    kill "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
 
 while IFS= read -r line; do
     case $line in
-        '$ '*) printf '%s\n' "$line"; eval "${line#'$ '}" ;;
+        '$ '*) printf '%s\n' "$line"; eval "${line#'$ '}" || echo "exit status $?" ;;
         '#'*) printf '%s\n' "$line" ;;
     esac
 done <"$transcript"
