@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use virtus_tests::{Outcome, debian_folder, target_folder};
+use virtus_tests::{Container, DEADLINE, Outcome, Testbed, debian_folder, target_folder};
 
-use crate::{Case, Skip};
+use crate::systemd::log_in;
+use crate::{Case, Skip, equal};
 
-pub(crate) const CASES: &[Case] = &[("lintian_finds_nothing", lintian)];
+pub(crate) const CASES: &[Case] = &[
+    ("lintian_finds_nothing", lintian),
+    ("a_service_is_restarted_once_and_a_keeper_reloaded", restarts),
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packages")
@@ -48,6 +52,32 @@ fn lintian() -> Outcome {
     let tags = "uses-no-compression-for-data-tarball,uses-no-compression-for-control-tarball";
     lintian.args(["--suppress-tags", tags]);
     output(lintian.arg(packages()?.join(format!("deb/{changes}.changes")))).map(drop)
+}
+
+/// On a host that runs: packages are upgraded at once, and virtproxyd's units move from one of them to another.
+fn restarts() -> Outcome {
+    let tree = debian_folder().map_err(|error| Skip(error.to_string()))?;
+    let bed = Testbed::of_containers()?;
+    let container = Container::debian(&bed, "debian", &tree)?;
+    let stand_ins = packages()?.join("RPMS").display().to_string();
+    let place = bed.path("trees/debian/rpms").display().to_string();
+    equal("copying", bed.run("cp", &["-r", &stand_ins, &place])?.err.as_str(), "")?;
+    bed.define_container(&container)?;
+    bed.virsh("start debian")?;
+    let mut console = bed.terminal("console debian")?;
+    log_in(&mut console)?;
+    for (command, answer) in [
+        ("rpm -i --nodeps /rpms/units-{daemon,driver,log}-1.rpm; echo $?-in", "0-in"),
+        ("systemctl start virtqemud virtlogd virtproxyd; echo $?-on", "0-on"),
+        ("rpm -U --nodeps /rpms/units-{daemon,driver,log,proxy}-2.rpm; echo $?-up", "0-up"),
+        ("echo $(cat /run/virtqemud.told)-qemu", "start start-qemu"),
+        ("echo $(cat /run/virtproxyd.told)-proxy", "start start-proxy"),
+        ("echo $(cat /run/virtlogd.told)-log", "start reload-log"),
+        ("rpm -e --nodeps units-driver; echo $(systemctl is-active virtqemud)-out", "inactive-out"),
+    ] {
+        console.ask(command, answer, DEADLINE)?;
+    }
+    Ok(())
 }
 
 /// The folders of the host's root, the topmost first.

@@ -54,7 +54,7 @@ fn boots() -> Outcome {
     equal("virsh console", console.end(DEADLINE)?, Some(0))
 }
 
-fn log_in(console: &mut Terminal) -> Outcome {
+pub(crate) fn log_in(console: &mut Terminal) -> Outcome {
     for (question, answer) in [("login: ", "root\n"), ("Password: ", "virtus\n")] {
         console.expect(question, DEADLINE)?;
         console.keys(answer)?;
