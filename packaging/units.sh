@@ -45,6 +45,8 @@ foreign() {
 
 # Starts and the like are also policy-rc.d's business where Debian's helper is there to ask it.
 act() {
+    # That would stop the guests of this host.
+    [ "$2" != libvirt-guests.service ] || return 0
     if command -v deb-systemd-invoke; then
         deb-systemd-invoke "$@"
     else
