@@ -68,11 +68,13 @@ fn restarts() -> Outcome {
     log_in(&mut console)?;
     for (command, answer) in [
         ("rpm -i --nodeps /rpms/units-{daemon,driver,log}-1.rpm; echo $?-in", "0-in"),
-        ("systemctl start virtqemud virtlogd virtproxyd; echo $?-on", "0-on"),
+        ("systemctl start virtqemud virtlogd virtproxyd libvirt-guests; echo $?-on", "0-on"),
         ("rpm -U --nodeps /rpms/units-{daemon,driver,log,proxy}-2.rpm; echo $?-up", "0-up"),
-        ("echo $(cat /run/virtqemud.told)-qemu", "start start-qemu"),
-        ("echo $(cat /run/virtproxyd.told)-proxy", "start start-proxy"),
-        ("echo $(cat /run/virtlogd.told)-log", "start reload-log"),
+        ("echo was $(cat /run/virtqemud.told)-qemu", "was start start-qemu"),
+        ("echo was $(cat /run/virtproxyd.told)-proxy", "was start start-proxy"),
+        ("echo was $(cat /run/virtlogd.told)-log", "was start reload-log"),
+        // A restart of that would stop the guests of the host.
+        ("echo was $(cat /run/libvirt-guests.told)-guests", "was start-guests"),
         ("rpm -e --nodeps units-driver; echo $(systemctl is-active virtqemud)-out", "inactive-out"),
     ] {
         console.ask(command, answer, DEADLINE)?;
