@@ -52,7 +52,7 @@ pub enum Role {
     Companion,
 }
 
-/// A started driver.
+/// A started driver. What most companions and worlds need not say has a default.
 pub trait Driver: Send + Sync {
     /// The name of its [`DriverEntry`].
     fn name(&self) -> &'static str;
@@ -63,21 +63,32 @@ pub trait Driver: Send + Sync {
     /// Whether connections to `uri` are its own. An error says why a URI of its scheme is wrong.
     fn serves(&self, uri: &Uri) -> Result<bool>;
 
-    /// The URI meant by a client that names none, if this driver offers one.
-    fn default_uri(&self) -> Option<Uri>;
+    /// The URI meant by a client that names none, if this driver offers one; who names none wants a hypervisor.
+    fn default_uri(&self) -> Option<Uri> {
+        None
+    }
 
     /// Who answers the requests of a session that begins: the same for all sessions, or one of its own.
     fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>>;
 
     /// How many things keep the daemon from exiting when it is idle (running guests).
-    fn busy(&self) -> usize;
+    fn busy(&self) -> usize {
+        0
+    }
 
     /// Starts what is marked for start at boot; called once, after the daemon serves.
-    fn autostart(&self) -> BoxFuture<()>;
+    fn autostart(&self) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
 
-    /// Reads the configuration anew (SIGHUP).
-    fn reload(&self) -> BoxFuture<Result<()>>;
+    /// Reads the configuration anew (SIGHUP), if there is any.
+    fn reload(&self) -> BoxFuture<Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 
-    /// The daemon will exit: finish writes and let go of guests without touching them.
-    fn stop(&self) -> BoxFuture<()>;
+    /// The daemon will exit: finish writes and let go of guests without touching them. What a client was told is
+    /// kept is on disk already.
+    fn stop(&self) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
 }

@@ -12,12 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
-use virtus_core::{
-    BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Responder, Role, Service, Session,
-    Uri, store,
-};
-use virtus_domain::Machines;
+use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri, store};
 use virtus_domain::routes::{HasMachines, HasNode};
+use virtus_domain::{Local, Machines, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 
@@ -99,22 +96,12 @@ impl HasNode for LxcDriver {
     }
 }
 
-/// The started driver.
-struct Started {
-    driver: Arc<LxcDriver>,
-    responder: Arc<dyn Responder>,
-}
-
 fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
     Box::pin(async move {
         let config = prepare(environment.paths.clone()).await?;
         let lxc = Arc::new(Lxc::new(environment, config));
         let machines = Machines::open(lxc.clone(), Arc::new(Hub::new()), &lxc.paths).await?;
-        let driver = Arc::new(LxcDriver { lxc, node: Node::new(), machines });
-        let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
-            driver.machines.session_closed(session);
-        });
-        Ok(Arc::new(Started { driver, responder }) as Arc<dyn Driver>)
+        Ok(started(LxcDriver { lxc, node: Node::new(), machines }, routes::routes()))
     })
 }
 
@@ -141,14 +128,8 @@ fn make_folder(folder: &Path, mode: u32) -> Result<()> {
     })
 }
 
-impl Driver for Started {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
-    fn role(&self) -> Role {
-        Role::Hypervisor
-    }
+impl Local for LxcDriver {
+    const ENTRY: DriverEntry = DRIVER;
 
     fn serves(&self, uri: &Uri) -> Result<bool> {
         // There is only one place, which older clients name so.
@@ -158,35 +139,15 @@ impl Driver for Started {
         local.map_err(|error| error.in_domain(ErrorDomain::Lxc))
     }
 
-    fn default_uri(&self) -> Option<Uri> {
-        Some(Uri { scheme: "lxc".to_owned(), path: "/system".to_owned(), ..Uri::default() })
+    fn default_uri(&self) -> Uri {
+        Uri { scheme: "lxc".to_owned(), path: "/system".to_owned(), ..Uri::default() }
     }
 
-    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
-        let responder = self.responder.clone();
-        Box::pin(async { Ok(responder) })
-    }
-
-    fn busy(&self) -> usize {
-        self.driver.machines.active().len()
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        let machines = self.driver.machines.clone();
-        Box::pin(async move { machines.autostart().await })
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        let lxc = self.driver.lxc.clone();
+    fn reload(self: Arc<Self>) -> BoxFuture<Result<()>> {
         Box::pin(async move {
-            let config = prepare(lxc.paths.clone()).await?;
-            *lxc.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            let config = prepare(self.lxc.paths.clone()).await?;
+            *self.lxc.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
             Ok(())
         })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        let machines = self.driver.machines.clone();
-        Box::pin(async move { machines.let_go().await })
     }
 }

@@ -11,12 +11,9 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use tokio::task::{JoinSet, spawn_blocking};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
-use virtus_core::{
-    BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Responder, Role, Service, Session,
-    Uri,
-};
-use virtus_domain::Machines;
+use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri};
 use virtus_domain::routes::{HasMachines, HasNode};
+use virtus_domain::{Local, Machines, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 use virtus_host::process::find_program;
@@ -191,12 +188,6 @@ impl HasNode for QemuDriver {
     }
 }
 
-/// The started driver.
-struct Started {
-    driver: Arc<QemuDriver>,
-    responder: Arc<dyn Responder>,
-}
-
 fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
     Box::pin(async move {
         let (config, places) = prepare(environment.paths.clone()).await?;
@@ -224,11 +215,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
             // The answers of a binary are ten times as large as what is kept of them.
             let _given_back = spawn_blocking(virtus_host::heap::give_back).await;
         });
-        let driver = Arc::new(QemuDriver { qemu, machines });
-        let responder = Service::new(driver.clone(), routes::routes(), |driver, session| {
-            driver.machines.session_closed(session);
-        });
-        Ok(Arc::new(Started { driver, responder }) as Arc<dyn Driver>)
+        Ok(started(QemuDriver { qemu, machines }, routes::routes()))
     })
 }
 
@@ -272,53 +259,27 @@ fn make_folder(folder: &Path, mode: u32, owner: Option<&Identity>) -> Result<()>
     Ok(())
 }
 
-impl Driver for Started {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
-    fn role(&self) -> Role {
-        Role::Hypervisor
-    }
+impl Local for QemuDriver {
+    const ENTRY: DriverEntry = DRIVER;
 
     fn serves(&self, uri: &Uri) -> Result<bool> {
         if uri.path == "/embed" {
             return Ok(false);
         }
-        let local = uri.is_local("qemu", "QEMU", self.driver.qemu.paths.system);
+        let local = uri.is_local("qemu", "QEMU", self.qemu.paths.system);
         local.map_err(|error| error.in_domain(ErrorDomain::Qemu))
     }
 
-    fn default_uri(&self) -> Option<Uri> {
-        let path = if self.driver.qemu.paths.system { "/system" } else { "/session" };
-        Some(Uri { scheme: "qemu".to_owned(), path: path.to_owned(), ..Uri::default() })
+    fn default_uri(&self) -> Uri {
+        let path = if self.qemu.paths.system { "/system" } else { "/session" };
+        Uri { scheme: "qemu".to_owned(), path: path.to_owned(), ..Uri::default() }
     }
 
-    fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
-        let responder = self.responder.clone();
-        Box::pin(async { Ok(responder) })
-    }
-
-    fn busy(&self) -> usize {
-        self.driver.machines.active().len()
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        let machines = self.driver.machines.clone();
-        Box::pin(async move { machines.autostart().await })
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        let qemu = self.driver.qemu.clone();
+    fn reload(self: Arc<Self>) -> BoxFuture<Result<()>> {
         Box::pin(async move {
-            let (config, _) = prepare(qemu.paths.clone()).await?;
-            *qemu.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            let (config, _) = prepare(self.qemu.paths.clone()).await?;
+            *self.qemu.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
             Ok(())
         })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        let machines = self.driver.machines.clone();
-        Box::pin(async move { machines.let_go().await })
     }
 }

@@ -76,32 +76,8 @@ impl Driver for Started {
             .map_err(|error| error.in_domain(ErrorDomain::Secret))
     }
 
-    /// Who names no URI wants a hypervisor.
-    fn default_uri(&self) -> Option<Uri> {
-        None
-    }
-
     fn open(&self, _: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
         let responder = self.responder.clone();
         Box::pin(async { Ok(responder) })
-    }
-
-    /// Secrets wait on disk; those that do not are not worth a daemon.
-    fn busy(&self) -> usize {
-        0
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
-
-    /// There is no configuration.
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// Whatever a client was told of is on disk already.
-    fn stop(&self) -> BoxFuture<()> {
-        Box::pin(async {})
     }
 }

@@ -31,6 +31,7 @@ pub const DRIVER: DriverEntry = DriverEntry {
 /// The path of the world that sessions share.
 const SHARED: &str = "/default";
 
+/// Worlds end with their sessions, so that nothing here keeps a daemon or has to be let go of.
 struct Started {
     worlds: Arc<Worlds>,
 }
@@ -80,10 +81,6 @@ impl Driver for Started {
         Ok(true)
     }
 
-    fn default_uri(&self) -> Option<Uri> {
-        None
-    }
-
     fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
         let (worlds, session) = (self.worlds.clone(), session.clone());
         Box::pin(async move {
@@ -93,22 +90,5 @@ impl Driver for Started {
             };
             opened.map_err(|error| error.or_domain(ErrorDomain::Test))
         })
-    }
-
-    /// Worlds do not keep a daemon: they end with their sessions.
-    fn busy(&self) -> usize {
-        0
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        Box::pin(async {})
     }
 }

@@ -82,22 +82,6 @@ impl Driver for Handle {
         });
         Box::pin(async { Ok(service as Arc<dyn Responder>) })
     }
-
-    fn busy(&self) -> usize {
-        0
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
 }
 
 async fn get_type(_: Arc<Dummy>, _: Call, _: ConnectGetType) -> Result<String> {

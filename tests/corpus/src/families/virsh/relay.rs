@@ -93,10 +93,6 @@ impl Driver for Passing {
         Ok(uri.scheme == "test")
     }
 
-    fn default_uri(&self) -> Option<Uri> {
-        None
-    }
-
     fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
         let (uri, sessions) = (session.uri.to_string(), self.sessions.clone());
         Box::pin(async move {
@@ -115,22 +111,6 @@ impl Driver for Passing {
             let own = Routes::new().on(register).on(deregister);
             Ok(Arc::new(Asked { connection, hub, own, sessions }) as Arc<dyn Responder>)
         })
-    }
-
-    fn busy(&self) -> usize {
-        0
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        Box::pin(async {})
     }
 }
 
