@@ -24,6 +24,7 @@ mod failed_start;
 mod flaws;
 mod fleet;
 mod hang;
+mod hooks;
 mod images;
 mod kerberos;
 mod kvm;
@@ -73,6 +74,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("survival", survival::CASES),
     ("flaws", flaws::CASES),
     ("hang", hang::CASES),
+    ("hooks", hooks::CASES),
     ("failed_start", failed_start::CASES),
     ("errors", errors::CASES),
     ("access", access::CASES),

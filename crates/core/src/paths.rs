@@ -75,6 +75,13 @@ impl Paths {
         .below(&root())
     }
 
+    /// The administrator's hook scripts, which a user's own daemon runs too.
+    #[must_use]
+    pub fn hooks(&self) -> PathBuf {
+        let config = if self.system { &self.config } else { &Self::system().config };
+        config.join("hooks")
+    }
+
     fn below(self, root: &Path) -> Self {
         if root == Path::new("/") {
             return self;

@@ -264,7 +264,7 @@ impl<M: Machine> Actor<M> {
 
     /// The process is gone: remove what it left.
     fn begin_end(&mut self, end: End) {
-        let removal = clean_up(self.handle.clone(), self.ink.clone(), None);
+        let removal = clean_up(self.handle.clone(), self.ink.clone(), None, end);
         let work = async move {
             removal.await;
             Ok(())
@@ -314,7 +314,7 @@ impl<M: Machine> Actor<M> {
             if let Some(running) = running {
                 handle.set().machine().clone().stop(&running, how).await?;
             }
-            clean_up(handle, ink, undo).await;
+            clean_up(handle, ink, undo, end).await;
             Ok(())
         };
         self.ending = Some(Ending { end, gentle, work: Box::pin(work), waiters });
@@ -360,7 +360,7 @@ impl<M: Machine> Actor<M> {
         let undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (true, Some(undo)) = (starting, undo) {
             let (handle, ink) = (self.handle.clone(), self.ink.clone());
-            clean_up(handle, ink, Some(undo)).await;
+            clean_up(handle, ink, Some(undo), End::Failed).await;
         }
         if let Err(error) = self.ink.put(|| Ok(())).wait().await {
             tracing::warn!("{error}");
@@ -375,7 +375,12 @@ impl<M: Machine> Actor<M> {
 
 /// Removes what a machine left on the host, its status file last: as long as that is there, the next
 /// daemon would clean up again.
-pub(crate) async fn clean_up<M: Machine>(handle: Arc<Handle<M>>, ink: Ink, undo: Option<Undo>) {
+pub(crate) async fn clean_up<M: Machine>(
+    handle: Arc<Handle<M>>,
+    ink: Ink,
+    undo: Option<Undo>,
+    end: End,
+) {
     let def = {
         let mut core = handle.core();
         core.live.as_mut().map(|live| {
@@ -384,21 +389,28 @@ pub(crate) async fn clean_up<M: Machine>(handle: Arc<Handle<M>>, ink: Ink, undo:
         })
     };
     let machine = handle.set().machine().clone();
-    let removal = async {
-        if let Some(undo) = undo {
-            undo.unwind().await;
+    let name = handle.snapshot().name.clone();
+    if let Some(undo) = undo {
+        in_time(&name, undo.unwind()).await;
+    }
+    if let Some(def) = def {
+        if let Some(hooks) = machine.hooks() {
+            hooks.stopped(&def).await;
         }
-        if let Some(def) = def {
-            machine.clean_up(&def).await;
+        in_time(&name, machine.clean_up(&def)).await;
+        if let Some(hooks) = machine.hooks() {
+            hooks.released(&def, end).await;
         }
-    };
-    if timeout(CLEAN_UP, removal).await.is_err() {
-        let name = handle.snapshot().name.clone();
-        tracing::warn!("domain '{name}': not all it left could be removed in {CLEAN_UP:?}");
     }
     // A status file that stays is found by the next daemon, which cleans up again.
     if let Err(error) = save_status(&handle, &ink).wait().await {
         tracing::warn!("{error}");
+    }
+}
+
+async fn in_time(name: &str, removal: impl Future<Output = ()>) {
+    if timeout(CLEAN_UP, removal).await.is_err() {
+        tracing::warn!("domain '{name}': not all it left could be removed in {CLEAN_UP:?}");
     }
 }
 

@@ -139,9 +139,14 @@ impl<M: Machine> Context<M> {
             }
             return Err(error);
         }
-        clean_up(self.handle.clone(), self.ink.clone(), None).await;
+        self.clean_up(end).await;
         self.handle.forget_live(end);
         Ok(())
+    }
+
+    /// Removes what the machine, whose process has ended, left on the host, and its status file.
+    pub(crate) async fn clean_up(&self, end: End) {
+        clean_up(self.handle.clone(), self.ink.clone(), None, end).await;
     }
 
     /// Changes the machine's snapshots or checkpoints: on disk first, then for all to see.

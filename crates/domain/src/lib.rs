@@ -22,6 +22,7 @@ pub mod facts;
 pub mod filter_bindings;
 mod found;
 mod handle;
+mod hooks;
 pub mod image;
 mod ink;
 pub mod iotune;
@@ -55,6 +56,7 @@ pub use devices::{attach_to, detach_from, update_in};
 pub use driver::{Local, started};
 pub use facts::Facts;
 pub use handle::Handle;
+pub use hooks::{Before, MachineHooks};
 pub use jobs::{Job, Long};
 pub use keeper::Keeper;
 pub use machine::{

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::Domain;
 
+use crate::hooks::MachineHooks;
 use crate::notice::{End, Notice};
 use crate::status::Status;
 use crate::undo::Undo;
@@ -122,6 +123,12 @@ pub trait Machine: Send + Sync + Sized + 'static {
     /// Whether libvirt's driver for this hypervisor tells of the first run of the vCPUs
     /// ("Resumed Unpaused" before "Started Booted"), as its QEMU driver does.
     const TELLS_FIRST_RESUME: bool;
+
+    /// The administrator's scripts, where it has some. They are asked around a start, and `launch` asks
+    /// [`crate::Before::Start`] itself, right before it starts the process.
+    fn hooks(&self) -> Option<&MachineHooks> {
+        None
+    }
 
     /// Fills in what the user left open: defaults, controllers, addresses; refuses what this
     /// hypervisor cannot do. Pure; idempotent.

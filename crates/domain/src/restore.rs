@@ -25,8 +25,9 @@ use crate::core::{Core, Live, StatusPart};
 use crate::definitions::Places;
 use crate::found::{Found, check_all, definitions};
 use crate::handle::Handle;
+use crate::hooks::Before;
 use crate::jobs::{Job, Long};
-use crate::machine::Machine;
+use crate::machine::{Launched, Machine, Notices, Stop};
 use crate::machines::Machines;
 use crate::moments::{Known, Moment, Moments};
 use crate::notice::End;
@@ -165,7 +166,7 @@ async fn reattach<M: Machine>(context: &Context<M>, status: &Status) -> Result<(
     let attached = if status.state == State::STARTING {
         Err(Error::new(ErrorCode::OperationFailed, "its start was not finished"))
     } else {
-        context.machine().reattach(status, notices).await
+        adopt(context, status, notices).await
     };
     match attached {
         Ok(launched) => {
@@ -185,17 +186,28 @@ async fn reattach<M: Machine>(context: &Context<M>, status: &Status) -> Result<(
             context.save_status().wait().await
         }
         Err(error) => {
-            context.machine().clean_up(&status.def).await;
-            if let Some(live) = handle.core().live.as_mut() {
-                live.leaving = true;
-            }
-            if let Err(litter) = context.save_status().wait().await {
-                tracing::warn!("{litter}");
-            }
+            context.clean_up(End::Failed).await;
             handle.forget_live(End::Failed);
             Err(error)
         }
     }
+}
+
+async fn adopt<M: Machine>(
+    context: &Context<M>,
+    status: &Status,
+    notices: Notices,
+) -> Result<Launched<M>> {
+    let machine = context.machine();
+    let launched = machine.reattach(status, notices).await?;
+    let Some(hooks) = machine.hooks() else { return Ok(launched) };
+    if let Err(refusal) = hooks.ask(Before::Reconnect, &launched.status.def).await {
+        if let Err(error) = machine.stop(&launched.running, Stop::Destroy).await {
+            tracing::error!("{error}");
+        }
+        return Err(refusal);
+    }
+    Ok(launched)
 }
 
 /// What is known of the moments of machines, by their names.

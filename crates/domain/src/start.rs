@@ -11,6 +11,7 @@ use virtus_xml::Domain;
 use crate::context::Context;
 use crate::core::{Live, StatusPart};
 use crate::handle::Handle;
+use crate::hooks::Before;
 use crate::jobs::{Job, Long};
 use crate::machine::{Files, Machine, Start};
 use crate::machines::Machines;
@@ -135,6 +136,11 @@ async fn bring_up<M: Machine>(
         }
         Err(error) => {
             std::mem::take(&mut undo.undo).unwind().await;
+            if let Some(hooks) = context.machine().hooks() {
+                let def = context.live()?;
+                hooks.stopped(&def).await;
+                hooks.released(&def, End::Failed).await;
+            }
             if let Some(live) = handle.core().live.as_mut() {
                 live.leaving = true;
             }
@@ -156,6 +162,7 @@ async fn launch<M: Machine>(
     paused: bool,
 ) -> Result<()> {
     context.save_status().wait().await?;
+    ask(context, Before::Prepare).await?;
     let launched = context.machine().launch(plan, undo, notices).await?;
     let running = launched.running.clone();
     {
@@ -173,6 +180,7 @@ async fn launch<M: Machine>(
     if !paused {
         context.machine().resume(&running).await?;
     }
+    ask(context, Before::Started).await?;
     // From here on the actor hears its notices.
     let mut core = context.handle().core();
     if let Some(live) = core.live.as_mut() {
@@ -180,6 +188,13 @@ async fn launch<M: Machine>(
         live.started = std::time::SystemTime::now();
     }
     Ok(())
+}
+
+async fn ask<M: Machine>(context: &Context<M>, before: Before) -> Result<()> {
+    match context.machine().hooks() {
+        Some(hooks) => hooks.ask(before, &*context.live()?).await,
+        None => Ok(()),
+    }
 }
 
 /// An undo that is found by the actor when the start is dropped, so that a destroy can wait for it.

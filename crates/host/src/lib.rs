@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod descriptor;
 pub mod gssapi;
 pub mod heap;
+pub mod hooks;
 mod kernel_file;
 pub mod label;
 pub mod link;

@@ -14,7 +14,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri, store};
 use virtus_domain::routes::{HasMachines, HasNode};
-use virtus_domain::{Local, Machines, started};
+use virtus_domain::{Local, Machine, MachineHooks, Machines, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 
@@ -38,6 +38,7 @@ pub(crate) struct Lxc {
     pub(crate) places: Places,
     pub(crate) cgroups: Cgroups,
     pub(crate) peers: Peers,
+    pub(crate) hooks: MachineHooks,
     config: RwLock<Arc<Config>>,
     /// By name: who shares a namespace with another names it so.
     running: Mutex<HashMap<String, Weak<Container>>>,
@@ -49,6 +50,7 @@ impl Lxc {
         let Environment { paths, peers } = environment;
         Self {
             places: Places::new(&paths),
+            hooks: MachineHooks::new(&paths, Self::NAME),
             paths,
             cgroups: Cgroups::detect(),
             peers,

@@ -4,8 +4,8 @@
 use rustix::process::Signal;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Status, Stop, Undo, Usage,
-    unsupported,
+    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Start, Status, Stop,
+    Undo, Usage, unsupported,
 };
 use virtus_xml::Domain;
 use virtus_xml::units::Kib;
@@ -24,6 +24,10 @@ impl Machine for Lxc {
     const ERROR_DOMAIN: ErrorDomain = ErrorDomain::Lxc;
     const NAME: &'static str = "lxc";
     const TELLS_FIRST_RESUME: bool = false;
+
+    fn hooks(&self) -> Option<&MachineHooks> {
+        Some(&self.hooks)
+    }
 
     fn complete(&self, def: &mut Domain, origin: Origin) -> Result<()> {
         complete(def, &virtus_host::node::arch(), &paths::controller())?;

@@ -2,7 +2,7 @@
 //! Starts a container: from a plan to a controller that has built everything, with an init that waits.
 //!
 //! ```text
-//! namespaces of others -> devices' numbers -> terminals -> network devices -> log -> controller
+//! namespaces of others -> devices' numbers -> terminals -> network devices -> hook -> log -> controller
 //! ```
 //! Invariant: every step that leaves something behind has pushed its inverse before the next step begins.
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorDomain, Result};
-use virtus_domain::{Launched, Notices, Private, State, Status, Undo};
+use virtus_domain::{Before, Launched, Notices, Private, State, Status, Undo};
 use virtus_host::process::{Process, Spawn};
 use virtus_xml::domain::chardev::ChardevSource;
 use virtus_xml::tree::Tree;
@@ -51,6 +51,7 @@ pub(crate) async fn start(
     terminals(&mut plan, &mut spawn)?;
     files(&mut plan, &mut spawn)?;
     network::make(&lxc.peers, &mut plan, undo).await?;
+    lxc.hooks.ask(Before::Start, &plan.def).await?;
 
     let words = format!("{} --name {name}", program.display());
     let log = log::open(&log_file, &words)?;

@@ -13,7 +13,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri};
 use virtus_domain::routes::{HasMachines, HasNode};
-use virtus_domain::{Local, Machines, started};
+use virtus_domain::{Local, Machine, MachineHooks, Machines, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 use virtus_host::process::find_program;
@@ -38,6 +38,7 @@ pub const DRIVER: DriverEntry = DriverEntry {
 
 /// What all guests of this driver share.
 pub(crate) struct Qemu {
+    pub(crate) hooks: MachineHooks,
     pub(crate) paths: Paths,
     pub(crate) places: Places,
     config: RwLock<Arc<Config>>,
@@ -62,6 +63,7 @@ impl Qemu {
     ) -> Self {
         let Environment { paths, peers } = environment;
         Self {
+            hooks: MachineHooks::new(&paths, Self::NAME),
             paths,
             places,
             config: RwLock::new(Arc::new(config)),

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Status, Stop, Undo, Usage,
-    unsupported,
+    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Start, Status, Stop,
+    Undo, Usage, unsupported,
 };
 use virtus_xml::Domain;
 
@@ -34,6 +34,10 @@ impl Machine for Qemu {
     const ERROR_DOMAIN: ErrorDomain = ErrorDomain::Qemu;
     const NAME: &'static str = "qemu";
     const TELLS_FIRST_RESUME: bool = true;
+
+    fn hooks(&self) -> Option<&MachineHooks> {
+        Some(&self.hooks)
+    }
 
     fn complete(&self, def: &mut Domain, origin: Origin) -> Result<()> {
         let binary = self.emulator(def)?;
@@ -109,6 +113,7 @@ impl Machine for Qemu {
             cgroups: &self.cgroups,
             peers: &self.peers,
             given: &self.given,
+            hooks: &self.hooks,
         };
         launch::launch(ground, plan, undo, notices).await
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! chains of images -> ports -> folders, key, firmware variables -> images can be read? -> TPM -> descriptors
-//!   -> command line -> log -> PID file -> QEMU (own session, cgroup) -> monitor -> one batch of questions
+//!   -> command line -> hook -> log -> PID file -> QEMU (own session, cgroup) -> monitor -> one batch of questions
 //! ```
 //! Invariants: every step that leaves something behind has pushed its inverse before the next step begins;
 //! nothing is polled: the monitor's socket is made here and given to QEMU, so that it can be connected to
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{Paths, Peers};
-use virtus_domain::{Launched, Notices, Private, Start, State, Status, Undo};
+use virtus_domain::{Before, Launched, MachineHooks, Notices, Private, Start, State, Status, Undo};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::process::{Limit, Process, Spawn};
 use virtus_xml::Domain;
@@ -75,6 +75,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) cgroups: &'a Cgroups,
     pub(crate) peers: &'a Peers,
     pub(crate) given: &'a GivenFiles,
+    pub(crate) hooks: &'a MachineHooks,
 }
 
 /// Carries a plan out.
@@ -103,6 +104,7 @@ pub(crate) async fn launch(
         Some(manager) => Some(manager.open(&plan.def).await?),
         None => None,
     };
+    ground.hooks.ask(Before::Start, &plan.def).await?;
     let log = GuestLog::open(keeper.clone(), &log_path).await?;
     let launch = Launch { line, fds, groups, locks: locks.as_ref() };
     let (log, process) = spawn(ground.places, &plan, log, launch, undo).await?;

@@ -19,6 +19,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::access::Gate;
 use virtus_core::log::{Log, Target};
 use virtus_core::{Paths, store};
+use virtus_host::hooks::{Event, Hooks};
 use virtus_host::pidfile::PidFile;
 use virtus_rpc::sasl::SaslSettings;
 use virtus_rpc::{PolkitAccess, Server, Tls};
@@ -232,6 +233,7 @@ impl Life {
         left: Option<Inheritance>,
     ) -> Result<Option<Kept>> {
         let mut signals = Signals::new()?;
+        self.tell_hooks("start", "-", "start").await;
         let work = tokio::select! {
             work = Work::start(self.daemon, &self.paths, config, left.as_ref()) => work?,
             name = signals.told_to_stop() => {
@@ -281,6 +283,7 @@ impl Life {
         work.end();
         tokio::join!(servers.main.stop(GRACE), servers.admin.stop(GRACE));
         work.stop().await;
+        self.tell_hooks("shutdown", "-", "shutdown").await;
         info!("{} ends", self.daemon.name);
         Ok(None)
     }
@@ -359,8 +362,21 @@ impl Life {
             }
             Err(error) => error!("the configuration stays as it was: {error}"),
         }
+        self.tell_hooks("reload", "begin", "SIGHUP").await;
         info!("configuration reloaded");
         notify::ready();
+    }
+
+    /// Tells the administrator's scripts what a daemon with drivers does; they have no say in it.
+    async fn tell_hooks(&self, operation: &str, stage: &str, extra: &str) {
+        if self.daemon.own.is_some() {
+            return;
+        }
+        let hooks = Hooks::new(self.paths.hooks(), "daemon");
+        let event = Event { object: "-", operation, stage, extra };
+        if let Err(error) = hooks.call(event, String::new).await {
+            warn!("{error}");
+        }
     }
 
     fn reload_config(&self, file: &Path) -> Result<Config> {

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, Result};
@@ -18,6 +19,8 @@ use super::{Exit, Spawn};
 /// What a tool may print at most; the rest of its error output is cut off, more output is an error.
 const MAX_OUTPUT: usize = 64 << 20;
 const MAX_ERRORS: usize = 64 << 10;
+/// What the kernel keeps in a pipe.
+const PIPE: usize = 64 << 10;
 
 /// What a tool said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,17 +90,23 @@ impl Run {
         let spawn = self.spawn.stdin(in_read).stdout(out_write).stderr(err_write);
         let process = Killed(spawn.start().await?);
         let all = async {
-            let (input, stdout, stderr) = tokio::join!(
-                feed(in_write, &self.input),
-                drain(out_read, MAX_OUTPUT),
-                drain(err_read, MAX_ERRORS),
-            );
-            input?;
-            let ((stdout, whole), (stderr, _)) = (stdout?, stderr?);
-            if !whole {
+            let mut stdout = Said::new(out_read, MAX_OUTPUT)?;
+            let mut stderr = Said::new(err_read, MAX_ERRORS)?;
+            let talk = async {
+                tokio::try_join!(feed(in_write, &self.input), stdout.read(), stderr.read())
+            };
+            tokio::select! {
+                talked = talk => { talked?; }
+                // Who has inherited its output (a process that it leaves behind) is not waited for.
+                _ = process.0.exited() => {}
+            }
+            let exit = process.0.exited().await;
+            stdout.read_rest()?;
+            stderr.read_rest()?;
+            if stdout.cut {
                 return Err(io::Error::other(format!("it prints more than {MAX_OUTPUT} bytes")));
             }
-            Ok(Output { exit: process.0.exited().await, stdout, stderr })
+            Ok(Output { exit, stdout: stdout.kept, stderr: stderr.kept })
         };
         match timeout(deadline, all).await {
             Ok(output) => output.map_err(|e| failed(&e)),
@@ -151,22 +160,46 @@ async fn feed(fd: OwnedFd, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Reads to the end but keeps `limit` bytes at most; says whether that was all.
-async fn drain(fd: OwnedFd, limit: usize) -> io::Result<(Vec<u8>, bool)> {
-    let mut pipe = pipe::Receiver::from_owned_fd(fd)?;
-    let mut kept = Vec::new();
-    (&mut pipe).take(limit as u64).read_to_end(&mut kept).await?;
-    let whole = swallow(&mut pipe).await? == 0;
-    Ok((kept, whole))
+/// What a tool says on one pipe, as far as it is kept.
+struct Said {
+    pipe: pipe::Receiver,
+    limit: usize,
+    kept: Vec<u8>,
+    /// There was more.
+    cut: bool,
 }
 
-async fn swallow(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-    let mut buffer = vec![0; 4096];
-    let mut total = 0;
-    loop {
-        match reader.read(&mut buffer).await? {
-            0 => return Ok(total),
-            count => total += count,
+impl Said {
+    fn new(fd: OwnedFd, limit: usize) -> io::Result<Self> {
+        Ok(Self { pipe: pipe::Receiver::from_owned_fd(fd)?, limit, kept: Vec::new(), cut: false })
+    }
+
+    /// Reads to the end. What was read is kept when this is cancelled.
+    async fn read(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 4096];
+        loop {
+            match self.pipe.read(&mut buffer).await? {
+                0 => return Ok(()),
+                count => self.keep(&buffer[..count]),
+            }
         }
+    }
+
+    /// Reads what is there now: at most what a pipe holds.
+    fn read_rest(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; PIPE];
+        // Not by way of the runtime, which may not have heard yet that there is something.
+        match rustix::io::read(&self.pipe, &mut buffer[..]) {
+            Ok(count) => self.keep(&buffer[..count]),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let fits = bytes.len().min(self.limit - self.kept.len());
+        self.kept.extend_from_slice(&bytes[..fits]);
+        self.cut |= fits < bytes.len();
     }
 }

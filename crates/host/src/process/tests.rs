@@ -32,6 +32,13 @@ async fn a_tool_that_hangs_is_killed_in_time() {
 }
 
 #[tokio::test]
+async fn what_a_tool_leaves_behind_is_not_waited_for() {
+    let left = sh("sleep 600 & echo $!").await;
+    let left = Process::open(left.trim().parse().unwrap(), None).unwrap().unwrap();
+    left.signal(Signal::KILL).unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_be_run_is_named() {
     let error = Spawn::new("/no/such/program").start().await.unwrap_err();
     assert_eq!(error.text(), "cannot run '/no/such/program': No such file or directory");
