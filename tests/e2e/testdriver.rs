@@ -81,7 +81,9 @@ fn shared_world() -> Outcome {
     worlds.0.end_clients()?;
     virtus_tests::wait_for("a world that is new again", DEADLINE, || {
         Ok(worlds.said("domstate test")?.contains("running"))
-    })
+    })?;
+    // A session that was told that it is closed is gone: the next one begins with a new world.
+    (0..20).try_for_each(|_| worlds.said("destroy test").map(drop))
 }
 
 fn worlds_of_files() -> Outcome {

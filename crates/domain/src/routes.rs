@@ -43,7 +43,7 @@ pub use cpu::{HasCpuMap, baseline_document, baseline_flags, cpu_profiles, cpu_ro
 pub use list::meant;
 pub use node::{HasNode, node_routes};
 pub use tuning::pinning::{cpus_of_all, note_iothread_pin, tell_bound, wanted_cpus};
-pub use tuning::{no_more_than, scheduler_routes, share_routes, tuning_routes};
+pub use tuning::{TYPED_STRINGS, no_more_than, scheduler_routes, share_routes, tuning_routes};
 
 /// A driver of local machines.
 pub trait HasMachines: Send + Sync + 'static {

@@ -209,10 +209,16 @@ impl Client {
         debug!("client {} disconnected: {end}", self.id);
         self.outbox.close();
         self.transport.farewell();
+        self.end_session();
+    }
+
+    /// Ends what the client has begun, and tells drivers. Who was told that it is closed finds nothing of it.
+    fn end_session(&mut self) {
         self.streams.abort_all();
         self.calls.finish_alone();
         if let Phase::Open(connection) = &self.phase {
             connection.close();
+            self.phase = Phase::Allowed;
         }
     }
 

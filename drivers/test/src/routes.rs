@@ -35,6 +35,7 @@ use crate::world::World;
 /// The routes of the driver.
 pub(crate) fn routes() -> Routes<World> {
     virtus_domain::routes::routes::<World>()
+        .include(virtus_domain::routes::files_routes())
         .include(virtus_domain::routes::moment_routes())
         .include(virtus_domain::routes::tuning_routes())
         .include(virtus_domain::routes::cpu_routes())

@@ -10,7 +10,7 @@ use virtus_api::{
     Subject,
 };
 use virtus_domain::named::find_disk;
-use virtus_domain::routes::{check_flags, find, one_of_both, targets};
+use virtus_domain::routes::{TYPED_STRINGS, check_flags, find, one_of_both, targets};
 use virtus_domain::{Snapshot, State};
 use virtus_xml::Domain;
 
@@ -25,7 +25,9 @@ const VCPUS: u32 = Vcpus::LIVE.union(Vcpus::CONFIG).union(Vcpus::MAXIMUM).bits()
 /// checkpoints are not forgotten without it.
 const FLAGS: &[(CallId, u32)] = &[
     (CallId::DomainCreateWithFlags, 0),
+    (CallId::DomainCreateWithFiles, 0),
     (CallId::DomainCreateXml, Create::START_VALIDATE.bits()),
+    (CallId::DomainCreateXmlWithFiles, Create::START_VALIDATE.bits()),
     (CallId::DomainShutdownFlags, 0),
     (
         CallId::DomainUndefineFlags,
@@ -39,6 +41,8 @@ const FLAGS: &[(CallId, u32)] = &[
     (CallId::DomainGetVcpusFlags, VCPUS),
     (CallId::DomainPinVcpuFlags, 0),
     (CallId::DomainSetIothreadParams, Impact::LIVE.bits()),
+    (CallId::DomainGetBlockIoTune, Impact::all().bits() | TYPED_STRINGS),
+    (CallId::DomainSetBlockIoTune, Impact::all().bits()),
     (CallId::DomainGetSchedulerParametersFlags, 0),
     (CallId::DomainGetLaunchSecurityInfo, 0),
     (CallId::DomainSnapshotDelete, Delete::CHILDREN.union(Delete::CHILDREN_ONLY).bits()),
@@ -144,6 +148,7 @@ fn can_have_vcpus(request: &AnyRequest, guest: &Snapshot) -> Result<()> {
 }
 
 fn has_disk(request: &AnyRequest, guest: &Snapshot) -> Result<()> {
+    targets(request.flags() & !TYPED_STRINGS, guest)?;
     let text = match (request.get(), request.get()) {
         (Some(DomainGetBlockIoTune { disk: Some(disk), .. }), _) if !known(guest, disk) => {
             format!("disk '{disk}' was not found in the domain config")

@@ -11,11 +11,8 @@ use virtus_api::{
 use virtus_core::{Call, Routes};
 use virtus_host::node::Merging;
 
-use super::tuning::no_more_than;
+use super::tuning::{TYPED_STRINGS, no_more_than};
 use super::{HasNode, by, check_flags};
-
-/// Clients that can read texts say so.
-const TYPED_STRINGS: u32 = 4;
 
 pub(super) fn routes<D: HasNode>() -> Routes<D> {
     Routes::new().on(by(get::<D>)).on(by(set::<D>)).on(by(alloc_pages::<D>))

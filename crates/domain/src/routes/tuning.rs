@@ -8,7 +8,7 @@ mod numa;
 pub(super) mod pinning;
 mod scheduler;
 
-use virtus_api::TypedParam;
+use virtus_api::{TypedParam, TypedParameterFlags};
 use virtus_core::Routes;
 
 pub use self::scheduler::scheduler_routes;
@@ -16,7 +16,7 @@ use super::HasMachines;
 use crate::tuner::{Shares, Tuner};
 
 /// Clients that can read texts say so.
-const TYPED_STRINGS: u32 = 4;
+pub const TYPED_STRINGS: u32 = TypedParameterFlags::OKAY.bits();
 
 /// What every driver answers whose machines can be held to a share of memory and disks.
 #[must_use]

@@ -75,6 +75,7 @@ impl Client {
             }
             CallId::ConnectClose => {
                 self.closing = true;
+                self.end_session();
                 reply::<ConnectClose>(())
             }
             CallId::ConnectSupportsFeature => {
