@@ -13,6 +13,7 @@ mod acl;
 mod admin;
 mod cgroup2;
 mod client;
+mod companions;
 mod container_gifts;
 mod containers;
 mod daemon;
@@ -85,6 +86,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("fleet", fleet::CASES),
     ("cgroup2", cgroup2::CASES),
     ("networks", networks::CASES),
+    ("companions", companions::CASES),
     ("container_gifts", container_gifts::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),

@@ -50,6 +50,8 @@ pub enum Role {
     World,
     /// Networks, storage, … of this host; serves beside every hypervisor of its daemon.
     Companion,
+    /// The same in another daemon, who does the work.
+    Elsewhere,
 }
 
 /// A started driver. What most companions and worlds need not say has a default.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use virtus_api::{Error, ErrorCode, ErrorDomain, Request, Result};
+use virtus_api::{CallId, Error, ErrorCode, ErrorDomain, Meta, Program, Request, Result};
 
 use crate::{BoxFuture, Connection, Uri};
 
@@ -29,9 +29,47 @@ pub enum Peer {
     Secret,
     /// Pools and volumes.
     Storage,
+    /// Devices of this host.
+    Nodedev,
+    /// Network interfaces of this host.
+    Interface,
 }
 
 impl Peer {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Network,
+        Self::Nwfilter,
+        Self::Secret,
+        Self::Storage,
+        Self::Nodedev,
+        Self::Interface,
+    ];
+
+    /// Whose objects a call is about; `None` where a hypervisor answers it.
+    #[must_use]
+    pub fn of(call: CallId) -> Option<Self> {
+        let Meta { name, program: Program::Remote, .. } = call.meta() else { return None };
+        // It is hypervisors that take devices from this host.
+        const TAKING: [&str; 4] =
+            ["NodeDeviceDettach", "NodeDeviceDetachFlags", "NodeDeviceReAttach", "NodeDeviceReset"];
+        if name.starts_with("Domain") || TAKING.contains(name) {
+            return None;
+        }
+        // A filter is a network filter, so it goes first.
+        let words = [
+            ("Nwfilter", Self::Nwfilter),
+            ("Network", Self::Network),
+            ("Secret", Self::Secret),
+            ("Storage", Self::Storage),
+            ("NodeDevice", Self::Nodedev),
+            ("NodeNumOfDevices", Self::Nodedev),
+            ("NodeListDevices", Self::Nodedev),
+            ("Interface", Self::Interface),
+        ];
+        words.into_iter().find_map(|(word, peer)| name.contains(word).then_some(peer))
+    }
+
     /// Its name in URIs.
     #[must_use]
     pub fn scheme(self) -> &'static str {
@@ -40,6 +78,8 @@ impl Peer {
             Self::Nwfilter => "nwfilter",
             Self::Secret => "secret",
             Self::Storage => "storage",
+            Self::Nodedev => "nodedev",
+            Self::Interface => "interface",
         }
     }
 
@@ -54,6 +94,20 @@ impl Peer {
     pub fn uri(self, system: bool) -> Uri {
         let path = if system { "/system" } else { "/session" };
         Uri { scheme: self.scheme().to_owned(), path: path.to_owned(), ..Uri::default() }
+    }
+
+    /// Waits for what it does, but not for ever.
+    ///
+    /// # Errors
+    /// Those of `work`, or `VIR_ERR_OPERATION_TIMEOUT` after 30 s.
+    pub async fn within<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        timeout(PATIENCE, work).await.unwrap_or_else(|_| {
+            let (name, daemon) = (self.scheme(), self.daemon());
+            let text = format!("the {name} driver did not answer within {PATIENCE:?}");
+            Err(Error::new(ErrorCode::OperationTimeout, text)
+                .in_domain(ErrorDomain::Rpc)
+                .hint(format!("see what it waits for: 'journalctl -u {daemon}'")))
+        })
     }
 }
 
@@ -79,7 +133,7 @@ impl Peers {
     /// # Errors
     /// That it cannot be reached, or `VIR_ERR_OPERATION_TIMEOUT` after 30 s.
     pub async fn open(&self, peer: Peer) -> Result<Peered> {
-        let connection = within(peer, self.0.open(peer)).await?;
+        let connection = peer.within(self.0.open(peer)).await?;
         Ok(Peered { peer, connection })
     }
 }
@@ -102,7 +156,7 @@ impl Peered {
     /// # Errors
     /// The peer's own, or `VIR_ERR_OPERATION_TIMEOUT` after 30 s.
     pub async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
-        within(self.peer, self.connection.call(request)).await
+        self.peer.within(self.connection.call(request)).await
     }
 }
 
@@ -112,12 +166,37 @@ impl Drop for Peered {
     }
 }
 
-async fn within<T>(peer: Peer, work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| {
-        let (name, daemon) = (peer.scheme(), peer.daemon());
-        let text = format!("the {name} driver did not answer within {PATIENCE:?}");
-        Err(Error::new(ErrorCode::OperationTimeout, text)
-            .in_domain(ErrorDomain::Rpc)
-            .hint(format!("see what it waits for: 'journalctl -u {daemon}'")))
-    })
+#[cfg(test)]
+mod tests {
+    use virtus_api::Object;
+
+    use super::*;
+
+    #[test]
+    fn every_call_goes_to_who_has_its_object() {
+        for call in CallId::ALL {
+            let meta = call.meta();
+            let filtered = meta.filter.first().copied();
+            let taken = meta.acl.iter().map(|acl| acl.permission).chain(filtered);
+            let Some(object) = taken.map(|one| one.object).find(|one| *one != Object::Connect)
+            else {
+                continue;
+            };
+            let wanted = match object {
+                Object::Connect | Object::Domain => None,
+                Object::Network | Object::NetworkPort => Some(Peer::Network),
+                Object::Nwfilter | Object::NwfilterBinding => Some(Peer::Nwfilter),
+                Object::Secret => Some(Peer::Secret),
+                Object::StoragePool | Object::StorageVol => Some(Peer::Storage),
+                Object::NodeDevice => Some(Peer::Nodedev),
+                Object::Interface => Some(Peer::Interface),
+            };
+            let passed_through = Peer::of(call).is_none() && object == Object::NodeDevice;
+            assert!(passed_through || Peer::of(call) == wanted, "{}", meta.name);
+        }
+        let through = CallId::ALL
+            .into_iter()
+            .filter(|call| Peer::of(*call).is_none() && call.meta().name.starts_with("NodeDevice"));
+        assert_eq!(through.count(), 4);
+    }
 }

@@ -105,6 +105,12 @@ impl Session {
         self.id
     }
 
+    /// Where its events go, for someone who gets them from elsewhere.
+    #[must_use]
+    pub fn events(&self) -> Arc<dyn EventSink> {
+        self.events.clone()
+    }
+
     /// Hands an event to the client's queue; never blocks.
     pub(crate) fn deliver(&self, delivery: Delivery) {
         self.events.deliver(delivery);

@@ -10,6 +10,7 @@
 //! panic is its caller's error, a slow reader is cut off); nothing is allocated because a length
 //! word says so, only because bytes have arrived; descriptors never go back to where they came from.
 
+mod behalf;
 mod beside;
 mod client;
 pub mod engine;

@@ -9,6 +9,7 @@ mod authentication;
 mod background;
 mod config;
 mod doctor;
+mod elsewhere;
 mod lockd;
 mod logd;
 mod logging;

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{error, warn};
 use virtus_api::{Program, Result};
-use virtus_core::{Driver, Environment, Paths};
+use virtus_core::{Driver, Environment, Paths, Role};
 use virtus_rpc::Serving;
 
 use crate::config::Config;
+use crate::elsewhere;
 use crate::own::Keeper;
 use crate::peers::Household;
 use crate::proxy::Neighbours;
 use crate::reexec::Inheritance;
-use crate::table::Daemon;
+use crate::table::{Daemon, Deployment};
 
 /// How long one part may take to read its configuration, or to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,6 +50,12 @@ impl Work {
                 started.map_err(|error| error.context(format!("driver {}", entry.name)))?;
             household.add(&driver);
             drivers.push(driver);
+        }
+        // The daemon of all drivers is not there together with those of one.
+        if daemon.deployment == Deployment::Modular
+            && drivers.iter().any(|driver| driver.role() == Role::Hypervisor)
+        {
+            drivers.extend(elsewhere::drivers(paths, daemon.socket));
         }
         Ok(Self::Drivers(drivers))
     }

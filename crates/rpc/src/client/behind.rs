@@ -14,10 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use virtus_api::params::connect_identity;
 use virtus_api::{
-    AuthList, AuthType, CallId, ConnectOpen, ConnectSetIdentity, ConnectSupportsFeature, Error,
-    Request, Result, TypedParam, TypedValue,
+    AuthList, AuthType, CallId, ConnectOpen, ConnectSupportsFeature, Error, Request, Result,
 };
 use virtus_core::Identity;
 use virtus_wire::codec;
@@ -32,6 +30,7 @@ use super::handshake::{FEATURE_FD_PASSING, FEATURE_KEEPALIVE};
 use super::outbox::{Outbox, Outgoing};
 use super::writing::Writing;
 use super::{Client, End, Phase, send};
+use crate::behalf::on_behalf_of;
 use crate::errors;
 use crate::keepalive::{Due, Keepalive, Policy};
 use crate::server::Destination;
@@ -89,8 +88,7 @@ impl Behind {
         behind.ask(open, &destination.socket).await?;
         // Only root may speak for others; a user's own daemon knows its user.
         if rustix::process::geteuid().is_root() {
-            let params = describe(identity);
-            behind.ask(ConnectSetIdentity { params, flags: 0 }, &destination.socket).await?;
+            behind.ask(on_behalf_of(identity), &destination.socket).await?;
         }
         Ok(behind)
     }
@@ -217,23 +215,6 @@ impl Behind {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.writing.flush(&mut self.transport, &self.outbox).map(drop)
     }
-}
-
-/// What the daemon behind is told of a client.
-fn describe(identity: &Identity) -> Vec<TypedParam> {
-    let number = |value: u32| TypedValue::ULLong(value.into());
-    let text = |value: &Option<String>| value.clone().map(TypedValue::String);
-    let facts = [
-        (connect_identity::UNIX_USER_ID, identity.uid.map(number)),
-        (connect_identity::UNIX_GROUP_ID, identity.gid.map(number)),
-        (connect_identity::PROCESS_ID, identity.pid.map(|pid| TypedValue::LLong(pid.into()))),
-        (connect_identity::PROCESS_TIME, identity.pid_start_time.map(TypedValue::ULLong)),
-        (connect_identity::SASL_USER_NAME, text(&identity.sasl_user)),
-        (connect_identity::X509_DISTINGUISHED_NAME, text(&identity.x509_dname)),
-        (connect_identity::SELINUX_CONTEXT, text(&identity.selinux_context)),
-    ];
-    let known = facts.into_iter().filter_map(|(field, value)| Some((field, value?)));
-    known.map(|(field, value)| TypedParam { field: field.to_owned(), value }).collect()
 }
 
 impl Client {

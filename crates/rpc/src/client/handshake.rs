@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use virtus_api::params::connect_identity;
 use virtus_api::{
     AdminConnectClose, AnyReply, AnyRequest, CallId, ConnectClose, ConnectOpen,
     ConnectRegisterCloseCallback, ConnectSetIdentity, ConnectSupportsFeature,
-    ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result, TypedValue,
+    ConnectUnregisterCloseCallback, Error, ErrorCode, ErrorDomain, Request, Result,
 };
 use virtus_core::{Connection, Driver, Identity, Role, Session, Uri};
 
 use super::behind::Behind;
 use super::{Client, Phase, SILENT_LIMIT, TYPING_LIMIT};
+use crate::behalf::identity_of;
 use crate::errors;
 use crate::keepalive::Keepalive;
 
@@ -155,15 +155,19 @@ impl Client {
             None => Session::new(identity, read_only, uri, events),
         };
         session.permit(&AnyRequest::new(ConnectOpen { name: None, flags: 0 })).await?;
-        let alone = driver.role() == Role::World;
-        let companions = self.server.serving().drivers().iter().filter(|other| {
-            !alone && other.role() == Role::Companion && other.name() != driver.name()
-        });
+        let role = driver.role();
+        let companions =
+            self.server.serving().drivers().iter().filter(|other| match other.role() {
+                Role::Companion => role != Role::World && other.name() != driver.name(),
+                Role::Elsewhere => role == Role::Hypervisor,
+                Role::Hypervisor | Role::World => false,
+            });
         let mut responders = Vec::new();
         for part in iter::once(driver).chain(companions) {
             let opened = timeout(OPEN_LIMIT, part.open(&session));
             let opened = opened.await.unwrap_or_else(|_| Err(errors::slow_open(&session.uri)));
             match opened {
+                Ok(responder) if part.role() == Role::Elsewhere => responders.push(responder),
                 Ok(responder) => responders.push(self.server.workers().before(responder)),
                 Err(error) => {
                     Connection::new(session, responders).close();
@@ -242,48 +246,6 @@ fn is_ours(call: CallId) -> bool {
             | CallId::ConnectUnregisterCloseCallback
             | CallId::ConnectSetIdentity
     )
-}
-
-fn identity_of(request: &ConnectSetIdentity) -> Result<Identity> {
-    let mut identity = Identity::default();
-    for parameter in &request.params {
-        let name = parameter.field.as_str();
-        let number = match parameter.value {
-            TypedValue::ULLong(number) => Some(number),
-            TypedValue::LLong(number) => u64::try_from(number).ok(),
-            _ => None,
-        };
-        let small = number.and_then(|number| u32::try_from(number).ok());
-        let text = match &parameter.value {
-            TypedValue::String(text) => Some(text.clone()),
-            _ => None,
-        };
-        let understood = match name {
-            connect_identity::UNIX_USER_ID => set(&mut identity.uid, small),
-            connect_identity::UNIX_GROUP_ID => set(&mut identity.gid, small),
-            connect_identity::PROCESS_ID => {
-                set(&mut identity.pid, number.and_then(|number| i32::try_from(number).ok()))
-            }
-            connect_identity::PROCESS_TIME => set(&mut identity.pid_start_time, number),
-            connect_identity::SASL_USER_NAME => set(&mut identity.sasl_user, text),
-            connect_identity::X509_DISTINGUISHED_NAME => set(&mut identity.x509_dname, text),
-            connect_identity::SELINUX_CONTEXT => set(&mut identity.selinux_context, text),
-            // Names of users and groups follow from their numbers.
-            connect_identity::USER_NAME | connect_identity::GROUP_NAME => text.is_some(),
-            _ => false,
-        };
-        if !understood {
-            let text = format!("identity parameter '{name}' is unknown or not of its type");
-            return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Rpc));
-        }
-    }
-    Ok(identity)
-}
-
-/// Whether there was something of the right type.
-fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
-    *field = value;
-    field.is_some()
 }
 
 pub(super) fn reply<R: Request>(reply: R::Reply) -> Result<AnyReply> {
