@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_lease_is_locked", lease),
     ("a_missing_virtlockd_is_named_with_its_unit", missing),
     ("virtlockd_becomes_its_successor_and_keeps_its_locks", succession),
+    ("a_virtlockd_that_was_killed_has_its_locks_again", killed),
 ];
 
 /// A daemon that locks, with these lines in qemu-lockd.conf.
@@ -145,7 +146,7 @@ fn restarted() -> Outcome {
 
 fn indirect() -> Outcome {
     let bed = bed("file_lockspace_dir = \"FOLDER/locks\"\n")?;
-    let _virtlockd = bed.start_beside("virtlockd")?;
+    let virtlockd = bed.start_beside("virtlockd")?;
     define(&bed, "")?;
     let files = || -> Outcome<Vec<String>> {
         let all = std::fs::read_dir(bed.path("locks"))?.flatten();
@@ -155,6 +156,9 @@ fn indirect() -> Outcome {
     let locked = files()?;
     let [name] = locked.as_slice() else { return Err(format!("{locked:?}").into()) };
     equal("digits", name.len(), 64)?;
+    bed.end_beside(virtlockd, "KILL")?;
+    let _again = bed.start_beside("virtlockd")?;
+    equal("files after a kill", files()?, locked)?;
     bed.virsh("suspend owner")?;
     equal("files while paused", files()?, Vec::new())
 }
@@ -207,4 +211,35 @@ fn succession() -> Outcome {
     // The guest's own connection is held, too: its end is noticed.
     bed.signal("KILL", bed.qemu_pid("owner")?)?;
     wait_for("the lock to go", DEADLINE, || Ok(!other.finds_locked("", &disk)?))
+}
+
+fn killed() -> Outcome {
+    let bed = bed("")?;
+    let virtlockd = bed.start_beside("virtlockd")?;
+    let disk = define(&bed, "")?;
+    bed.virsh("start owner")?;
+    bed.end_beside(virtlockd, "KILL")?;
+    let virtlockd = bed.start_beside("virtlockd")?;
+    let mut other = Other::new(&bed)?;
+    equal("locked after a kill", other.finds_locked("", &disk)?, true)?;
+    bed.virsh("suspend owner")?;
+    equal("locked while paused", other.finds_locked("", &disk)?, false)?;
+    bed.virsh("resume owner")?;
+    bed.end_beside(virtlockd, "KILL")?;
+    let virtlockd = bed.start_beside("virtlockd")?;
+    // Who ends afterwards is seen, although its connection ended long before.
+    let mut other = Other::new(&bed)?;
+    equal("locked after another kill", other.finds_locked("", &disk)?, true)?;
+    bed.signal("KILL", bed.qemu_pid("owner")?)?;
+    wait_for("the lock to go", DEADLINE, || Ok(!other.finds_locked("", &disk)?))?;
+    // And who ends meanwhile has no lock any more.
+    wait_for("the end", DEADLINE, || Ok(bed.virsh("domstate owner")? == "shut off"))?;
+    bed.virsh("start owner")?;
+    let qemu = bed.qemu_pid("owner")?;
+    bed.end_beside(virtlockd, "KILL")?;
+    bed.signal("KILL", qemu)?;
+    wait_for("the end", DEADLINE, || Ok(bed.virsh("domstate owner")? == "shut off"))?;
+    let _virtlockd = bed.start_beside("virtlockd")?;
+    let mut other = Other::new(&bed)?;
+    equal("locked by nobody", other.finds_locked("", &disk)?, false)
 }

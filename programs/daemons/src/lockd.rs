@@ -4,8 +4,10 @@
 //! A driver says on whose behalf it calls, and acquires. One connection of each guest is the *holder's*: it was opened
 //! by the guest's own process, which keeps it open all its life. A guest's locks are held until they are released or its
 //! process has ended; a process that closes its connection while it has locks is ended, since nobody would notice its
-//! end later, and its locks are released when it is gone and not before.
+//! end later, and its locks are released when it is gone and not before. A daemon that was killed has a journal, by which
+//! the next one locks again what the living had.
 
+mod journal;
 mod resource;
 mod spaces;
 mod state;
@@ -35,6 +37,7 @@ use virtus_host::process::Process;
 
 use crate::own::{Keeper, Own, Starting};
 use crate::reexec::{Kept, restless};
+use journal::Journal;
 use spaces::{Name, Spaces, no_space};
 
 /// The program in the table of daemons.
@@ -66,13 +69,23 @@ struct Client {
     holder: Option<Arc<Process>>,
 }
 
-fn start(_: &Paths, _: &Conf, left: Option<&Value>) -> Starting {
-    Ok(Arc::new(Lockd {
-        spaces: Spaces::new(left),
+fn start(paths: &Paths, _: &Conf, left: Option<&Value>) -> Starting {
+    let lockd = Arc::new(Lockd {
+        spaces: Spaces::new(left, Journal::new(&paths.run)),
         clients: Mutex::default(),
         holders: Mutex::default(),
         ending: AtomicBool::new(false),
-    }))
+    });
+    if left.is_none() {
+        for (owners, restored) in lockd.spaces.restore() {
+            let lockd = lockd.clone();
+            tokio::spawn(async move {
+                restored.await;
+                owners.into_iter().for_each(|owner| lockd.watch(Arc::new(owner)));
+            });
+        }
+    }
+    Ok(lockd)
 }
 
 impl Keeper for Lockd {
@@ -310,7 +323,7 @@ impl Lockd {
         let made = spawn_blocking(move || resource::make_folder(Path::new(&path)));
         in_time(async { made.await.unwrap_or_else(|cause| Err(spaces::broken_off(&cause))) })
             .await?;
-        self.spaces.add(folder);
+        self.spaces.add(folder).await;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //!
 //! A lockspace is a folder with one file per resource; in the default one, without a folder, a resource is any file by
 //! its path. Work on a file stands under nobody's lock: its resource is marked as changing meanwhile, and who wants
-//! that one waits.
+//! that one waits. What has changed is in the journal before anybody is told.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,9 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use tracing::error;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_core::BoxFuture;
 use virtus_host::lock::Lock;
+use virtus_host::process::Process;
 
+use super::journal::{self, Entry, Journal};
 use super::resource::{self, Locked};
 use super::state;
 use crate::reexec::Kept;
@@ -26,7 +30,11 @@ pub(super) struct Spaces {
     folders: Mutex<BTreeMap<String, Resources>>,
     /// A resource has changed.
     settled: Notify,
+    journal: Journal,
 }
+
+/// Done when a lock is there again, or is lost.
+pub(super) type Restoring = BoxFuture<()>;
 
 pub(super) type Resources = BTreeMap<String, Slot>;
 
@@ -61,12 +69,57 @@ impl Name {
 }
 
 impl Spaces {
-    /// The default lockspace, and what a predecessor has left.
-    pub(super) fn new(left: Option<&Value>) -> Arc<Self> {
+    /// The default lockspace, and what a predecessor has handed over.
+    pub(super) fn new(left: Option<&Value>, journal: Journal) -> Arc<Self> {
         let mut folders = BTreeMap::from([(String::new(), Resources::new())]);
         let left = left.map(state::read);
         folders.extend(left.into_iter().flatten());
-        Arc::new(Self { folders: Mutex::new(folders), settled: Notify::new() })
+        Arc::new(Self { folders: Mutex::new(folders), settled: Notify::new(), journal })
+    }
+
+    /// Begins to lock again what a predecessor had locked that was killed. Answers for each lock the processes that own
+    /// it, and when it is there.
+    pub(super) fn restore(self: &Arc<Self>) -> Vec<(Vec<Process>, Restoring)> {
+        let (folders, entries) = self.journal.read();
+        folders.into_iter().for_each(|folder| self.insert(folder));
+        let mut restored = Vec::new();
+        for Entry { name, how, autocreate, owners } in entries {
+            let alive =
+                owners.iter().filter_map(|(pid, start)| Process::open(*pid, Some(*start)).ok()?);
+            let alive: Vec<Process> = alive.collect();
+            let owners: Vec<u32> = alive.iter().map(Process::pid).collect();
+            if owners.is_empty() {
+                continue;
+            }
+            // Nobody else gets it before.
+            if let Some(space) = self.folders().get_mut(&name.space) {
+                space.insert(name.name.clone(), Slot::Changing);
+            }
+            let spaces = self.clone();
+            let restoring = Box::pin(async move {
+                let (resource, path) = (name.name.clone(), name.path());
+                let work = move || {
+                    let locked = Locked::new(&resource, &path, how, autocreate)?;
+                    Ok(Some(Held { locked, owners }))
+                };
+                let shown = name.path();
+                if let Err(error) = spaces.work_on(name, work).await {
+                    error!("the lock on '{}' is lost: {error}", shown.display());
+                }
+            });
+            restored.push((alive, restoring as Restoring));
+        }
+        restored
+    }
+
+    /// Brings the journal up to date.
+    async fn note(self: &Arc<Self>) {
+        let spaces = self.clone();
+        let noted =
+            spawn_blocking(move || spaces.journal.write(|| journal::describe(&spaces.folders())));
+        if let Err(cause) = noted.await {
+            error!("the journal of locks is out of date: {cause}");
+        }
     }
 
     /// Waits until nobody works on a file.
@@ -99,7 +152,12 @@ impl Spaces {
     }
 
     /// Adds a lockspace whose folder is there.
-    pub(super) fn add(&self, space: String) {
+    pub(super) async fn add(self: &Arc<Self>, space: String) {
+        self.insert(space);
+        self.note().await;
+    }
+
+    fn insert(&self, space: String) {
         self.folders().entry(space).or_default();
     }
 
@@ -137,6 +195,7 @@ impl Spaces {
             _ => Err(resource::busy(&name.name)),
         };
         self.put(&name, Some(held));
+        self.note().await;
         answer
     }
 
@@ -163,6 +222,7 @@ impl Spaces {
             return self.work_on(name, work).await;
         }
         self.put(&name, Some(held));
+        self.note().await;
         Ok(())
     }
 
@@ -245,6 +305,7 @@ impl Spaces {
                 Err(error) => (None, Err(error)),
             };
             spaces.put(&name, held);
+            spaces.note().await;
             answer
         });
         working.await.unwrap_or_else(|cause| Err(broken_off(&cause)))
