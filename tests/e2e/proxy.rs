@@ -3,17 +3,31 @@
 
 use std::fs;
 
-use virtus_tests::{DEADLINE, Guest, Options, Outcome, Testbed, wait_for};
+use virtus_tests::{Container, DEADLINE, Guest, Options, Outcome, Testbed, wait_for};
 
+use crate::remote::{TLS, sasl_of};
 use crate::{Case, Skip, contains, equal};
 
-pub(crate) const CASES: &[Case] = &[("every_client_gets_to_the_daemon_of_its_uri", forwards)];
+pub(crate) const CASES: &[Case] = &[
+    ("every_client_gets_to_the_daemon_of_its_uri", forwards),
+    ("clients_of_other_hosts_are_led_on_once_they_are_known", remote),
+    ("descriptors_go_through_both_ways", descriptors),
+    ("calls_in_flight_end_with_the_daemon_behind", in_flight),
+];
+
+/// The proxy, with these lines of configuration.
+fn proxy(conf: &str) -> Outcome<Testbed> {
+    let daemon_conf = conf.to_owned();
+    let options = Options { daemon: Some("virtproxyd"), daemon_conf, ..Options::default() };
+    let bed = Testbed::with(&options)?;
+    if bed.is_ours() {
+        return Ok(bed);
+    }
+    Err(Skip("the stock daemon here has no proxy".to_owned()).into())
+}
 
 fn forwards() -> Outcome {
-    let bed = Testbed::with(&Options { daemon: Some("virtproxyd"), ..Options::default() })?;
-    if !bed.is_ours() {
-        return Err(Skip("the stock daemon here has no proxy".to_owned()).into());
-    }
+    let bed = proxy("")?;
     // What is not there is named, with the unit that starts it.
     let refused = bed.virsh_fails("list")?;
     contains(&refused, "Failed to connect socket to '")?;
@@ -22,7 +36,7 @@ fn forwards() -> Outcome {
     let test = bed.uri_of("test", "/default");
     equal("test driver", bed.run("virsh", &["-c", &test, "list", "--name"])?.out.trim(), "test")?;
 
-    start_behind(&bed)?;
+    start_behind(&bed, "virtqemud")?;
     let read_only = bed.uri_read_only();
     let words = ["-r", "-c", &read_only, "list", "--all"];
     equal("read-only", bed.run("virsh", &words)?.ok(), true)?;
@@ -45,18 +59,93 @@ fn forwards() -> Outcome {
     contains(&bed.run("virsh", &write)?.err, "read only")?;
 
     // The daemon behind dies and comes back, and so do its clients.
-    let pid = fs::read_to_string(bed.path("run/virtqemud.pid"))?.trim().parse()?;
     drop(console);
-    bed.signal("KILL", pid)?;
+    signal_behind(&bed, "KILL")?;
     events.expect("events received", DEADLINE)?;
-    start_behind(&bed)?;
+    start_behind(&bed, "virtqemud")?;
     equal("survivor", bed.virsh("domstate proxied")?, "running".to_owned())?;
     bed.virsh("destroy proxied")?;
     wait_for("the end", DEADLINE, || Ok(bed.virsh("domstate proxied")? == "shut off"))
 }
 
-/// The daemon behind, in the background.
-fn start_behind(bed: &Testbed) -> Outcome {
-    let started = bed.virtus(&["virtqemud", "-d"])?;
+fn remote() -> Outcome {
+    let (bed, _authority) = sasl_of(
+        "virtproxyd",
+        "listen_tls = 1\nauth_tls = \"sasl\"\nlisten_tcp = 1\nauth_tcp = \"none\"\ntcp_port = \"16994\"\n",
+    )?;
+    let tls = |file: &str| {
+        let (pki, passwords) = (bed.path("good"), bed.path(file));
+        let (pki, passwords) = (pki.display(), passwords.display());
+        format!("qemu+tls://127.0.0.1:{TLS}/system?pkipath={pki}&authfile={passwords}")
+    };
+    let ask = |uri: &str, words: &[&str]| bed.run("virsh", &[&["--connect", uri], words].concat());
+    // Who is not known does not learn what is there.
+    contains(&ask(&tls("wrong"), &["list"])?.err, "authentication failed")?;
+    contains(&ask(&tls("right"), &["list"])?.err, "systemctl start virtqemud.socket")?;
+
+    start_behind(&bed, "virtqemud")?;
+    contains(&ask(&tls("wrong"), &["list"])?.err, "authentication failed")?;
+    bed.define(&Guest::firmware("far"))?;
+    for uri in [tls("right"), "qemu+tcp://127.0.0.1:16994/system".to_owned()] {
+        contains(&ask(&uri, &["list", "--all"])?.out, "far")?;
+        contains(&ask(&uri, &["start", "far"])?.out, "started")?;
+        // Larger than one record, and than what a socket takes at once.
+        contains(&ask(&uri, &["domcapabilities"])?.out, "</domainCapabilities>")?;
+        contains(&ask(&uri, &["destroy", "far"])?.out, "destroyed")?;
+        let refused = ask(&uri, &["--readonly", "start", "far"])?;
+        contains(&refused.err, "read only access prevents")?;
+    }
+    Ok(())
+}
+
+fn descriptors() -> Outcome {
+    let bed = proxy("")?;
+    start_behind(&bed, "virtlxcd")?;
+    let uri = bed.uri_of("lxc", "/system");
+    let init = "<init>/bin/sh</init><initarg>-c</initarg><initarg>cat &lt;&amp;3 >/passed; exec sleep 1000</initarg>";
+    let heir = bed.write("heir.xml", &Container::busybox(&bed, "heir")?.init(init).xml())?;
+    let passed = bed.write("passed", "one\n")?;
+    let virsh = |line: &str| {
+        bed.run("bash", &["-c", &format!("exec 7<{passed}; exec virsh -c '{uri}' {line}")])
+    };
+    let started = virsh(&format!("create {heir} --pass-fds 7"))?;
+    equal(&started.err, started.ok(), true)?;
+    let passed = bed.path("roots/heir/passed");
+    wait_for("what was passed", DEADLINE, || {
+        Ok(fs::read_to_string(&passed).is_ok_and(|text| text == "one\n"))
+    })?;
+    // Those of its namespaces come back.
+    let entered = virsh("lxc-enter-namespace heir --noseclabel /bin/busybox ls /passed")?;
+    equal(&entered.err, entered.out.trim(), "/passed")
+}
+
+fn in_flight() -> Outcome {
+    let bed = proxy("keepalive_interval = 1\nkeepalive_count = 1\n")?;
+    start_behind(&bed, "virtqemud")?;
+    let mut client = bed.terminal("")?;
+    client.ask("list --all", "State", DEADLINE)?;
+    signal_behind(&bed, "STOP")?;
+    client.keys("nodecpustats\n")?;
+    signal_behind(&bed, "KILL")?;
+    client.expect("error: ", DEADLINE)?;
+
+    // One that stays and says nothing is given up.
+    start_behind(&bed, "virtqemud")?;
+    let mut client = bed.terminal("")?;
+    client.ask("list --all", "State", DEADLINE)?;
+    signal_behind(&bed, "STOP")?;
+    client.keys("nodecpustats\n")?;
+    client.expect("error: ", DEADLINE).map(drop)
+}
+
+/// A daemon behind, in the background.
+fn start_behind(bed: &Testbed, daemon: &str) -> Outcome {
+    let started = bed.virtus(&[daemon, "-d"])?;
     equal(&started.err, started.ok(), true)
+}
+
+/// Sends a signal to the virtqemud behind.
+fn signal_behind(bed: &Testbed, signal: &str) -> Outcome {
+    let pid = fs::read_to_string(bed.path("run/virtqemud.pid"))?.trim().parse()?;
+    bed.signal(signal, pid)
 }

@@ -25,10 +25,15 @@ pub(crate) const CASES: &[Case] = &[
 
 /// A daemon that listens, with these lines of configuration.
 fn listening(conf: &str) -> Options {
+    listening_as("libvirtd", conf)
+}
+
+fn listening_as(daemon: &'static str, conf: &str) -> Options {
     Options {
         daemon_conf: format!("listen_addr = \"127.0.0.1\"\n{conf}"),
-        arguments: vec!["--listen".to_owned()],
-        daemon: Some("libvirtd"),
+        // A proxy does so without being told.
+        arguments: (daemon == "libvirtd").then(|| "--listen".to_owned()).into_iter().collect(),
+        daemon: Some(daemon),
         ..Options::default()
     }
 }
@@ -59,11 +64,15 @@ fn tcp() -> Outcome {
 }
 
 /// The port of TLS in these tests.
-const TLS: &str = "16998";
+pub(crate) const TLS: &str = "16998";
 
 /// A daemon that serves TLS with the certificates at libvirt's places, and one client named `good`.
 fn with_tls(conf: &str) -> Outcome<(Testbed, Authority)> {
-    let mut bed = Testbed::without_daemon(&listening(""))?;
+    tls_of("libvirtd", conf)
+}
+
+fn tls_of(daemon: &'static str, conf: &str) -> Outcome<(Testbed, Authority)> {
+    let mut bed = Testbed::without_daemon(&listening_as(daemon, ""))?;
     let authority = Authority::new("Test CA")?;
     let server = authority.server("127.0.0.1")?;
     let mut lines = format!("listen_addr = \"127.0.0.1\"\ntls_port = \"{TLS}\"\n{conf}");
@@ -79,7 +88,7 @@ fn with_tls(conf: &str) -> Outcome<(Testbed, Authority)> {
             lines += &format!("{key} = \"{}\"\nauth_unix_rw = \"none\"\n", path.display());
         }
     }
-    fs::write(bed.path("etc/libvirt/libvirtd.conf"), lines)?;
+    fs::write(bed.path(&format!("etc/libvirt/{daemon}.conf")), lines)?;
     write_client(&bed.path("good"), &authority, Some(&authority.client("good", 7)?))?;
     bed.start()?;
     Ok((bed, authority))
@@ -209,8 +218,8 @@ fn missing_certificates() -> Outcome {
 }
 
 /// A daemon whose sockets ask for SASL, with the user `fred`; for virsh an `auth` file for each password.
-fn with_sasl(conf: &str) -> Outcome<(Testbed, Authority)> {
-    let (bed, authority) = with_tls(conf)?;
+pub(crate) fn sasl_of(daemon: &'static str, conf: &str) -> Outcome<(Testbed, Authority)> {
+    let (bed, authority) = tls_of(daemon, conf)?;
     if !bed.is_ours() {
         return Err(Skip("stock libvirtd keeps users in a database of Cyrus'".to_owned()).into());
     }
@@ -226,7 +235,7 @@ fn with_sasl(conf: &str) -> Outcome<(Testbed, Authority)> {
 fn passwords() -> Outcome {
     let conf =
         "auth_tls = \"sasl\"\nauth_unix_rw = \"sasl\"\nsasl_allowed_username_list = [\"f*\"]\n";
-    let (bed, _authority) = with_sasl(conf)?;
+    let (bed, _authority) = sasl_of("libvirtd", conf)?;
     let pki = bed.path("good");
     let uris = [
         format!("qemu+tls://127.0.0.1:{TLS}/system?pkipath={}&", pki.display()),
