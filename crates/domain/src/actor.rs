@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use virtus_api::{
     DomainEventPmsuspend, DomainEventPmsuspendDisk, DomainEventPmwakeup, DomainEventReboot, Error,
-    ErrorCode, Result,
+    ErrorCode, ErrorDomain, Result,
 };
 use virtus_core::BoxFuture;
 
@@ -284,8 +284,8 @@ impl<M: Machine> Actor<M> {
             let core = self.handle.core();
             let Some(live) = core.live.as_ref() else {
                 // A caller that went away does not need the answer; so below.
-                let text = "domain is not running";
-                let _gone = reply.send(Err(Error::new(ErrorCode::OperationInvalid, text)));
+                let error = Error::new(ErrorCode::OperationInvalid, "domain is not running");
+                let _gone = reply.send(Err(error.in_domain(ErrorDomain::Domain)));
                 return;
             };
             if owner.is_some() && live.owner != owner {

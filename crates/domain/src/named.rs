@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How calls name the devices of a guest.
 
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::interface::Interface;
@@ -41,6 +41,7 @@ fn path(disk: &Disk) -> Option<&str> {
 pub fn interface<'def>(def: &'def Domain, name: &str) -> Result<&'def Interface> {
     find_interface(def, name).ok_or_else(|| {
         Error::new(ErrorCode::InvalidArg, format!("'{name}' is not a known interface"))
+            .in_domain(ErrorDomain::Domain)
             .hint(format!("see the interfaces with 'virsh domiflist {}'", def.name))
     })
 }

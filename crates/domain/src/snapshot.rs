@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use uuid::Uuid;
-use virtus_api::{DomainRef, Error, ErrorCode, Result};
+use virtus_api::{DomainRef, Error, ErrorCode, ErrorDomain, Result};
 use virtus_xml::Domain;
 
 use crate::at_rest::AtRest;
@@ -126,6 +126,7 @@ impl Snapshot {
 #[must_use]
 pub fn not_running(name: &str) -> Error {
     Error::new(ErrorCode::OperationInvalid, "domain is not running")
+        .in_domain(ErrorDomain::Domain)
         .hint(format!("start it with 'virsh start {name}'"))
 }
 

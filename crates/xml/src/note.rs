@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What people and applications note down with an object: title, description, elements of their own.
 
-use virtus_api::{DomainMetadataType as NoteType, Error, ErrorCode, Result};
+use virtus_api::{DomainMetadataType as NoteType, Error, ErrorCode, ErrorDomain, Result};
 
 use crate::domain::metadata::Metadata;
 use crate::{Domain, Network};
@@ -145,8 +145,10 @@ impl Note {
 }
 
 fn kind(number: i32) -> Result<NoteType> {
-    NoteType::try_from(number)
-        .map_err(|_| Error::new(ErrorCode::InvalidArg, format!("unknown metadata type {number}")))
+    NoteType::try_from(number).map_err(|_| {
+        Error::new(ErrorCode::InvalidArg, format!("unknown metadata type '{number}'"))
+            .in_domain(ErrorDomain::Domain)
+    })
 }
 
 /// The prefix is written into the XML as it is.
