@@ -105,7 +105,7 @@ pub(crate) async fn check_all<M: Machine>(set: Arc<Machines<M>>, places: Places)
     }
     if !all.is_empty() {
         // What thousands took to be read is not needed again.
-        let _given_back = spawn_blocking(virtus_host::heap::give_back).await;
+        let _given_back = spawn_blocking(virtus_host::memory::give_back).await;
     }
 }
 

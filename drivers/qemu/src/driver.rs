@@ -215,7 +215,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         tokio::spawn(async move {
             asked.join_all().await;
             // The answers of a binary are ten times as large as what is kept of them.
-            let _given_back = spawn_blocking(virtus_host::heap::give_back).await;
+            let _given_back = spawn_blocking(virtus_host::memory::give_back).await;
         });
         Ok(started(QemuDriver { qemu, machines }, routes::routes()))
     })

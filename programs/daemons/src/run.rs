@@ -45,7 +45,7 @@ const IDLE_CHECK: Duration = Duration::from_millis(500);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
-    virtus_host::heap::keep_together();
+    virtus_host::memory::keep_together();
     name_process(daemon);
     let uid = rustix::process::geteuid();
     let paths = if uid.is_root() { Paths::system() } else { Paths::session(uid.as_raw()) };
@@ -412,12 +412,15 @@ impl Servers {
     }
 }
 
-/// Gives memory back after the start and after clients that have left. They may have been many, and none may come again.
+/// Gives memory back: after the start, what only it has needed; after clients that have left, what was freed. They may have
+/// been many, and none may come again.
 async fn tidy(server: Arc<Server>) {
+    let mut give_back: fn() = virtus_host::memory::give_back;
     loop {
         sleep(QUIET).await;
         // A panic in it would cost memory, nothing else.
-        let _tidied = spawn_blocking(virtus_host::heap::give_back).await;
+        let _tidied = spawn_blocking(give_back).await;
+        give_back = virtus_host::memory::give_back_heap;
         server.some_left().await;
     }
 }
