@@ -3,14 +3,13 @@
 //!
 //! A container is busybox, whose first process sleeps and hears no signal but the last one: what is measured is the
 //! daemon, its controllers and the kernel.
-#![expect(clippy::print_stderr, reason = "the result is for people")]
 
 mod fleet;
 
 use std::process::ExitCode;
 
 use virtus_benches::{Goal, Measure, in_turn, print};
-use virtus_tests::{Backend, Outcome, obstacle};
+use virtus_tests::{Backend, Outcome, program};
 
 use crate::fleet::Fleet;
 
@@ -18,19 +17,10 @@ use crate::fleet::Fleet;
 const ROUNDS: usize = 10;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program(run)
 }
 
 fn run() -> Outcome {
-    if let Some(obstacle) = obstacle() {
-        return Err(obstacle.into());
-    }
     let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
     let mut fleets = [Fleet::start(Backend::stock_of_containers()?)?, Fleet::start(Backend::Ours)?];
     let figures = in_turn(&mut fleets, rounds, Fleet::round)?;

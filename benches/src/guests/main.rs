@@ -4,7 +4,6 @@
 //! Both daemons run in places of their own, the stock one unpacked beside and not installed. Rounds alternate, so that
 //! whatever else the machine does falls on both; what is printed are medians and their ratios. Times of starting and
 //! stopping are above those of the same QEMU, with the daemon's own arguments, run bare.
-#![expect(clippy::print_stderr, reason = "the result is for people")]
 #![expect(clippy::disallowed_methods, reason = "it runs QEMU bare, and waits")]
 
 mod bare;
@@ -13,7 +12,7 @@ mod daemon;
 use std::process::ExitCode;
 
 use virtus_benches::{Goal, Measure, in_turn, print};
-use virtus_tests::{Backend, Outcome, obstacle};
+use virtus_tests::{Backend, Outcome, program};
 
 use crate::daemon::Daemon;
 
@@ -21,19 +20,10 @@ use crate::daemon::Daemon;
 const ROUNDS: usize = 15;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program(run)
 }
 
 fn run() -> Outcome {
-    if let Some(obstacle) = obstacle() {
-        return Err(obstacle.into());
-    }
     let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
     let stock = Daemon::start(Backend::stock()?, "bench-stock")?;
     let ours = Daemon::start(Backend::Ours, "bench-ours")?;

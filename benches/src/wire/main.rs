@@ -5,7 +5,6 @@
 //! on up to 10,000 definitions that both find at their start. Rounds alternate, so that whatever else the machine does
 //! falls on both. How costs grow takes minutes and is measured in fewer rounds; a second argument names the file to draw
 //! it into.
-#![expect(clippy::print_stderr, reason = "the result is for people")]
 #![expect(clippy::disallowed_methods, reason = "it waits, and writes files that need not last")]
 
 mod calls;
@@ -16,7 +15,7 @@ mod volumes;
 use std::process::ExitCode;
 
 use virtus_benches::{Goal, Measure, draw, in_turn, print};
-use virtus_tests::{Backend, Outcome, obstacle};
+use virtus_tests::{Backend, Outcome, program};
 
 use crate::calls::Calls;
 use crate::growth::Growth;
@@ -29,19 +28,10 @@ const ROUNDS: usize = 10;
 const GROWTH_ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program(run)
 }
 
 fn run() -> Outcome {
-    if let Some(obstacle) = obstacle() {
-        return Err(obstacle.into());
-    }
     let mut arguments = std::env::args().skip(1);
     let rounds = arguments.next().map_or(Ok(ROUNDS), |word| word.parse())?;
     let backends = [Backend::stock()?, Backend::Ours];
