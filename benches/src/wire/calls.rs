@@ -3,13 +3,17 @@
 //!
 //! An event is measured with the call that causes it (suspend, resume), from sending that until the last client has read
 //! the event; the call's own reply is read before.
+//!
+//! All of it is measured on a machine that does nothing else, and on one whose cores are all busy.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use virtus_benches::{Client, Object, Round, median, micros};
+use virtus_benches::{Client, Load, Object, Round, median, micros};
 use virtus_tests::{Backend, Options, Outcome, Testbed};
+
+use crate::rest::{memory, memory_at_rest};
 
 const URI: &str = "test:///default";
 
@@ -40,6 +44,10 @@ pub(crate) struct Calls {
     client: Client,
     domain: Object,
     socket: PathBuf,
+    /// What else the machine has to do.
+    load: Option<Load>,
+    /// The memory that the daemon held before its first client came.
+    fresh: Round,
     /// Holds the daemon; it ends with this.
     bed: Testbed,
 }
@@ -52,25 +60,23 @@ pub(crate) fn daemon(backend: Backend) -> Outcome<Testbed> {
     Testbed::on(backend, &options)
 }
 
-/// MiB of memory that the daemon holds.
-pub(crate) fn resident(bed: &Testbed) -> Outcome<f64> {
-    let kib = u32::try_from(bed.daemon_memory("VmRSS")?)?;
-    Ok(f64::from(kib) / 1024.0)
-}
-
 impl Calls {
     pub(crate) fn start(backend: Backend) -> Outcome<Self> {
         let bed = daemon(backend)?;
+        let fresh = Round::from([
+            ("memory, freshly started", memory_at_rest(&bed)?),
+            ("of that, in no file", memory(&bed, "RssAnon")?),
+        ]);
         let socket = bed.socket();
         let mut client = Client::open(&socket, URI)?;
         let domain = client.lookup("test")?;
-        Ok(Self { client, domain, socket, bed })
+        Ok(Self { client, domain, socket, load: None, fresh, bed })
     }
 
     /// Everything once.
     pub(crate) fn round(&mut self) -> Outcome<Round> {
-        let mut round = Round::new();
-        round.insert("memory, idle", resident(&self.bed)?);
+        let mut round = self.fresh.clone();
+        round.insert("memory, between rounds", memory(&self.bed, "VmRSS")?);
         let before = self.bed.daemon_cpu_time()?;
         round.insert("round trip", self.on_one_core(Self::round_trip)?);
         let spent = micros(self.bed.daemon_cpu_time()? - before);
@@ -81,6 +87,14 @@ impl Calls {
         round.insert("event to one client", self.crowd(1)?[HEARD]);
         round.insert("event to the last of 100", self.crowd(LISTENERS)?[HEARD]);
         Ok(round)
+    }
+
+    /// The same while every core is busy.
+    pub(crate) fn loaded_round(&mut self) -> Outcome<Round> {
+        self.load = Some(Load::on_every_core()?);
+        let round = self.round();
+        self.load = None;
+        round
     }
 
     /// What `count` clients that only listen cost.
@@ -95,8 +109,11 @@ impl Calls {
     }
 
     /// Does `work` while we share a core with the daemon. Else chance decides whether a call also wakes a core that
-    /// sleeps, which takes longer than the call.
+    /// sleeps, which takes longer than the call. None sleeps under load: the scheduler may choose then.
     fn on_one_core<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        if self.load.is_some() {
+            return work(self);
+        }
         let all = sched_getaffinity(None)?;
         let mut one = CpuSet::new();
         one.set((0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).ok_or("no core")?);

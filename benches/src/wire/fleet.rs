@@ -4,20 +4,12 @@
 use std::time::{Duration, Instant};
 
 use virtus_benches::{Client, Round, median, micros};
-use virtus_tests::{Backend, Outcome, Testbed};
+use virtus_tests::{Backend, Outcome};
 
-use crate::calls::{daemon, resident};
+use crate::calls::daemon;
+use crate::rest::{START, memory_at_rest, wait_until_at_rest};
 
 const URI: &str = "qemu:///system";
-
-/// How long a daemon is left alone before its memory is read.
-const REST: Duration = Duration::from_secs(3);
-
-/// How long a daemon may take to start.
-const START: Duration = Duration::from_secs(300);
-
-/// What a daemon at rest may use of the processor in a second.
-const LITTLE: Duration = Duration::from_millis(20);
 
 /// Lists and statistics of a round.
 const TIMES: usize = 10;
@@ -40,26 +32,8 @@ pub(crate) fn round(backend: &Backend, count: u32) -> Outcome<Round> {
     round.insert("list", times(|| client.list().map(drop))?);
     round.insert("statistics", times(|| client.stats().map(drop))?);
     drop(client);
-    std::thread::sleep(REST);
-    round.insert("memory", resident(&bed)?);
+    round.insert("memory", memory_at_rest(&bed)?);
     Ok(round)
-}
-
-/// Waits until a daemon that has started has nothing more to do: ours reads beside its work what it has only looked at.
-fn wait_until_at_rest(bed: &Testbed) -> Outcome {
-    let end = Instant::now() + START;
-    let mut before = bed.daemon_cpu_time_ever()?;
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
-        let now = bed.daemon_cpu_time_ever()?;
-        if now - before <= LITTLE {
-            return Ok(());
-        }
-        if Instant::now() > end {
-            return Err(format!("the daemon was busy for {START:?}").into());
-        }
-        before = now;
-    }
 }
 
 /// A client of a daemon that knows the whole fleet. A daemon that still loads does not answer, or answers with less.

@@ -10,6 +10,7 @@
 mod calls;
 mod fleet;
 mod growth;
+mod rest;
 mod volumes;
 
 use std::process::ExitCode;
@@ -36,8 +37,13 @@ fn run() -> Outcome {
     let rounds = arguments.next().map_or(Ok(ROUNDS), |word| word.parse())?;
     let backends = [Backend::stock()?, Backend::Ours];
     let [stock, ours] = backends.clone().map(Calls::start);
-    let figures = in_turn(&mut [stock?, ours?], rounds, Calls::round)?;
+    let mut daemons = [stock?, ours?];
+    let figures = in_turn(&mut daemons, rounds, Calls::round)?;
     print(&figures, &format!("medians of {rounds} rounds in turn"), CALLS);
+    print(&figures, "\nmemory of these daemons", MEMORY);
+    let figures = in_turn(&mut daemons, rounds, Calls::loaded_round)?;
+    print(&figures, &format!("\nevery core busy, medians of {rounds} rounds in turn"), CALLS);
+    drop(daemons);
     let [stock, ours] = backends.clone().map(Volumes::start);
     let figures = in_turn(&mut [stock?, ours?], rounds, Volumes::round)?;
     print(&figures, &format!("\nvolumes, medians of {rounds} rounds in turn"), VOLUMES);
@@ -60,7 +66,13 @@ const CALLS: &[Measure] = &[
     Measure::time("a call beside 1000 idle clients", Goal::TimesLess(40.0)),
     Measure::time("event to one client", Goal::TimesLess(3.0)),
     Measure::time("event to the last of 100", Goal::TimesLess(6.0)),
-    Measure::memory("memory, idle", Goal::TimesLess(4.0)),
+];
+
+/// What the daemons hold when nobody wants anything of them.
+const MEMORY: &[Measure] = &[
+    Measure::memory("memory, freshly started", Goal::TimesLess(4.0)),
+    Measure::memory("of that, in no file", Goal::None),
+    Measure::memory("memory, between rounds", Goal::TimesLess(4.0)),
 ];
 
 /// What the data of a volume costs.
