@@ -24,11 +24,11 @@ pub(crate) const CASES: &[Case] = &[
 /// want one in the testbed's namespaces, or with another user's rights.
 pub(crate) const APPLICATION: &str = "VIRTUS_TEST_APPLICATION";
 
-/// What such an application does.
+/// What such an application does; it lets polkit ask on its terminal.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what the test reads")]
 pub(crate) fn application(uri: &str) -> ExitCode {
     let names = || -> Result<Vec<String>, virtus_client::Error> {
-        let connection = Connection::open(uri).wait()?;
+        let connection = Connection::options().polkit_agent(true).open(uri).wait()?;
         let domains = connection.domains().wait()?;
         Ok(domains.iter().map(|domain| domain.name().to_owned()).collect())
     };

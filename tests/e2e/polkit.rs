@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Users of this host whom polkit lets in, or not: with a polkit of the test's own.
 
+use std::os::unix::fs::PermissionsExt;
+
 use virtus_tests::{DEADLINE, Done, Lines, Options, Outcome, Testbed, promptly};
 
+use crate::client::APPLICATION;
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("polkit_decides_who_may_use_a_socket", decides),
+    ("an_application_has_the_user_asked_on_its_terminal", agent),
     ("without_polkit_only_root_is_let_in", absent),
     ("a_polkit_that_does_not_answer_holds_up_nobody_else", silent),
 ];
@@ -72,6 +76,44 @@ fn decides() -> Outcome {
         contains(&done.err, &text)?;
     }
     Ok(())
+}
+
+/// The agent is a stand-in that, as polkit's own, closes the descriptor that it was given when it is known, and then asks on
+/// the terminal; first it looks whether the process that it is to speak for is the application.
+const AGENT: &str = r#"#!/bin/sh
+started=$(sed 's/.*) //' /proc/$PPID/stat | cut -d' ' -f20)
+[ "$*" = "--process $PPID,$started --notify-fd 1 --fallback" ] || { echo "bad: $*" >&2; exit 1; }
+cd "${0%/*}"
+touch agent
+exec >&-
+while printf 'Password: ' >&2 && read word; do echo "$word" >new; mv new answer; done
+"#;
+
+fn agent() -> Outcome {
+    let bed = guarded()?;
+    let place = bed.path("place");
+    std::fs::create_dir(&place)?;
+    std::fs::set_permissions(&place, PermissionsExt::from_mode(0o777))?;
+    let program = place.join("pkttyagent");
+    std::fs::write(&program, AGENT)?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+    std::fs::copy(std::env::current_exe()?, place.join("application"))?;
+    let place = place.to_str().ok_or("the path is not text")?;
+    let _polkit = policy(&bed, &[&format!("{MANAGE}=agent={place}")])?;
+    let path = format!("PATH={place}:/usr/bin:/bin");
+    let uri = format!("{APPLICATION}={}", bed.uri());
+    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "env", &path, &uri];
+    let words = [&who[..], &["application"]].concat();
+    let done = bed.run("setpriv", &words)?;
+    equal("success without a terminal", done.ok(), false)?;
+    contains(&done.err, "no polkit agent available to authenticate action")?;
+    let mut terminal = bed.terminal_with("setpriv", &words)?;
+    for word in ["wrong", "right"] {
+        terminal.expect("Password: ", DEADLINE)?;
+        terminal.keys(&format!("{word}\n"))?;
+    }
+    terminal.expect("domains:", DEADLINE)?;
+    equal("the application's end", terminal.end(DEADLINE)?, Some(0))
 }
 
 fn absent() -> Outcome {

@@ -306,6 +306,11 @@ impl Testbed {
         Terminal::start(&mut command)
     }
 
+    /// Another program, on a terminal.
+    pub fn terminal_with(&self, program: &str, words: &[&str]) -> Outcome<Terminal> {
+        Terminal::start(self.client_command(program).args(words))
+    }
+
     /// `virsh` with a command that goes on printing, such as `event --loop`.
     pub fn virsh_lines(&self, line: &str) -> Outcome<Lines> {
         let mut command = self.virsh_command();

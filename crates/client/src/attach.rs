@@ -18,7 +18,8 @@ use virtus_rpc::{Beside, Hello, Remote, local_calls};
 use crate::credentials::{self, Known, Proof};
 use crate::dial::{dial, own_daemon};
 use crate::options::Options;
-use crate::resolve::{self, Surroundings};
+use crate::polkit::Agent;
+use crate::resolve::{self, Surroundings, Target, Way};
 
 /// An answered connection; its daemon, if it has one.
 pub(crate) struct Attached {
@@ -48,20 +49,38 @@ pub(crate) async fn attach(options: &Options, events: Arc<dyn EventSink>) -> Res
         return Ok(attached);
     }
     let target = resolve::target(uri.as_ref(), options.read_only, &around)?;
-    let line = dial(&target, &around).await?;
-    let known = known(options, target.auth_file.as_deref(), &around);
+    // It speaks for this process, and only a daemon of this host asks polkit about that.
+    let mut agent = Agent::new(options.polkit_agent && matches!(target.way, Way::Unix(_)));
+    let uri = uri.unwrap_or_default();
+    loop {
+        match daemon(options, &target, &uri, &around, &events).await {
+            Err(refusal) => agent.help(refusal).await?,
+            attached => return attached,
+        }
+    }
+}
+
+/// A connection to a daemon.
+async fn daemon(
+    options: &Options,
+    target: &Target,
+    uri: &Uri,
+    around: &Surroundings<'_>,
+    events: &Arc<dyn EventSink>,
+) -> Result<Attached> {
+    let line = dial(target, around).await?;
+    let known = known(options, target.auth_file.as_deref(), around);
     let host = target.host.clone();
     let ask = move || known.credentials("libvirt", &host);
-    let proof = Proof::new(target.way.is_secure(), target.host, ask);
+    let proof = Proof::new(target.way.is_secure(), target.host.clone(), ask);
     let hello = Hello {
-        name: target.name,
+        name: target.name.clone(),
         read_only: options.read_only,
         authentication: Authentication { only: target.auth, sasl: Some(Box::new(proof)) },
         keepalive: options.keepalive,
     };
     let remote = Remote::open(line.transport, hello, events.clone()).await?;
-    let uri = uri.unwrap_or_default();
-    let session = Session::new(Identity::default(), options.read_only, uri, events);
+    let session = Session::new(Identity::default(), options.read_only, uri.clone(), events.clone());
     let connection = Connection::new(session, vec![remote.clone()]);
     Ok(Attached { connection, remote: Some(remote), _tunnel: line.tunnel })
 }

@@ -158,7 +158,8 @@
 //! All parameters of libvirt's URIs are understood (`socket`, `mode`, `pkipath`, `no_verify`, `netcat`,
 //! `proxy`, `keyfile`, …), as are `uri_aliases` and `uri_default` of libvirt.conf,
 //! `LIBVIRT_DEFAULT_URI` and auth.conf. A user's own daemon is started when nobody listens at its socket,
-//! unless `LIBVIRT_AUTOSTART` is 0.
+//! unless `LIBVIRT_AUTOSTART` is 0. Where polkit guards a daemon and wants a password, a program on a terminal can let the
+//! user type it there: [`Options::polkit_agent`].
 
 mod ask;
 mod attach;
@@ -172,6 +173,7 @@ mod generated;
 mod link;
 mod local;
 mod options;
+mod polkit;
 mod resolve;
 mod stream;
 

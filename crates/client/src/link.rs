@@ -73,9 +73,11 @@ struct Listen {
 }
 
 impl Link {
-    pub(crate) async fn open(options: Options) -> Result<Arc<Self>> {
+    pub(crate) async fn open(mut options: Options) -> Result<Arc<Self>> {
         let hub = Hub::new(options.capacity);
         let attached = attach(&options, hub.clone()).await?;
+        // Later nobody at the terminal expects to be asked.
+        options.polkit_agent = false;
         let (orders, taken) = mpsc::channel(ORDERS);
         let state = watch::Sender::new(State::Down);
         let shared = Arc::new(Shared { options, hub, state, hang_up: Notify::new() });

@@ -33,6 +33,7 @@ pub struct Options {
     pub(crate) capacity: usize,
     pub(crate) drivers: Vec<DriverEntry>,
     pub(crate) credentials: Option<Callback>,
+    pub(crate) polkit_agent: bool,
 }
 
 /// How a lost connection is opened again.
@@ -68,6 +69,7 @@ impl Default for Options {
             capacity: CAPACITY,
             drivers: LINKED.to_vec(),
             credentials: None,
+            polkit_agent: false,
         }
     }
 }
@@ -133,6 +135,16 @@ impl Options {
         self
     }
 
+    /// Has polkit's text agent (`pkttyagent`) ask the user for a password on this program's terminal where the daemon's
+    /// policy wants one and no desktop asks, as libvirt's own tools do; it runs while the connection is opened, which then
+    /// may take 10 minutes unless [`deadline`](Self::deadline) is set. Off unless this is set, because the terminal is the
+    /// application's; a lost connection is opened again without it.
+    #[must_use]
+    pub fn polkit_agent(mut self, wanted: bool) -> Self {
+        self.polkit_agent = wanted;
+        self
+    }
+
     /// Opens a connection to `uri`, or the name of one of libvirt.conf's `uri_aliases`.
     ///
     /// # Errors
@@ -149,7 +161,8 @@ impl Options {
     /// # Errors
     /// As [`Options::open`].
     pub async fn open_default(self) -> Result<Connection> {
-        let limit = self.deadline.unwrap_or(deadline::SHORT);
+        let usual = if self.polkit_agent { deadline::LONG } else { deadline::SHORT };
+        let limit = self.deadline.unwrap_or(usual);
         let attempt = format!("opening '{}'", self.uri.as_deref().unwrap_or("the default URI"));
         let link = deadline::within(limit, &attempt, Link::open(self)).await?;
         Ok(Connection::new(link))

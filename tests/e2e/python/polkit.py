@@ -2,8 +2,10 @@
 """A system bus with a polkit of our own on it, whose policy is the words after the bus' socket: what each action gets.
 
 A word is `ACTION=ANSWER`, or `ACTION@VALUE=ANSWER` for questions with this value among their details; `ACTION` may end
-in `*`; the first word that fits counts. Prints `ready`, then a line for each question with the values of its details;
+in `*`; the first word that fits counts. The answer `agent=FOLDER` is a challenge until there is the file FOLDER/agent, and from
+then on that of the password in FOLDER/answer, as soon as that is there: right if it is `right`. Prints `ready`, then a line for each question with the values of its details;
 a process that is not who it seems to be is refused. Root may do everything, as with polkit itself."""
+import os
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -14,7 +16,7 @@ import dbus.service
 from gi.repository import GLib
 
 _uri, path, *policy = sys.argv[1:]
-policy = [word.rsplit("=", 1) for word in policy]
+policy = [word.split("=", 1) for word in policy]
 
 
 def rule(action, values):
@@ -22,6 +24,18 @@ def rule(action, values):
         wanted, _, value = pattern.partition("@")
         if fnmatch(action, wanted) and (not value or value in values):
             return word
+
+
+def typed(folder, answer):
+    """Whether to ask again whether somebody has typed a password."""
+    try:
+        with open(f"{folder}/answer") as file:
+            word = file.read().strip()
+    except FileNotFoundError:
+        return True
+    os.remove(f"{folder}/answer")
+    answer((word == "right", False, dbus.Dictionary({}, signature="ss")))
+    return False
 
 
 class Authority(dbus.service.Object):
@@ -42,8 +56,12 @@ class Authority(dbus.service.Object):
             word = "yes"
         if word == "silence":
             return
+        kind, _, folder = (word or "").partition("=")
+        if kind == "agent" and os.path.exists(f"{folder}/agent"):
+            GLib.timeout_add(20, typed, folder, answer)
+            return
         details = {"polkit.dismissed": "true"} if word == "dismissed" else {}
-        answer((word == "yes", word == "challenge", dbus.Dictionary(details, signature="ss")))
+        answer((word == "yes", kind in ("challenge", "agent"), dbus.Dictionary(details, signature="ss")))
 
 
 bus = subprocess.Popen(
