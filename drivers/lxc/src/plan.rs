@@ -27,7 +27,7 @@ use crate::paths::Places;
 pub(crate) use network::{Card, Wire, card};
 
 /// The part of the host's resources from which containers get theirs.
-const PARTITION: &str = "/machine";
+pub(crate) const PARTITION: &str = "/machine";
 
 /// What a start will do.
 pub(crate) struct Plan {
@@ -90,7 +90,7 @@ pub(crate) fn plan(def: &Domain, start: &Start, places: &Places) -> Result<Plan>
         call_filter: true,
         cgroup: group(&def),
         limits: limits::limits(&def),
-        hostname: None,
+        hostname: init::hostname(&def),
         label: None,
         on_reboot: match def.on_reboot.unwrap_or(LifecycleAction::Restart) {
             LifecycleAction::Restart | LifecycleAction::RenameRestart => OnReboot::Restart,

@@ -5,15 +5,19 @@ use virtus_xml::Domain;
 
 use crate::blueprint::{Account, Init};
 
-/// Its first process, in the environment that the documentation promises.
+/// The kernel's limit.
+const LONGEST_HOSTNAME: usize = 64;
+
+/// Its first process, in the environment that stock gives it.
 pub(super) fn init(def: &Domain) -> Init {
     let os = &def.os;
     let uuid = def.uuid.unwrap_or_default().to_string();
     let mut env = vec![
-        ("PATH", "/bin:/usr/bin".to_owned()),
+        ("PATH", "/bin:/sbin".to_owned()),
         ("TERM", "linux".to_owned()),
         ("HOME", "/".to_owned()),
-        ("container", "libvirt-lxc".to_owned()),
+        // The documentation says "libvirt-lxc"; this is what stock sets and systemd knows.
+        ("container", "lxc-libvirt".to_owned()),
         ("container_uuid", uuid.clone()),
         ("LIBVIRT_LXC_UUID", uuid),
         ("LIBVIRT_LXC_NAME", def.name.clone()),
@@ -40,6 +44,13 @@ pub(super) fn init(def: &Domain) -> Init {
         group: os.initgroup.as_deref().map(account),
         descriptors: Vec::new(),
     }
+}
+
+/// The host name: what of the container's name can be one.
+pub(super) fn hostname(def: &Domain) -> Option<String> {
+    let plain = def.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+    let name: String = plain.skip_while(|c| *c == '-').take(LONGEST_HOSTNAME).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 /// A name, or a number; after `+` always a number.

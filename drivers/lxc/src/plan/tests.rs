@@ -30,7 +30,8 @@ fn the_least_container_shares_files_and_network_with_the_host() {
     assert_eq!(blueprint.cgroup, "machine/lxc-7-box.libvirt-lxc");
     assert_eq!(blueprint.limits.memory, Some(64 << 20));
     assert_eq!(def.id, Some(7));
-    assert!(blueprint.init.env.contains(&("container".to_owned(), "libvirt-lxc".to_owned())));
+    assert!(blueprint.init.env.contains(&("container".to_owned(), "lxc-libvirt".to_owned())));
+    assert_eq!(blueprint.hostname.as_deref(), Some("box"));
 }
 
 #[test]
