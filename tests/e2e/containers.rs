@@ -155,7 +155,7 @@ fn reboots() -> Outcome {
     bed.virsh("reboot again --mode signal")?;
     events.expect("reboot again", DEADLINE)?;
     counts_on(&bed, "again")?;
-    equal("id", bed.virsh("domid again")?, id)?;
+    wait_for("the new number", DEADLINE, || Ok(bed.virsh("domid again")? != id))?;
     bed.virsh("shutdown again")?;
     next(&mut events, "again", "stopped 0")
 }
@@ -267,7 +267,17 @@ fn namespaces() -> Outcome {
     let bed = running("enter")?;
     std::fs::write(bed.path("roots/enter/etc/here"), "inside-7\n")?;
     let said = bed.virsh("lxc-enter-namespace enter --noseclabel -- /bin/cat /etc/here")?;
-    contains(&said, "inside-7")
+    contains(&said, "inside-7")?;
+    enters_groups(&bed, "enter")?;
+    bed.virsh("reboot enter --mode signal")?;
+    counts_on(&bed, "enter")?;
+    wait_for("the container's new number", DEADLINE, || Ok(enters_groups(&bed, "enter").is_ok()))
+}
+
+/// Who enters a container is in its control groups, which the stock library finds by the container's number.
+fn enters_groups(bed: &Testbed, name: &str) -> Outcome {
+    let line = format!("lxc-enter-namespace {name} --noseclabel -- /bin/cat /proc/self/cgroup");
+    contains(&bed.virsh(&line)?, ".libvirt-lxc/payload")
 }
 
 fn devices() -> Outcome {

@@ -35,6 +35,10 @@ const CLAIMS: &[Claim] = &[
         "`systemctl start virtqemud.socket`: libvirtd ends first, the guest runs on and is found",
         modular_again,
     ),
+    (
+        "a container starts: `machinectl` lists it, led by its first process; it ends, and nothing of it is left",
+        registered,
+    ),
     ("nobody needs a daemon: it ends, and the next client starts it again", idle),
     ("all sockets of a daemon are masked: it makes its own, and stays", traditional),
     (
@@ -204,6 +208,48 @@ fn modular_again(host: &mut Host) -> Outcome {
     came_before(host, "Stopped libvirtd.service", "Starting virtqemud.service")?;
     host.must("systemctl start virtproxyd.socket virtsecretd.socket virtlxcd.socket")?;
     lives_on(host, &guest, "qemu:///system?mode=legacy")
+}
+
+/// A container that sleeps.
+const CONTAINER: &str = "<domain type='lxc'><name>box</name><memory unit='MiB'>64</memory>
+    <os><type>exe</type><init>/bin/busybox</init><initarg>sleep</initarg><initarg>1000000</initarg></os>
+    <devices><filesystem type='mount'><source dir='/root/box'/><target dir='/'/></filesystem></devices></domain>";
+
+fn registered(host: &mut Host) -> Outcome {
+    fs::create_dir_all(host.root().join("root/box/bin"))?;
+    fs::copy("/bin/busybox", host.root().join("root/box/bin/busybox"))?;
+    fs::write(host.root().join("root/box.xml"), CONTAINER)?;
+    // The place of the host shows it the controllers of version 1, but not for writing.
+    for controller in ["memory", "devices", "freezer"] {
+        host.run("mount", &["-o", "remount,bind,rw", &format!("/sys/fs/cgroup/{controller}")])?;
+    }
+    host.must("virsh -c lxc:///system define /root/box.xml")?;
+    let started = host.run("virsh", &["-c", "lxc:///system", "start", "box"])?;
+    if started.err.contains("controller is not mounted") {
+        // A place to which no controller was delegated runs no containers.
+        return Ok(());
+    }
+    equal("the start", started.err.as_str(), "")?;
+    let list = host.must("machinectl list --no-legend --no-pager")?;
+    contains(&list, "container libvirt-lxc")?;
+    let name = list.split(' ').next().unwrap_or_default().to_owned();
+    equal("its name", name.starts_with("lxc-") && name.ends_with("-box"), true)?;
+    let leader = host.must(&format!("machinectl show {name} --property=Leader --value"))?;
+    equal("its number", host.must("virsh -c lxc:///system domid box")?, leader.clone())?;
+    contains(&host.must(&format!("cat /proc/{leader}/cmdline"))?, "sleep")?;
+    contains(&host.must(&format!("cat /proc/{leader}/cgroup"))?, "/machine.slice/machine-lxc")?;
+    host.must("systemctl restart virtlxcd.service")?;
+    equal("state", host.must("virsh -c lxc:///system domstate box")?, "running".to_owned())?;
+    host.must("virsh -c lxc:///system destroy box")?;
+    wait_for("the machine to be forgotten", DEADLINE, || {
+        Ok(host.must("machinectl list --no-legend --no-pager")?.is_empty())
+    })?;
+    let left =
+        || host.run("find", &["/sys/fs/cgroup", "-name", "*libvirt*", "-o", "-name", "*dbox*"]);
+    wait_for("its control groups to go", DEADLINE, || {
+        let left = left()?.out;
+        Ok(!left.contains("dbox") && !left.contains("/libvirt\n"))
+    })
 }
 
 /// The last time that the journal says each, it says `first` before `then`.

@@ -40,8 +40,8 @@ boot() {
     local name=$1 root=$2 dist=$3 see=$4 kind point
     hierarchies >"$root/../hierarchies"
     while read -r kind point; do
-        # Only those that systemd uses: the others stay as they are.
-        case $kind:$point in cgroup2:* | cgroup:*/systemd) ;; *) continue ;; esac
+        # Only those that systemd uses, and containers need: the others stay as they are.
+        case $kind:$point in cgroup2:* | cgroup:*/systemd | cgroup:*/memory | cgroup:*/devices | cgroup:*/freezer) ;; *) continue ;; esac
         mkdir -p "$point/$name"
         echo $$ >"$point/$name/cgroup.procs"
     done <"$root/../hierarchies"

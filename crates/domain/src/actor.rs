@@ -254,6 +254,12 @@ impl<M: Machine> Actor<M> {
                 // A machine that is gone has no live definition to change.
                 let _gone = context.change_live(change);
             }
+            Notice::Renumbered(new) => {
+                let set = handle.set();
+                let _gone = context.change_live(|def| {
+                    def.id = def.id.map(|old| set.renumber(handle, old, new));
+                });
+            }
             Notice::Event(event) => handle.emit(event),
             Notice::Ended(end) if self.ending.is_some() => self.gone = Some(end),
             // A job is ending it, and does the rest.

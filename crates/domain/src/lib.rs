@@ -31,6 +31,7 @@ mod keeper;
 pub mod keys;
 pub mod leases;
 mod machine;
+pub mod machined;
 mod machines;
 pub mod moments;
 pub mod named;

@@ -220,7 +220,7 @@ pub trait Machine: Send + Sync + Sized + 'static {
 pub struct Launched<M: Machine> {
     /// The handle.
     pub running: Arc<M::Running>,
-    /// What goes into the status file: the live definition (with id, aliases, allocated ports, pty
+    /// What goes into the status file: the live definition (with id, maybe another than it was started with, aliases, allocated ports, pty
     /// paths), the process, the state.
     pub status: Status,
 }

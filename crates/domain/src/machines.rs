@@ -237,6 +237,17 @@ impl<M: Machine> Machines<M> {
         Ok(())
     }
 
+    /// Gives a running machine another number, if nobody has it; the number that it has then.
+    pub(crate) fn renumber(&self, handle: &Arc<Handle<M>>, old: i32, new: i32) -> i32 {
+        let mut index = self.index_mut();
+        match index.by_id.entry(new) {
+            Entry::Vacant(free) => free.insert(handle.clone()),
+            Entry::Occupied(_) => return old,
+        };
+        index.by_id.remove(&old);
+        new
+    }
+
     pub(crate) fn release_id(&self, id: i32) {
         self.index_mut().by_id.remove(&id);
     }

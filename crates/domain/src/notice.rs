@@ -88,6 +88,8 @@ pub enum Notice {
     Ended(End),
     /// The live definition changed (a device was unplugged, the tray moved, the balloon resized).
     Changed(Box<dyn FnOnce(&mut Domain) + Send>),
+    /// The machine has another number now: that of its process, where that is what numbers are.
+    Renumbered(i32),
     /// An event for clients that does not change the machine's state.
     Event(Box<dyn FnOnce(DomainRef) -> DomainEvent + Send>),
 }

@@ -170,7 +170,11 @@ async fn launch<M: Machine>(
         if let Some(live) = core.live.as_mut() {
             let id = live.def.id;
             let (mut def, status) = StatusPart::of(launched.status);
-            def.id = id;
+            let set = context.handle().set();
+            def.id = match (id, def.id) {
+                (Some(old), Some(new)) => Some(set.renumber(context.handle(), old, new)),
+                _ => id,
+            };
             live.def = Arc::new(def);
             live.status = status;
         }

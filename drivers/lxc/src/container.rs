@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_domain::console::Consoles;
+use virtus_domain::machined::Registration;
 use virtus_domain::{End, Notices};
 use virtus_host::cgroup::Group;
 use virtus_host::process::Process;
@@ -28,6 +29,8 @@ pub(crate) struct Container {
     pub(crate) process: Process,
     /// All its processes, and what limits them.
     pub(crate) group: Group,
+    /// As what machined knows it, if it does.
+    pub(crate) registration: Option<Registration>,
     pub(crate) notices: Notices,
     pub(crate) log: PathBuf,
     /// Who has which console open.
@@ -45,7 +48,7 @@ impl Container {
     pub(crate) fn new(
         name: &str,
         process: Process,
-        group: Group,
+        (group, registration): (Group, Option<Registration>),
         notices: Notices,
         log: PathBuf,
     ) -> Self {
@@ -53,6 +56,7 @@ impl Container {
             name: name.to_owned(),
             process,
             group,
+            registration,
             notices,
             log,
             consoles: Arc::default(),

@@ -2,7 +2,7 @@
 //! The program `libvirt_lxc`: builds one container, owns it, and outlives the daemon that started it.
 //!
 //! ```text
-//! seal the own program -> read the blueprint -> group, socket
+//! seal the own program -> read the blueprint -> hear where the groups are to be -> group, socket
 //!   -> boot: stage the root, clone init, tell "ready", wait for "run", tell "running"
 //!   -> serve consoles, /proc/meminfo and daemons until init ends -> boot again, or tell and end
 //! ```
@@ -45,7 +45,7 @@ use self::meminfo::Meminfo;
 use self::watch::After;
 use crate::blueprint::Blueprint;
 use crate::failure::{Attempt, Failure, Step};
-use crate::launch::{RUN, Report};
+use crate::launch::{Place, RUN, Report};
 use crate::monitor::{Ending, News};
 
 /// The whole program.
@@ -87,6 +87,10 @@ fn own(blueprint: &mut Blueprint, daemon: &mut Handshake) -> Step<()> {
     sys::unshare(UnshareFlags::NEWNS).attempt(|| "make a mount namespace")?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .attempt(|| "keep mounts from the host")?;
+    if let Some(place) = daemon.place(&signal)? {
+        group::enter(&place.controller)?;
+        blueprint.cgroup = place.group;
+    }
     let group = Payload::make(blueprint)?;
     let mut daemons = Daemons::listen(&blueprint.socket)?;
     let mut first = Some(daemon);
@@ -161,19 +165,33 @@ impl Handshake {
         let _ = self.0.write_all(&line);
     }
 
-    /// Waits for the only order there is.
+    /// Waits to hear where the container's groups are to be.
+    fn place(&mut self, signal: &OwnedFd) -> Step<Option<Place>> {
+        let line = self.hear(signal)?;
+        serde_json::from_slice(&line)
+            .map_err(|_| Failure::refused("the daemon went away before the container was built"))
+    }
+
+    /// Waits for the word to run.
     fn wait_for_run(&mut self, signal: &OwnedFd) -> Step<()> {
+        if self.hear(signal)? != RUN {
+            return Err(Failure::refused("the daemon went away before the container ran"));
+        }
+        Ok(())
+    }
+
+    /// The next line of the daemon.
+    fn hear(&mut self, signal: &OwnedFd) -> Step<Vec<u8>> {
         let mut polled = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(signal, PollFlags::IN)];
         while let Err(rustix::io::Errno::INTR) = poll(&mut polled, None) {}
         if !polled[1].revents().is_empty() {
             return Err(Failure::refused("the start was called off"));
         }
         let mut line = Vec::new();
+        // It says nothing more before it has an answer.
         let read = BufReader::new(&self.0).read_until(b'\n', &mut line);
-        if read.is_err() || line != RUN {
-            return Err(Failure::refused("the daemon went away before the container ran"));
-        }
-        Ok(())
+        read.attempt(|| "hear the daemon")?;
+        Ok(line)
     }
 }
 

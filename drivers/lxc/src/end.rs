@@ -20,6 +20,7 @@ use virtus_xml::Domain;
 
 use crate::container::Container;
 use crate::driver::Lxc;
+use crate::home::forget;
 use crate::plan;
 
 /// How long a controller may take to clean up.
@@ -95,7 +96,9 @@ async fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
 /// Removes what a run left on the host. Mostly its controller has done that already.
 pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain) {
     let name = &def.name;
-    let group = lxc.cgroups.group(&plan::group(def));
+    let known = lxc.running(name);
+    let of_definition = || lxc.cgroups.group(&plan::group(def));
+    let group = known.as_ref().map_or_else(of_definition, |known| known.group.clone());
     if let Some(process) = left_over(lxc, name) {
         tracing::warn!("the controller of container '{name}' is still there and is ended");
         kill_all(&group).await;
@@ -104,6 +107,11 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain) {
         }
     }
     end_group(group).await;
+    if let Some(known) = known
+        && let Some(registration) = &known.registration
+    {
+        forget(registration.name.clone(), known.group.parent()).await;
+    }
     filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {
         if let Some(dev) = interface.target_dev() {

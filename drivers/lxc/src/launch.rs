@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! daemon                     controller
-//!   begin -- blueprint -->     builds everything, up to an init that waits
+//!   spawn -- blueprint -->
+//!   build -- Place ------>     builds everything, up to an init that waits
 //!         <-- Ready or Failed
 //!   (status file)
 //!   run   -- Run -->           init executes its program
@@ -45,6 +46,15 @@ pub(crate) enum Report {
 /// The only order there is.
 pub(crate) const RUN: &[u8] = b"run\n";
 
+/// Where a container's control groups are, if not where its blueprint says: below the scope that machined has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Its own.
+    pub(crate) group: String,
+    /// The controller's, which must not be in a group that has others below it.
+    pub(crate) controller: String,
+}
+
 /// A container that is being started.
 #[derive(Debug)]
 pub struct Starting {
@@ -62,6 +72,14 @@ impl Starting {
     /// # Errors
     /// What failed in the controller; nothing is left then. Or that it did not answer in time.
     pub async fn begin(spawn: Spawn, blueprint: &Blueprint) -> Result<Self> {
+        Self::spawn(spawn, blueprint).await?.build(None).await
+    }
+
+    /// Starts a controller, which does nothing before [`Self::build`].
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) async fn spawn(spawn: Spawn, blueprint: &Blueprint) -> Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()
             .and_then(|(ours, theirs)| {
                 ours.set_nonblocking(true)?;
@@ -73,13 +91,24 @@ impl Starting {
         let plan = spawn.inherit(written(blueprint)?);
         let spawn = spawn.args(["--handshake", &handshake.to_string()]);
         let process = spawn.args(["--blueprint", &plan.to_string()]).start().await?;
-        let mut starting = Self { process, handshake: BufReader::new(ours), init: 0 };
-        match starting.report().await? {
-            Report::Ready(init) => starting.init = init,
+        Ok(Self { process, handshake: BufReader::new(ours), init: 0 })
+    }
+
+    /// Lets it build the container, up to an init that waits.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(crate) async fn build(mut self, place: Option<&Place>) -> Result<Self> {
+        let mut line = serde_json::to_vec(&place).unwrap_or_default();
+        line.push(b'\n');
+        // What it has to say of its end is heard below.
+        let _gone = self.handshake.get_mut().write_all(&line).await;
+        match self.report().await? {
+            Report::Ready(init) => self.init = init,
             Report::Running => return Err(lost("says that a container runs that does not")),
             Report::Failed(failure) => return Err(failure.into()),
         }
-        Ok(starting)
+        Ok(self)
     }
 
     /// The controller's process. It ends when the container does.

@@ -24,6 +24,7 @@ pub mod controller;
 mod driver;
 mod end;
 pub mod failure;
+mod home;
 mod hotplug;
 mod initctl;
 pub mod launch;

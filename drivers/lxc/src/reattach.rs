@@ -14,9 +14,9 @@ use virtus_host::process::Process;
 
 use crate::container::Container;
 use crate::driver::Lxc;
-use crate::end::is_of_container;
+use crate::end::{end_group, is_of_container};
+use crate::home::Home;
 use crate::monitor::Monitor;
-use crate::plan;
 use crate::start::note_init;
 use crate::watch::watch;
 
@@ -31,15 +31,18 @@ pub(crate) async fn reattach(
 ) -> Result<Launched<Lxc>> {
     let mut status = status.clone();
     let name = status.def.name.clone();
+    let Home { group, registration } = Home::find(&status.def, &status.private);
+    let group = lxc.cgroups.group(&group);
     let process = status.pid.map(|pid| Process::open(pid, None)).transpose()?.flatten();
     let process = process.filter(|process| is_of_container(process.pid(), &name));
-    let process = process.ok_or_else(|| {
+    let Some(process) = process else {
+        end_group(group).await;
         let text = format!("the controller of container '{name}' has ended");
-        Error::new(ErrorCode::OperationFailed, text)
-    })?;
-    let group = lxc.cgroups.group(&plan::group(&status.def));
-    let container = Container::new(&name, process, group, notices, lxc.places.log_file(&name));
-    container.set_init(noted_init(&status).unwrap_or_default());
+        return Err(Error::new(ErrorCode::OperationFailed, text));
+    };
+    let known = (group, registration);
+    let container = Container::new(&name, process, known, notices, lxc.places.log_file(&name));
+    container.set_init(known_init(&status, &container).unwrap_or_default());
     let container = Arc::new(container);
     let monitor = timeout(PATIENCE, Monitor::connect(&lxc.places.socket(&name))).await;
     let monitor = match monitor {
@@ -57,10 +60,13 @@ pub(crate) async fn reattach(
     Ok(Launched { running: container, status })
 }
 
-/// The first process, as the status file says.
-fn noted_init(status: &Status) -> Option<u32> {
-    let init = status.private.others.iter().find(|tree| tree.name == "init")?;
-    init.attr("pid")?.parse().ok()
+/// The first process: mostly the container's number. The one at its start is noted too.
+fn known_init(status: &Status, container: &Container) -> Option<u32> {
+    let number = status.def.id.and_then(|id| id.try_into().ok());
+    let noted = status.private.others.iter().find(|tree| tree.name == "init");
+    let noted = || noted?.attr("pid")?.parse().ok();
+    let processes = container.group.processes();
+    number.filter(|pid| processes.contains(pid)).or_else(noted)
 }
 
 /// The state by the kernel's word; what was known before is more exact where both agree.

@@ -24,6 +24,7 @@ use virtus_xml::tree::Tree;
 use crate::container::Container;
 use crate::driver::Lxc;
 use crate::end;
+use crate::home::Home;
 use crate::launch::Starting;
 use crate::log;
 use crate::monitor::Monitor;
@@ -59,27 +60,32 @@ pub(crate) async fn start(
         Ok(copy) => spawn.stdout(copy).stderr(log),
         Err(_) => spawn.stderr(log),
     };
-    let group = lxc.cgroups.group(&plan.blueprint.cgroup);
     let left: Vec<PathBuf> = vec![plan.blueprint.socket.clone(), pid_file];
     undo.push("files of the run", end::remove_files(left));
+    let failed = |error: Error| {
+        error.or_domain(ErrorDomain::Lxc).context(format!("cannot start container '{name}'"))
+    };
+    let spawned = Starting::spawn(spawn, &plan.blueprint).await.map_err(failed)?;
+    let home = Home::make(&lxc.cgroups, &plan, spawned.process().pid(), undo).await;
+    let group = lxc.cgroups.group(&home.group);
     // Mostly its controller has removed it, unless it had to be killed.
     undo.push("control group", end::end_group(group.clone()));
-    let starting = Starting::begin(spawn, &plan.blueprint).await.map_err(|error| {
-        error.or_domain(ErrorDomain::Lxc).context(format!("cannot start container '{name}'"))
-    })?;
-    let (pid, time) = (starting.process().pid(), starting.process().start_time());
+    let (pid, time) = (spawned.process().pid(), spawned.process().start_time());
     undo.push("controller", forsake(pid, time));
+    let starting = spawned.build(home.place().as_ref()).await.map_err(failed)?;
     let lost = || crate::launch::lost("has ended before its container ran");
     let process = Process::open(pid, Some(time))?.ok_or_else(lost)?;
     let monitor = Monitor::connect(&plan.blueprint.socket).await?;
-    let container = Container::new(&name, process, group, notices, log_file).waiting(starting);
-    let mut status = Status {
-        state: State::STARTING,
-        pid: Some(pid),
-        monitor: None,
-        def: plan.def,
-        private: Private::default(),
-    };
+    if let Some(registration) = &home.registration {
+        registration.lead(starting.init).await;
+    }
+    let mut private = Private::default();
+    home.note(&mut private);
+    let known = (group, home.registration);
+    let container = Container::new(&name, process, known, notices, log_file).waiting(starting);
+    plan.def.id = container.init().try_into().ok();
+    let mut status =
+        Status { state: State::STARTING, pid: Some(pid), monitor: None, def: plan.def, private };
     note_init(&mut status, container.init());
     let container = Arc::new(container);
     lxc.note(&container);

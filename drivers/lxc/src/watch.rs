@@ -62,13 +62,22 @@ async fn read(mut monitor: Monitor, sender: mpsc::Sender<News>) {
     }
 }
 
-fn take(container: &Container, news: News) {
+fn take(container: &Arc<Container>, news: News) {
     match news {
         News::Init(pid) => {
             let pid = u32::try_from(pid).unwrap_or_default();
             let before = container.set_init(pid);
             if before != 0 && before != pid {
+                if let Ok(number) = i32::try_from(pid) {
+                    let _ = container.notices.send(Notice::Renumbered(number));
+                }
                 let _ = container.notices.send(Notice::Rebooted);
+                let container = container.clone();
+                tokio::spawn(async move {
+                    if let Some(registration) = &container.registration {
+                        registration.lead(pid).await;
+                    }
+                });
             }
         }
         News::Ended(Ending::Failed) => container.set_end(End::Failed),

@@ -45,6 +45,22 @@ impl Group {
         child
     }
 
+    /// The group that it is in.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        let mut parent = self.clone();
+        for part in parent.parts.iter_mut().filter(|part| part.folder != part.top) {
+            part.folder.pop();
+        }
+        parent
+    }
+
+    /// Its part in version 2 alone.
+    #[must_use]
+    pub fn unified(&self) -> Self {
+        Self { parts: self.parts.iter().filter(|part| part.unified).cloned().collect() }
+    }
+
     /// Whether it exists, in any hierarchy.
     #[must_use]
     pub fn exists(&self) -> bool {

@@ -5,7 +5,8 @@
 //! machine/lxc-1-NAME.libvirt-lxc           limits, which only the host changes
 //! machine/lxc-1-NAME.libvirt-lxc/payload   the container's own: it may divide it further
 //! ```
-//! Without that step, a container's root could lift the limits of the group that it sees as its topmost. The
+//! Where systemd-machined is, the former is `libvirt` below the scope that it has made, and the controller is in
+//! `controller` beside it. Without that step, a container's root could lift the limits of the group that it sees as its topmost. The
 //! controller is in neither: it must run while the container is frozen or short of memory.
 
 use std::fs::{File, OpenOptions};
@@ -18,6 +19,12 @@ use crate::failure::{Attempt, Step};
 
 /// Milliseconds that the kernel may take, one after the other, to let go of a group whose processes have ended.
 const PAUSES: [i64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/// Puts the controller into a group of its own, in version 2, which has no processes in groups with others below.
+pub(super) fn enter(path: &str) -> Step<()> {
+    Cgroups::detect().group(path).unified().make()?.put(std::process::id())?;
+    Ok(())
+}
 
 /// A group that exists. It is removed with this.
 pub(super) struct Payload {
