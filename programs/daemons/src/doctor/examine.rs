@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is wrong, from the facts alone.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::ErrorKind;
+
+use virtus_core::Uri;
 
 use super::facts::{DaemonFacts, Facts, SocketFile};
 use crate::table::Deployment;
@@ -58,8 +63,14 @@ fn runs(one: &DaemonFacts) -> bool {
         one.sockets.iter().find(|socket| socket.name == format!("{}.socket", one.daemon.name));
     one.service.is_active()
         || main.is_some_and(|socket| socket.is_active())
-        // Without systemd only its answer tells; virtproxyd and libvirtd have the same socket.
-        || (one.service.load.is_empty() && !one.daemon.forwards && one.main.answers == Some(Ok(())))
+        // Without systemd only its process tells: virtproxyd and libvirtd have the same socket.
+        || (one.service.load.is_empty() && one.process)
+}
+
+/// Hypervisors that clients reach without a daemon.
+fn is_elsewhere(scheme: &str) -> bool {
+    ["esx", "gsx", "vpx", "vmwareplayer", "vmwarews", "vmwarefusion", "hyperv", "phyp", "openvz"]
+        .contains(&scheme)
 }
 
 fn is_enabled(one: &DaemonFacts) -> bool {
@@ -70,11 +81,16 @@ fn is_enabled(one: &DaemonFacts) -> bool {
 pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();
     findings.both(facts);
+    findings.default_uri(facts);
     for one in &facts.daemons {
         findings.units(one);
+        findings.configuration(one);
         if runs(one) {
             findings.reach(one);
             findings.permissions(one);
+        } else if !facts.daemons.iter().any(|other| other.main.path == one.main.path && runs(other))
+        {
+            findings.left_over(one);
         }
     }
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -162,7 +178,7 @@ impl Findings {
 
     /// Whether clients get through.
     fn reach(&mut self, one: &DaemonFacts) {
-        let SocketFile { path, mode, answers } = &one.main;
+        let SocketFile { path, mode, answers, .. } = &one.main;
         let subject = path.display().to_string();
         let name = one.daemon.name;
         let restart = Some(format!("systemctl restart {name}.socket"));
@@ -180,11 +196,76 @@ impl Findings {
                     Some("usermod -aG libvirt \"$USER\"".to_owned()),
                 );
             }
+            (_, Some(Err(ErrorKind::WouldBlock))) => {
+                let text = format!("so many clients wait that no other gets in: {name} is stuck");
+                let restart = Some(format!("systemctl restart {name}.service"));
+                self.add(Severity::Error, &subject, &text, restart);
+            }
             (_, Some(Err(cause))) => {
                 let text = format!("nobody answers: {cause}");
                 self.add(Severity::Error, &subject, &text, restart);
             }
             (_, Some(Ok(())) | None) => {}
+        }
+    }
+
+    /// A daemon that was killed cannot take its socket away.
+    fn left_over(&mut self, one: &DaemonFacts) {
+        let SocketFile { path, answers, .. } = &one.main;
+        if matches!(answers, Some(Err(ErrorKind::ConnectionRefused))) {
+            let text =
+                format!("is left over: {} does not run, and clients are refused", one.daemon.name);
+            let mend = Some(format!("rm {}", path.display()));
+            self.add(Severity::Warning, &path.display().to_string(), &text, mend);
+        }
+    }
+
+    /// A daemon with a mistake in its configuration does not start.
+    fn configuration(&mut self, one: &DaemonFacts) {
+        let name = one.daemon.name;
+        let Some(mistake) = &one.mistake else { return };
+        let used = runs(one) || is_enabled(one);
+        let severity = if used { Severity::Error } else { Severity::Note };
+        let text = format!("will not start with its configuration: {mistake}");
+        let mend =
+            Some(format!("$EDITOR /etc/libvirt/{name}.conf; systemctl restart {name}.service"));
+        self.add(severity, name, &text, mend);
+    }
+
+    /// What clients open that name no URI, if the configuration says that.
+    fn default_uri(&mut self, facts: &Facts) {
+        const SUBJECT: &str = "libvirt.conf";
+        let edit = |file: &str| Some(format!("$EDITOR {file}"));
+        if let Some(mistake) = &facts.client_mistake {
+            let text = format!("clients cannot read it: {mistake}");
+            self.add(Severity::Error, SUBJECT, &text, edit("/etc/libvirt/libvirt.conf"));
+        }
+        let Some((file, text)) = &facts.default_uri else { return };
+        let file = file.display().to_string();
+        let uri = match Uri::parse(text) {
+            Ok(uri) => uri,
+            Err(error) => {
+                let text = format!("uri_default is no URI: {error}");
+                return self.add(Severity::Error, SUBJECT, &text, edit(&file));
+            }
+        };
+        if uri.server.is_some() || uri.transport.is_some() {
+            return;
+        }
+        let daemon = format!("virt{}d", uri.scheme);
+        let own = facts.daemons.iter().find(|one| one.daemon.name == daemon);
+        let all = of(facts, Deployment::Monolithic).any(runs);
+        match own {
+            Some(own) if !all && !runs(own) => {
+                let text = format!("uri_default is '{text}', for which no daemon listens");
+                let mend = format!("systemctl enable --now {daemon}.socket");
+                self.add(Severity::Warning, SUBJECT, &text, Some(mend));
+            }
+            None if uri.scheme != "test" && !is_elsewhere(&uri.scheme) => {
+                let text = format!("uri_default is '{text}', for which there is no driver");
+                self.add(Severity::Error, SUBJECT, &text, edit(&file));
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -203,70 +284,19 @@ impl Findings {
             );
             self.add(Severity::Error, &one.main.path.display().to_string(), &text, Some(mend));
         }
+        if one.main.mode.is_some() && one.main.owner != 0 {
+            let path = one.main.path.display().to_string();
+            let text = format!(
+                "belongs to the user with number {}, who can give clients another daemon",
+                one.main.owner
+            );
+            let mend = Some(format!("chown root {path}"));
+            self.add(Severity::Error, &path, &text, mend);
+        }
         if let Some(mode) = one.admin.mode.filter(|mode| mode & 0o077 != 0) {
             let text = format!("is open to others (mode {mode:04o}), who are refused all the same");
             let mend = Some(format!("chmod 0600 {}", one.admin.path.display()));
             self.add(Severity::Warning, &one.admin.path.display().to_string(), &text, mend);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::facts::Unit;
-    use crate::table::{Daemon, LIBVIRTD, VIRTQEMUD};
-
-    fn unit(name: &str, load: &str, active: &str, file: &str) -> Unit {
-        let [name, load, active, file] = [name, load, active, file].map(str::to_owned);
-        Unit { name, load, active, file }
-    }
-
-    /// A daemon whose socket systemd holds.
-    fn healthy(daemon: &'static Daemon, active: &str) -> DaemonFacts {
-        let name = daemon.name;
-        DaemonFacts {
-            daemon,
-            service: unit(&format!("{name}.service"), "loaded", "inactive", "enabled"),
-            sockets: vec![unit(&format!("{name}.socket"), "loaded", active, "enabled")],
-            main: SocketFile { mode: Some(0o660), ..SocketFile::default() },
-            admin: SocketFile::default(),
-            asks_nothing: true,
-        }
-    }
-
-    fn facts(daemons: Vec<DaemonFacts>) -> Facts {
-        Facts { systemd: true, daemons }
-    }
-
-    #[test]
-    fn a_healthy_host_has_nothing_to_mend() {
-        let facts = facts(vec![healthy(&VIRTQEMUD, "active")]);
-        assert_eq!((deployment(&facts), examine(&facts)), ("modular", vec![]));
-    }
-
-    #[test]
-    fn both_deployments_are_an_error_that_names_its_cure() {
-        let facts = facts(vec![healthy(&VIRTQEMUD, "active"), healthy(&LIBVIRTD, "active")]);
-        let found = examine(&facts);
-        assert_eq!((deployment(&facts), found[0].severity), ("both", Severity::Error));
-        assert!(found[0].mend.as_ref().is_some_and(|mend| mend.contains("disable --now libvirtd")));
-    }
-
-    #[test]
-    fn an_open_socket_a_masked_one_and_a_missing_one_are_found() {
-        let mut open = healthy(&VIRTQEMUD, "active");
-        open.main.mode = Some(0o666);
-        let mut masked = healthy(&LIBVIRTD, "inactive");
-        masked.sockets[0].load = "masked".to_owned();
-        let mut found = examine(&facts(vec![open, masked]));
-        assert!(found.remove(0).text.starts_with("everybody on this host"));
-        assert!(
-            found.iter().any(|one| one.text == "masked: no client starts the daemon"),
-            "{found:?}"
-        );
-        let mut missing = healthy(&VIRTQEMUD, "active");
-        missing.main.mode = None;
-        assert_eq!(examine(&facts(vec![missing]))[0].severity, Severity::Error);
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is the case on this host: units, sockets, who may connect.
 
+use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use virtus_core::Paths;
 use virtus_core::conf::Conf;
 
+use crate::config::Config;
 use crate::table::{DAEMONS, Daemon};
 
 /// All that is looked at.
@@ -17,6 +19,10 @@ pub(super) struct Facts {
     /// Whether systemd runs this host.
     pub(super) systemd: bool,
     pub(super) daemons: Vec<DaemonFacts>,
+    /// What clients open that name no URI; the file says so.
+    pub(super) default_uri: Option<(PathBuf, String)>,
+    /// What is wrong with the configuration of clients.
+    pub(super) client_mistake: Option<String>,
 }
 
 /// One daemon.
@@ -29,6 +35,10 @@ pub(super) struct DaemonFacts {
     pub(super) admin: SocketFile,
     /// Whether clients of the main socket are asked for nothing.
     pub(super) asks_nothing: bool,
+    /// What is wrong with its configuration, with file and line.
+    pub(super) mistake: Option<String>,
+    /// Whether its PID file names a process that is it.
+    pub(super) process: bool,
 }
 
 /// A unit, in systemd's words.
@@ -67,6 +77,8 @@ pub(super) struct SocketFile {
     pub(super) path: PathBuf,
     /// Its permissions; `None` if it is not there.
     pub(super) mode: Option<u32>,
+    /// Whose it is.
+    pub(super) owner: u32,
     /// Whether somebody answers there; `None` if nobody was asked, because that would start a daemon.
     pub(super) answers: Option<Result<(), io::ErrorKind>>,
 }
@@ -75,7 +87,11 @@ impl Facts {
     pub(super) fn gather(paths: &Paths) -> Self {
         let systemd = Path::new("/run/systemd/system").is_dir();
         let daemons = DAEMONS.iter().map(|daemon| look_at(daemon, paths, systemd)).collect();
-        Self { systemd, daemons }
+        let (default_uri, client_mistake) = match default_uri(&paths.config.join("libvirt.conf")) {
+            Ok(uri) => (uri, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self { systemd, daemons, default_uri, client_mistake }
     }
 }
 
@@ -89,16 +105,27 @@ fn look_at(daemon: &'static Daemon, paths: &Paths, systemd: bool) -> DaemonFacts
     units.resize_with(names.len(), Unit::default);
     let service = units.remove(0);
     units.retain(|unit| unit.is_installed());
-    let ask = !systemd || service.is_active();
+    // Where no unit is active, a look starts nothing either.
+    let ask = service.is_active() || !units.iter().any(Unit::is_active);
     let file = |end: &str| socket_file(paths.run.join(format!("{}-{end}", daemon.socket)), ask);
+    let conf = paths.config.join(format!("{name}.conf"));
     DaemonFacts {
         daemon,
         service,
         sockets: units,
         main: file("sock"),
         admin: file("admin-sock"),
-        asks_nothing: asks_nothing(&paths.config.join(format!("{name}.conf"))),
+        asks_nothing: asks_nothing(&conf),
+        mistake: Config::load(daemon, &conf, false).err().map(|error| error.to_string()),
+        process: is_process_of(name, &paths.pid.join(format!("{name}.pid"))),
     }
+}
+
+/// Another process may have the number of one that was killed.
+fn is_process_of(name: &str, pid_file: &Path) -> bool {
+    let number = fs::read_to_string(pid_file).unwrap_or_default();
+    let words = fs::read_to_string(format!("/proc/{}/cmdline", number.trim())).unwrap_or_default();
+    words.split('\0').any(|word| word.rsplit('/').next() == Some(name))
 }
 
 /// What systemd says of these units, in their order.
@@ -129,10 +156,25 @@ fn unit(block: &str) -> Unit {
 
 fn socket_file(path: PathBuf, ask: bool) -> SocketFile {
     let found = path.metadata().ok().filter(|found| found.file_type().is_socket());
-    let mode = found.map(|found| found.mode() & 0o777);
-    let answers = (ask && mode.is_some())
-        .then(|| UnixStream::connect(&path).map(drop).map_err(|cause| cause.kind()));
-    SocketFile { path, mode, answers }
+    let mode = found.as_ref().map(|found| found.mode() & 0o777);
+    let owner = found.as_ref().map_or(0, MetadataExt::uid);
+    let answers = (ask && found.is_some()).then(|| connect(&path));
+    SocketFile { path, mode, owner, answers }
+}
+
+/// Knocks, and does not wait: who is stuck lets nobody in.
+fn connect(path: &Path) -> Result<(), io::ErrorKind> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let address = SocketAddrUnix::new(path);
+    let connected = socket.and_then(|socket| net::connect(&socket, &address?));
+    connected.map_err(|errno| io::Error::from(errno).kind())
+}
+
+/// What the configuration of clients says that is meant by no URI.
+fn default_uri(file: &Path) -> virtus_api::Result<Option<(PathBuf, String)>> {
+    let conf = Conf::load(file)?.unwrap_or_default();
+    Ok(conf.text("uri_default")?.map(|uri| (file.to_owned(), uri.to_owned())))
 }
 
 /// Whether the configuration leaves it to the socket's permissions who may connect.
