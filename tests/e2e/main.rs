@@ -24,6 +24,7 @@ mod events;
 mod failed_start;
 mod flaws;
 mod fleet;
+mod guests;
 mod hang;
 mod hooks;
 mod images;
@@ -87,6 +88,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("cgroup2", cgroup2::CASES),
     ("networks", networks::CASES),
     ("companions", companions::CASES),
+    ("guests", guests::CASES),
     ("container_gifts", container_gifts::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),

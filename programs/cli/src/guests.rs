@@ -18,7 +18,7 @@ use std::thread;
 use uuid::Uuid;
 use virtus_client::api::{ConnectListAllDomainsFlags, DomainCreateFlags, DomainSetTimeFlags};
 use virtus_client::blocking::Wait;
-use virtus_client::{Connection, Error, Result};
+use virtus_client::{Connection, Domain, Error, ErrorCode, Result};
 use virtus_core::store;
 
 use settings::Settings;
@@ -163,13 +163,12 @@ impl<'a> Tool<'a> {
             if !std::mem::take(&mut first) {
                 thread::sleep(self.settings.start_delay);
             }
-            let flags = match self.settings.bypass_cache {
-                true => DomainCreateFlags::START_BYPASS_CACHE,
-                false => DomainCreateFlags::empty(),
-            };
-            match guest.create_with_flags().flags(flags).wait() {
-                Ok(_) => self.say(&format!("Guest {}: started", guest.name())),
-                Err(error) => self.fail(&format!("Guest {}: {error}", guest.name())),
+            match self.start_one(&guest) {
+                Ok(()) => self.say(&format!("Guest {}: started", guest.name())),
+                Err(error) => {
+                    self.fail(&format!("Guest {}: {error}", guest.name()));
+                    continue;
+                }
             }
             if self.settings.sync_time
                 && let Err(error) = guest.set_time(0, 0).flags(DomainSetTimeFlags::SYNC).wait()
@@ -177,6 +176,18 @@ impl<'a> Tool<'a> {
                 self.say(&format!("Guest {}: its clock was not set: {error}", guest.name()));
             }
         }
+    }
+
+    fn start_one(&mut self, guest: &Domain) -> Result<()> {
+        if self.settings.bypass_cache {
+            let flags = DomainCreateFlags::START_BYPASS_CACHE;
+            match guest.create_with_flags().flags(flags).wait() {
+                // Not every hypervisor can; a guest through the cache is better than none.
+                Err(error) if error.code() == ErrorCode::InvalidArg => {}
+                done => return done.map(drop),
+            }
+        }
+        guest.create_with_flags().wait().map(drop)
     }
 
     fn started(&self) -> Result<()> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use virtus_client::api::{ConnectListAllDomainsFlags, DomainSaveRestoreFlags};
 use virtus_client::blocking::Wait;
-use virtus_client::{Domain, Result};
+use virtus_client::{Domain, ErrorCode, Result};
 use virtus_core::store;
 
 use super::Tool;
@@ -47,11 +47,20 @@ impl Tool<'_> {
         }
         for (uri, guests) in all {
             match self.settings.on_shutdown {
-                OnShutdown::Suspend => self.suspend(&uri, &guests),
+                OnShutdown::Suspend => {
+                    let left = self.suspend(&uri, guests);
+                    if !left.is_empty() {
+                        self.say(&format!("On {uri} URI no guest can be suspended"));
+                        self.shut_down(&uri, left);
+                    }
+                }
                 OnShutdown::Shutdown => drop(self.shut_down(&uri, guests)),
                 OnShutdown::ShutdownSuspend => {
                     let left = self.shut_down(&uri, guests);
-                    self.suspend(&uri, &left);
+                    for guest in self.suspend(&uri, left) {
+                        let text = "cannot be suspended here, and ends with the host";
+                        self.fail(&format!("Guest {}: {text}", guest.name()));
+                    }
                 }
             }
         }
@@ -76,9 +85,11 @@ impl Tool<'_> {
         }
     }
 
-    fn suspend(&mut self, uri: &str, guests: &[Domain]) {
+    /// Suspends guests; answers those that their hypervisor cannot suspend.
+    fn suspend(&mut self, uri: &str, guests: Vec<Domain>) -> Vec<Domain> {
+        let mut left = Vec::new();
         if guests.is_empty() {
-            return;
+            return left;
         }
         self.say(&format!("Suspending guests on {uri} URI..."));
         let flags = match self.settings.bypass_cache {
@@ -88,9 +99,11 @@ impl Tool<'_> {
         for guest in guests {
             match guest.managed_save().flags(flags).within(SAVING).wait() {
                 Ok(()) => self.say(&format!("Guest {}: suspended", guest.name())),
+                Err(error) if error.code() == ErrorCode::NoSupport => left.push(guest),
                 Err(error) => self.fail(&format!("Guest {}: {error}", guest.name())),
             }
         }
+        left
     }
 
     /// Shuts guests down, as many at a time as the settings say; answers those that did not end in time.
