@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `/etc/libvirt/NAME.conf`: every key as a comment, with its usual value.
+//! `/etc/libvirt/NAME.conf` of daemons and drivers: every key as a comment, with its usual value.
 
-use virtus_daemons::settings::{self, Subject};
-use virtus_daemons::table::Daemon;
+use virtus_core::conf::manual::Key;
+use virtus_daemons::settings;
+use virtus_daemons::table::{Daemon, Deployment};
 
 use crate::layout::Layout;
 use crate::tree::Files;
@@ -10,7 +11,7 @@ use crate::tree::Files;
 /// How wide comments are.
 const WIDTH: usize = 100;
 
-/// The file of `daemon`.
+/// The files of `daemon` and its drivers.
 pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {
     let name = daemon.name;
     let mut text = comment(&format!(
@@ -18,21 +19,34 @@ pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {
          usually has none; remove the # to set it. 'systemctl reload {name}' reads the file anew."
     ));
     for subject in settings::of(daemon) {
-        text.push_str(&format!("\n\n## {}\n", subject.title));
-        text.push_str(&comment(&subject.about.replace("NAME", name)));
-        keys(subject, &mut text);
+        chapter(subject.title, &subject.about.replace("NAME", name), subject.keys, &mut text);
     }
     files.add("config", format!("{}/libvirt/{name}.conf", layout.sysconfdir), text);
+    // The daemon of all drivers has no package of theirs.
+    let drivers = daemon.drivers.iter().filter(|_| daemon.deployment == Deployment::Modular);
+    for manual in drivers.filter_map(|driver| driver.conf) {
+        let about = format!(
+            "{} Each key stands with its usual value, or with an example where it usually has none.",
+            manual.about
+        );
+        let mut text = comment(&about);
+        for part in manual.chapters {
+            chapter(part.title, part.about, part.keys, &mut text);
+        }
+        files.add("config", format!("{}/libvirt/{}", layout.sysconfdir, manual.file), text);
+    }
 }
 
-fn keys(subject: &Subject, text: &mut String) {
-    for setting in subject.settings {
+fn chapter(title: &str, about: &str, keys: &[Key], text: &mut String) {
+    text.push_str(&format!("\n\n## {title}\n"));
+    text.push_str(&comment(about));
+    for key in keys {
         text.push('\n');
-        text.push_str(&comment(setting.about));
-        if !setting.heeded {
+        text.push_str(&comment(key.about));
+        if !key.heeded {
             text.push_str("# Known, and without effect here.\n");
         }
-        text.push_str(&format!("#{} = {}\n", setting.name, setting.value));
+        text.push_str(&format!("#{} = {}\n", key.name, key.value));
     }
 }
 
@@ -62,7 +76,8 @@ mod tests {
     fn file(daemon: &Daemon) -> String {
         let mut tree = crate::tree::Tree::default();
         add(daemon, &Layout::default(), tree.package("x"));
-        tree.texts().map(|(_, text)| text.to_owned()).collect()
+        let own = format!("/{}.conf", daemon.name);
+        tree.texts().filter(|(path, _)| path.ends_with(&own)).map(|(_, text)| text).collect()
     }
 
     #[test]

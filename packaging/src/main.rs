@@ -72,6 +72,59 @@ mod tests {
     }
 
     #[test]
+    fn every_documented_key_stands_in_its_file() {
+        let tree = tree(&Layout::default());
+        let text = |file: &str| {
+            let path = format!("/etc/libvirt/{file}");
+            tree.texts().find_map(|(at, text)| (at == path).then_some(text)).unwrap_or_default()
+        };
+        for part in include_str!("keys.txt").split("\n\n").skip(1) {
+            let mut words = part.split_whitespace();
+            let of = words.next().unwrap_or_default();
+            let daemons = virtus_daemons::table::DAEMONS.iter().filter(|daemon| match of {
+                "drivers" => daemon.own.is_none(),
+                "listeners" => daemon.listens_on_ip,
+                _ => false,
+            });
+            let mut files: Vec<String> = daemons.map(|one| format!("{}.conf", one.name)).collect();
+            if files.is_empty() {
+                files.push(of.to_owned());
+            }
+            for (file, key) in
+                files.iter().flat_map(|file| words.clone().map(move |key| (file, key)))
+            {
+                assert!(text(file).contains(&format!("\n#{key} = ")), "{file}: {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_is_known_and_stands_in_the_manual_page() {
+        let tree = tree(&Layout::default());
+        for daemon in virtus_daemons::table::DAEMONS {
+            let path = format!("/usr/share/man/man8/{}.8", daemon.name);
+            let (_, page) = tree.texts().find(|(at, _)| *at == path).expect("a page");
+            let listen = (daemon.name == "libvirtd").then_some(("l", "listen"));
+            let common = [
+                ("h", "help"),
+                ("v", "verbose"),
+                ("d", "daemon"),
+                ("t", "timeout"),
+                ("f", "config"),
+                ("V", "version"),
+                ("p", "pid-file"),
+            ];
+            let known: Vec<_> = virtus_daemons::options::known_to(daemon).collect();
+            assert_eq!(known.len(), 7 + listen.iter().len(), "{}", daemon.name);
+            for (short, long) in common.into_iter().chain(listen) {
+                assert!(known.iter().any(|one| one.long == long && short.starts_with(one.short)));
+                let shown = page.replace('\\', "");
+                assert!(shown.contains(&format!("--{long}")), "{}: --{long}", daemon.name);
+            }
+        }
+    }
+
+    #[test]
     fn no_placeholder_is_left() {
         for (path, text) in tree(&Layout::default()).texts() {
             for line in text.lines() {

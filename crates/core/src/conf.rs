@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 
 mod format;
+pub mod manual;
 mod parse;
 
 /// A larger file is certainly not configuration (libvirt's own limit).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use virtus_api::{CallId, Result};
 
+use crate::conf::manual::Manual;
 use crate::rehearsal::Rehearsal;
 use crate::routes::BoxFuture;
 use crate::{Paths, Peers, Responder, Session, Uri};
@@ -25,6 +26,8 @@ pub struct DriverEntry {
     pub name: &'static str,
     /// Whether users' own daemons have it too, or only root's.
     pub for_users: bool,
+    /// Its own configuration file, if it has one.
+    pub conf: Option<&'static Manual>,
     /// The calls that it answers; known without starting it.
     pub calls: fn() -> Vec<CallId>,
     /// Loads configuration and state, reattaches to what runs, and starts to serve.

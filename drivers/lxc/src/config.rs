@@ -7,13 +7,45 @@
 use virtus_api::Result;
 use virtus_core::Paths;
 use virtus_core::conf::Conf;
+use virtus_core::conf::manual::{Chapter, Manual, idle, remarks, set};
 
-const KNOWN: &[&str] = &[
-    "log_with_libvirtd",
-    "security_driver",
-    "security_default_confined",
-    "security_require_confined",
-];
+/// The file.
+pub(crate) const MANUAL: Manual = Manual {
+    file: "lxc.conf",
+    about: "What holds for all containers of this host.",
+    chapters: &[
+        Chapter {
+            title: "Confinement",
+            about: "",
+            keys: &[
+                set(
+                    "security_driver",
+                    "\"none\"",
+                    "What confines containers beside their namespaces. Nothing does on this host yet, so anything but \"none\" is refused.",
+                ),
+                set(
+                    "security_default_confined",
+                    "0",
+                    "Whether containers are confined that do not say so; 1 is refused, as above.",
+                ),
+                set(
+                    "security_require_confined",
+                    "0",
+                    "Whether containers that nothing confines are refused.",
+                ),
+            ],
+        },
+        Chapter {
+            title: "Log",
+            about: "",
+            keys: &[idle(
+                "log_with_libvirtd",
+                "0",
+                "Whether a controller's log goes where the daemon's does. Each has a log of its own.",
+            )],
+        },
+    ],
+};
 
 /// The settings of the driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,19 +65,7 @@ impl Config {
     }
 
     fn read(conf: &Conf) -> Result<Self> {
-        let file = conf.file().display();
-        for setting in conf.unknown(KNOWN) {
-            tracing::warn!(
-                "{file}:{}: unknown setting '{}' is ignored",
-                setting.line,
-                setting.name
-            );
-        }
-        if conf.switch("log_with_libvirtd")? == Some(true) {
-            tracing::warn!(
-                "{file}: 'log_with_libvirtd' has no effect: each controller has its own log"
-            );
-        }
+        remarks(conf, MANUAL.keys()).iter().for_each(|remark| tracing::warn!("{remark}"));
         for key in ["security_driver", "security_default_confined"] {
             let Some(setting) = conf.get(key) else { continue };
             let none = match key {

@@ -18,7 +18,7 @@ use virtus_domain::{Local, Machine, MachineHooks, Machines, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::container::Container;
 use crate::paths::Places;
 use crate::{rehearsal, routes};
@@ -27,6 +27,7 @@ use crate::{rehearsal, routes};
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "LXC",
     for_users: false,
+    conf: Some(&config::MANUAL),
     calls: || routes::routes().calls(),
     start,
     rehearse: rehearsal::rehearse,

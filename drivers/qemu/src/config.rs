@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::Paths;
+use virtus_core::conf::manual::remarks;
 use virtus_core::conf::{Conf, Value};
 use virtus_host::user::{self, Identity};
 
@@ -17,8 +18,10 @@ use crate::plan;
 
 mod keys;
 mod locks;
+mod manual;
 
 pub(crate) use locks::LockRules;
+pub(crate) use manual::MANUAL;
 
 /// The settings of the driver.
 #[derive(Debug, Clone)]
@@ -89,10 +92,7 @@ impl Config {
     }
 
     fn read(conf: &Conf, system: bool) -> Result<Self> {
-        for setting in conf.unknown(keys::KNOWN) {
-            let (file, line) = (conf.file().display(), setting.line);
-            tracing::warn!("{file}:{line}: unknown setting '{}' is ignored", setting.name);
-        }
+        remarks(conf, MANUAL.keys()).iter().for_each(|remark| tracing::warn!("{remark}"));
         let mut config = Self::new(system);
         if system {
             config.identity = identity(conf, "user", "group", config.identity)?;
@@ -242,6 +242,19 @@ mod tests {
         assert_eq!(config.display_ports, 6000..=6010);
         assert_eq!(config.max_core, Some(u64::MAX));
         assert_eq!(config.nvram, [("/a.fd".into(), "/b.fd".into())]);
+    }
+
+    #[test]
+    fn what_is_said_to_have_an_effect_is_read() {
+        for key in MANUAL.keys() {
+            // No key wants such a list.
+            let refused = read(&format!("{} = [ [ 1 ] ]", key.name)).is_err();
+            assert_eq!(refused, key.heeded, "{}", key.name);
+            // What the file shows can be meant.
+            if !["user", "group"].contains(&key.name) && !key.name.starts_with("swtpm") {
+                read(&format!("{} = {}", key.name, key.value)).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use virtus_host::process::find_program;
 use virtus_host::user::Identity;
 
 use crate::caps::{Cache, Capabilities};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::cpu::Cpus;
 use crate::given::GivenFiles;
 use crate::paths::Places;
@@ -31,6 +31,7 @@ use crate::{rehearsal, routes};
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "QEMU",
     for_users: true,
+    conf: Some(&config::MANUAL),
     calls: || routes::routes().calls(),
     start,
     rehearse: rehearsal::rehearse,

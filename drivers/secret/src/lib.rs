@@ -24,6 +24,7 @@ use virtus_objects::secret::{HasSecrets, Secrets, routes};
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "secret",
     for_users: true,
+    conf: None,
     calls: || answers().calls(),
     start,
     // No document of a domain is for this driver.

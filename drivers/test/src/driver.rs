@@ -23,6 +23,7 @@ use crate::worlds::Worlds;
 pub const DRIVER: DriverEntry = DriverEntry {
     name: "Test",
     for_users: true,
+    conf: None,
     calls: || routes::routes().calls(),
     start,
     rehearse,

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_core::conf::manual::remarks;
 use virtus_core::conf::{Conf, Value};
-use virtus_core::log::Level;
+use virtus_core::log::{Filter, Level, Output};
 use virtus_rpc::{Access, Authentication, KeepalivePolicy, Limits};
 
 use crate::admin::AdminRules;
@@ -62,8 +63,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) admin: AdminRules,
     pub(crate) log_level: Option<Level>,
-    pub(crate) log_filters: Option<String>,
-    pub(crate) log_outputs: Option<String>,
+    pub(crate) log_filters: Option<Vec<Filter>>,
+    pub(crate) log_outputs: Option<Vec<Output>>,
     /// What the log should be told, once there is one.
     pub(crate) remarks: Vec<String>,
 }
@@ -99,7 +100,7 @@ impl Config {
                 ro_mode: mode(conf, "unix_sock_ro_perms")?.unwrap_or(0o777),
                 rw_authentication: authentication::read(conf, "auth_unix_rw")?.unwrap_or_default(),
                 ro_authentication: authentication::read(conf, "auth_unix_ro")?.unwrap_or_default(),
-                folder: text("unix_sock_dir")?.map(PathBuf::from),
+                folder: conf.typed("unix_sock_dir", "a path from the root", folder)?,
                 queue: at_least_one(conf, "max_queued_clients")?
                     .unwrap_or(1000)
                     .try_into()
@@ -111,9 +112,12 @@ impl Config {
             limits: limits(daemon, conf)?,
             admin: AdminRules::read(daemon, conf)?,
             log_level: level,
-            log_filters: text("log_filters")?,
-            log_outputs: text("log_outputs")?,
-            remarks: remarks(conf),
+            log_filters: parsed(conf, "log_filters", Filter::parse_all)?,
+            log_outputs: parsed(conf, "log_outputs", Output::parse_all)?,
+            remarks: network::remark(conf)
+                .into_iter()
+                .chain(remarks(conf, settings::all()))
+                .collect(),
             file,
         })
     }
@@ -185,6 +189,30 @@ pub(crate) fn mode(conf: &Conf, name: &str) -> Result<Option<u32>> {
     })
 }
 
+/// A folder that is the same one wherever the daemon goes.
+fn folder(value: &Value) -> Option<PathBuf> {
+    match value {
+        Value::Text(text) => Some(PathBuf::from(text)).filter(|path| path.is_absolute()),
+        _ => None,
+    }
+}
+
+/// What a text means; one that means nothing is refused with its place.
+fn parsed<T>(conf: &Conf, name: &str, parse: fn(&str) -> Result<T>) -> Result<Option<T>> {
+    let Some(text) = conf.text(name)? else { return Ok(None) };
+    parse(text).map(Some).map_err(|error| misplaced(conf, name, error))
+}
+
+/// An error about what a key says, with the place of that.
+pub(crate) fn misplaced(conf: &Conf, name: &str, error: Error) -> Error {
+    let Some(setting) = conf.get(name) else { return error };
+    let refused = conf.refuse(setting, error.text());
+    match error.hint_text() {
+        Some(hint) => refused.hint(hint.to_owned()),
+        None => refused,
+    }
+}
+
 /// Whether `access_drivers` names polkit. `none` restricts nothing.
 ///
 /// # Errors
@@ -210,21 +238,6 @@ fn refusal(conf: &Conf, name: &str, why: &str) -> Error {
         Some(setting) => conf.refuse(setting, why),
         None => Error::new(ErrorCode::ConfSyntax, format!("'{name}': {why}")),
     }
-}
-
-fn remarks(conf: &Conf) -> Vec<String> {
-    let place = |line: usize| format!("{}:{line}", conf.file().display());
-    let known: Vec<&str> = settings::all().map(|setting| setting.name).collect();
-    let mut remarks = Vec::from_iter(network::remark(conf));
-    for setting in conf.unknown(&known) {
-        remarks.push(format!("{}: unknown setting '{}'", place(setting.line), setting.name));
-    }
-    for name in settings::all().filter(|setting| !setting.heeded).map(|setting| setting.name) {
-        if let Some(setting) = conf.get(name) {
-            remarks.push(format!("{}: '{name}' has no effect in Virtus", place(setting.line)));
-        }
-    }
-    remarks
 }
 
 #[cfg(test)]
@@ -282,7 +295,7 @@ mod tests {
         assert_eq!(
             config.remarks,
             [
-                "x.conf:1: unknown setting 'audit_levle'",
+                "x.conf:1: unknown setting 'audit_levle' is ignored",
                 "x.conf:3: 'audit_level' has no effect in Virtus"
             ]
         );

@@ -5,7 +5,6 @@
 use std::env;
 use std::path::Path;
 
-use virtus_api::Result;
 use virtus_core::Paths;
 use virtus_core::log::{Filter, Level, Output, Settings, Target};
 
@@ -18,7 +17,7 @@ pub(crate) fn settings(
     options: &Options,
     config: &Config,
     paths: &Paths,
-) -> Result<(Settings, Vec<String>)> {
+) -> (Settings, Vec<String>) {
     let mut remarks = Vec::new();
     let mut settings = Settings::new(name);
     let from_file = config.log_level;
@@ -34,7 +33,7 @@ pub(crate) fn settings(
     });
     settings.filters = match (filters, &config.log_filters) {
         (Some(filters), _) => filters,
-        (None, Some(text)) => Filter::parse_all(text)?,
+        (None, Some(filters)) => filters.clone(),
         (None, None) => Vec::new(),
     };
     let outputs = variable("LIBVIRT_LOG_OUTPUTS", &mut remarks, |text| {
@@ -42,10 +41,10 @@ pub(crate) fn settings(
     });
     settings.outputs = match (outputs, &config.log_outputs) {
         (Some(outputs), _) => outputs,
-        (None, Some(text)) => Output::parse_all(text)?,
+        (None, Some(outputs)) => outputs.clone(),
         (None, None) => usual_outputs(name, options, paths),
     };
-    Ok((settings, remarks))
+    (settings, remarks)
 }
 
 /// A daemon of systemd logs to the journal, one in the background to a file, others to the terminal.

@@ -112,7 +112,7 @@ fn absolute(mut options: Options) -> Result<Options> {
 }
 
 fn start_log(daemon: &Daemon, options: &Options, config: &Config, paths: &Paths) -> Result<Log> {
-    let (settings, remarks) = logging::settings(daemon.name, options, config, paths)?;
+    let (settings, remarks) = logging::settings(daemon.name, options, config, paths);
     let into_our_folder = settings
         .outputs
         .iter()
@@ -382,7 +382,7 @@ impl Life {
     fn reload_config(&self, file: &Path) -> Result<Config> {
         let config = Config::load(self.daemon, file, self.options.config.is_some())?;
         let (settings, remarks) =
-            logging::settings(self.daemon.name, &self.options, &config, &self.paths)?;
+            logging::settings(self.daemon.name, &self.options, &config, &self.paths);
         self.log.change(|now| now.clone_from(&settings))?;
         for remark in config.remarks.iter().chain(&remarks) {
             warn!("{remark}");

@@ -4,6 +4,7 @@
 //! From this table follow the configuration files that are installed, and which keys of a file are unknown.
 
 use virtus_api::Program;
+use virtus_core::conf::manual::{Key, idle, set};
 
 use crate::table::{Daemon, Deployment};
 
@@ -17,7 +18,7 @@ pub struct Subject {
     /// The daemons that have them.
     pub of: Who,
     /// The keys.
-    pub settings: &'static [Setting],
+    pub keys: &'static [Key],
 }
 
 /// Which daemons have the keys of a subject.
@@ -35,27 +36,6 @@ pub enum Who {
     LogKeeper,
 }
 
-/// One key.
-#[derive(Debug)]
-pub struct Setting {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is if nobody sets it, or an example where that is nothing.
-    pub value: &'static str,
-    /// What it does.
-    pub about: &'static str,
-    /// Whether it does that here; otherwise it is known and changes nothing.
-    pub heeded: bool,
-}
-
-const fn set(name: &'static str, value: &'static str, about: &'static str) -> Setting {
-    Setting { name, value, about, heeded: true }
-}
-
-const fn idle(name: &'static str, value: &'static str, about: &'static str) -> Setting {
-    Setting { name, value, about, heeded: false }
-}
-
 /// All of them, in the order in which the file shows them.
 pub const SUBJECTS: &[Subject] = &[
     Subject {
@@ -63,7 +43,7 @@ pub const SUBJECTS: &[Subject] = &[
         about: "Where systemd holds the sockets, enable the units NAME-tls.socket and NAME-tcp.socket instead: they have the \
                 ports. Otherwise libvirtd wants the option --listen as well.",
         of: Who::Listeners,
-        settings: &[
+        keys: &[
             set(
                 "listen_tls",
                 "1",
@@ -83,7 +63,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Unix sockets",
         about: "Where systemd holds the sockets, the socket units say all this.",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             set(
                 "unix_sock_group",
                 "\"libvirt\"",
@@ -112,7 +92,7 @@ pub const SUBJECTS: &[Subject] = &[
         about: "\"none\" asks nothing: who may connect is in. \"sasl\" asks for passwords or tickets. \"polkit\", for unix sockets, \
                 asks polkit about the process.",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             set(
                 "auth_unix_ro",
                 "\"none\"",
@@ -139,7 +119,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Who a client of another host is",
         about: "",
         of: Who::Listeners,
-        settings: &[
+        keys: &[
             set(
                 "auth_tcp",
                 "\"sasl\"",
@@ -161,7 +141,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Certificates",
         about: "Either all of key_file, cert_file and ca_file are set, or none. SIGHUP reads them anew.",
         of: Who::Listeners,
-        settings: &[
+        keys: &[
             set("key_file", "\"/etc/pki/libvirt/private/serverkey.pem\"", "The key of this host."),
             set(
                 "cert_file",
@@ -204,7 +184,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Limits",
         about: "One client cannot take what others need.",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             set("max_clients", "5000", "How many clients may be connected."),
             set(
                 "max_user_clients",
@@ -236,7 +216,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Limits of the administrator's socket",
         about: "",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             set("admin_min_workers", "5", "As min_workers."),
             set("admin_max_workers", "20", "As max_workers."),
             set("admin_max_clients", "5000", "As max_clients."),
@@ -248,7 +228,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Clients",
         about: "",
         of: Who::Keepers,
-        settings: &[
+        keys: &[
             set("max_clients", "1024", "How many clients may be connected; each guest may be one."),
             set(
                 "admin_max_clients",
@@ -261,7 +241,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Logs of guests",
         about: "",
         of: Who::LogKeeper,
-        settings: &[
+        keys: &[
             set(
                 "max_size",
                 "2097152",
@@ -285,7 +265,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Log",
         about: "Levels: 1 debug, 2 information, 3 warnings, 4 errors.",
         of: Who::All,
-        settings: &[
+        keys: &[
             set("log_level", "3", "The lowest level that is logged."),
             set(
                 "log_filters",
@@ -303,7 +283,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Auditing",
         about: "",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             idle(
                 "audit_level",
                 "1",
@@ -316,7 +296,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "This host",
         about: "",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             idle(
                 "host_uuid",
                 "\"00000000-0000-0000-0000-000000000000\"",
@@ -334,7 +314,7 @@ pub const SUBJECTS: &[Subject] = &[
         title: "Dead clients",
         about: "",
         of: Who::Drivers,
-        settings: &[
+        keys: &[
             set(
                 "keepalive_interval",
                 "5",
@@ -376,6 +356,6 @@ pub fn of(daemon: &Daemon) -> impl Iterator<Item = &'static Subject> {
 }
 
 /// All keys, whichever daemon has them: a file may serve several.
-pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
-    SUBJECTS.iter().flat_map(|subject| subject.settings)
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
+    SUBJECTS.iter().flat_map(|subject| subject.keys)
 }

@@ -18,7 +18,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::{Paths, store};
 use virtus_rpc::{Access, Listener};
 
-use crate::config::Config;
+use crate::config::{Config, misplaced};
 use crate::table::Daemon;
 
 /// A socket to serve.
@@ -225,7 +225,8 @@ pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Ve
     let rules = &config.sockets;
     let folder = rules.folder.as_deref().unwrap_or(&paths.run);
     store::make_folder(folder, if paths.system { 0o755 } else { 0o700 })?;
-    let group = rules.group.as_deref().filter(|_| paths.system).map(group_id).transpose()?;
+    let group = rules.group.as_deref().filter(|_| paths.system).map(group_id).transpose();
+    let group = group.map_err(|error| misplaced(&config.file, "unix_sock_group", error))?;
     let mut sockets = Vec::new();
     for (suffix, door, read_only) in KINDS {
         let (mode, group) = match (door, read_only) {
@@ -250,7 +251,7 @@ pub(crate) fn bind(daemon: &Daemon, paths: &Paths, config: &Config) -> Result<Ve
 
 fn group_id(name: &str) -> Result<u32> {
     virtus_host::user::group_by_name(name).ok_or_else(|| {
-        Error::new(ErrorCode::ConfSyntax, format!("unix_sock_group: there is no group '{name}'"))
+        Error::new(ErrorCode::ConfSyntax, format!("there is no group '{name}'"))
             .hint(format!("create it with 'groupadd --system {name}', or name another"))
     })
 }

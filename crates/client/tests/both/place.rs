@@ -29,6 +29,7 @@ pub(crate) struct Place {
 pub(crate) const DRIVER: DriverEntry = DriverEntry {
     name: "Place",
     for_users: true,
+    conf: None,
     calls: Vec::<CallId>::new,
     start: |_| Box::pin(async { Ok(Arc::new(Handle::default()) as Arc<dyn Driver>) }),
     rehearse: |_, _| Box::pin(async { Ok(None) }),
