@@ -7,8 +7,10 @@
 //! times that were made up on the way, the folder for files, and the names of C functions in errors.
 //!
 //! Where stock does not support a call, ours may: the lines `> text` after the command then say what is in our answer.
-//! Such commands are counted and shown apart, neither as alike nor as different. A group that falls below its floor
-//! (`floor.txt`, whose numbers only rise) fails; with stock on both sides everything must be alike.
+//! Such commands are counted and shown apart, neither as alike nor as different. Where ours differs on purpose, they say what
+//! is in our answer too, and a line `! text` how the row of docs/differences.md begins that explains it. A group with another
+//! difference, or below its floor (`floor.txt`, whose numbers only rise), fails; with stock on both sides everything must be
+//! alike.
 #![expect(clippy::print_stdout, reason = "the result is for people")]
 
 mod compare;
@@ -35,6 +37,7 @@ fn run() -> Outcome {
     let bed = Testbed::with(&Options { daemon: Some("libvirtd"), ..Options::default() })?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("differential");
     let floor = std::fs::read_to_string(folder.join("floor.txt"))?;
+    let rows = std::fs::read_to_string(folder.join("../../docs/differences.md"))?;
     let proving = Backend::chosen()? != Backend::Ours;
     let mut total = Score::default();
     let mut sunk = Vec::new();
@@ -44,6 +47,7 @@ fn run() -> Outcome {
         }
         let mut score = Score::default();
         for session in sessions(&std::fs::read_to_string(file)?) {
+            session.is_explained_by(&rows)?;
             score += both(&bed, &folder, &session, show)?;
         }
         println!("{name}: {score}");
@@ -67,10 +71,11 @@ fn both(bed: &Testbed, folder: &Path, session: &Session, show: bool) -> Outcome<
     let ours = session.run(bed, folder, &ours)?;
     let mut score = Score::default();
     for ((command, stock), ours) in session.commands.iter().zip(&stock).zip(&ours) {
-        let verdict = Verdict::of(stock, ours, &command.stated);
+        let verdict = Verdict::of(stock, ours, command);
         score.add(verdict);
         let mark = match verdict {
             Verdict::More => "+++",
+            Verdict::Explained => "===",
             Verdict::Different => "---",
             Verdict::Same => continue,
         };

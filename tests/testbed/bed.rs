@@ -252,6 +252,14 @@ impl Testbed {
         run(&mut command, DEADLINE)
     }
 
+    /// A program that is not in the namespaces, run to its end.
+    pub fn run_outside(&self, program: &str, words: &[&str]) -> Outcome<Done> {
+        let mut command = Command::new(program);
+        command.args(words);
+        self.surroundings(&mut command);
+        run(&mut command, DEADLINE)
+    }
+
     /// The stock `virsh`, with words that are split at blanks; a word in `'…'` keeps its blanks.
     pub fn try_virsh(&self, line: &str) -> Outcome<Done> {
         self.virsh_words(&words(line))
