@@ -22,7 +22,7 @@ use crate::jobs::Job;
 use crate::machine::Machine;
 use crate::machines::Machines;
 use crate::moments::Moment;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, no_domain_uuid};
 use crate::state::Lifecycle;
 
 const ADDED: Lifecycle = Lifecycle(DomainEventType::Defined, Defined::Added as i32);
@@ -81,6 +81,10 @@ impl<M: Machine> Handle<M> {
         self.job(Job::define(name), move |context| async move {
             let handle = context.handle().clone();
             let snapshot = context.snapshot();
+            if snapshot.persistent.is_none() && !snapshot.is_active() {
+                // Somebody else was quicker.
+                return Err(no_domain_uuid(snapshot.uuid, &snapshot.name));
+            }
             if snapshot.persistent.is_none() {
                 return Err(Error::new(
                     ErrorCode::OperationInvalid,
@@ -215,6 +219,10 @@ impl<M: Machine> Handle<M> {
         self.job(Job::define(name), move |context| async move {
             let handle = context.handle();
             let snapshot = context.snapshot();
+            if snapshot.persistent.is_none() && !snapshot.is_active() {
+                // Somebody else was quicker.
+                return Err(no_domain_uuid(snapshot.uuid, &snapshot.name));
+            }
             if snapshot.persistent.is_none() {
                 return Err(Error::new(
                     ErrorCode::OperationInvalid,

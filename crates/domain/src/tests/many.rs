@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use virtus_api::{
     ConnectListAllDomains, ConnectListDefinedDomains, ConnectNumOfDefinedDomains, DomainCreateXml,
-    DomainDefineXml, DomainSuspend, DomainUndefine,
+    DomainDefineXml, DomainSuspend, DomainUndefine, ErrorCode,
 };
 
 use super::null::Host;
@@ -49,7 +49,9 @@ async fn callers_that_define_and_undefine_at_once_agree() {
                 let dom = daemon.call(DomainDefineXml { xml: text }).await.unwrap();
                 daemon.call(ConnectListAllDomains { need_results: 1, flags: 0 }).await.unwrap();
                 // Another caller may have been faster.
-                let _raced = daemon.call(DomainUndefine { dom }).await;
+                if let Err(raced) = daemon.call(DomainUndefine { dom }).await {
+                    assert_eq!(raced.code(), ErrorCode::NoDomain, "{raced}");
+                }
             }
         });
     }
