@@ -15,8 +15,10 @@ sbindir ?= $(prefix)/sbin
 libexecdir ?= $(prefix)/libexec
 unitdir ?= $(prefix)/lib/systemd/system
 mandir ?= $(prefix)/share/man
+# The oldest release of systemd that has to understand the units: 253 knows how to reload as they do, and 252 another way.
+systemd ?= $(or $(shell systemctl --version 2>/dev/null | awk 'NR == 1 { print $$2 }'),253)
 
-.PHONY: build install rpm deb test lint demo bench install-deps
+.PHONY: build install rpm deb image test lint demo bench install-deps
 
 build:
 	$(CARGO) build --workspace --release --config .cargo/release.toml
@@ -25,7 +27,7 @@ build:
 install:
 	@test -x $(TARGET)/$(PROFILE)/virtus-packaging || { echo "install: run 'make build' first" >&2; exit 1; }
 	$(TARGET)/$(PROFILE)/virtus-packaging --out $(TARGET)/dist --prefix $(prefix) --sysconfdir $(sysconfdir) \
-	    --bindir $(bindir) --sbindir $(sbindir) --libexecdir $(libexecdir) --unitdir $(unitdir) --mandir $(mandir)
+	    --bindir $(bindir) --sbindir $(sbindir) --libexecdir $(libexecdir) --unitdir $(unitdir) --mandir $(mandir) --systemd $(systemd)
 	@cat $(TARGET)/dist/packages/*.files | while read -r kind path; do \
 	    case $$kind in \
 	        program) install -D -m 755 "$(TARGET)/$(PROFILE)/$${path##*/}" "$(DESTDIR)$$path" ;; \
@@ -39,6 +41,12 @@ rpm deb:
 	rm -rf $(TARGET)/tree
 	$(MAKE) install DESTDIR=$(abspath $(TARGET))/tree
 	packaging/build.sh $@ $(TARGET)/tree $(TARGET)/dist/packages $(TARGET)/$@
+
+# A container image of it.
+image:
+	rm -rf $(TARGET)/tree
+	$(MAKE) install DESTDIR=$(abspath $(TARGET))/tree
+	podman build --tag virtus --file packaging/Containerfile $(TARGET)/tree
 
 test: install-deps
 	$(CARGO) xtask test

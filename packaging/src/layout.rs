@@ -19,6 +19,8 @@ pub(crate) struct Layout {
     pub(crate) libexecdir: String,
     pub(crate) unitdir: String,
     pub(crate) mandir: String,
+    /// The oldest release of systemd that has to understand the units.
+    pub(crate) systemd: u32,
 }
 
 impl Default for Layout {
@@ -38,6 +40,7 @@ impl Layout {
             libexecdir: format!("{prefix}/libexec"),
             unitdir: format!("{prefix}/lib/systemd/system"),
             mandir: format!("{prefix}/share/man"),
+            systemd: systemd::WAITS_FOR_RELOADS,
         }
     }
 
@@ -54,6 +57,10 @@ impl Layout {
             let place = match name {
                 "out" => {
                     layout.out = PathBuf::from(value);
+                    continue;
+                }
+                "systemd" => {
+                    layout.systemd = value.parse().ok()?;
                     continue;
                 }
                 "prefix" => &mut layout.prefix,

@@ -20,7 +20,8 @@ use layout::Layout;
 use tree::Tree;
 
 const USAGE: &str = "usage: cargo xtask dist --out DIR [--prefix /usr] [--sysconfdir /etc]
-  [--bindir DIR] [--sbindir DIR] [--libexecdir DIR] [--unitdir DIR] [--mandir DIR]";
+  [--bindir DIR] [--sbindir DIR] [--libexecdir DIR] [--unitdir DIR] [--mandir DIR]
+  [--systemd RELEASE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

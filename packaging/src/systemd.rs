@@ -21,6 +21,9 @@ const EXTRAS: &[(&str, &str)] = &[
     ("virtsecretd", include_str!("../systemd/virtsecretd.service.extra")),
 ];
 
+/// The first release of systemd that knows `Type=notify-reload`, and hears from a service when a reload is over.
+pub(crate) const WAITS_FOR_RELOADS: u32 = 253;
+
 /// A kind of socket: what its unit's name ends in, what the description calls it, and how it listens.
 pub(crate) struct Kind {
     suffix: &'static str,
@@ -95,6 +98,9 @@ fn values(daemon: &Daemon, layout: &Layout) -> Values {
         .when("modular", daemon.deployment == Deployment::Modular)
         .when("drivers", has_drivers(daemon))
         .when("keeper", !has_drivers(daemon))
+        .set("reload", if has_drivers(daemon) { "HUP" } else { "USR1" })
+        .when("waits", layout.systemd >= WAITS_FOR_RELOADS)
+        .when("asks", layout.systemd < WAITS_FOR_RELOADS)
 }
 
 /// The units of the unix sockets of `daemon` that are `wanted`.
@@ -112,7 +118,8 @@ fn socket(daemon: &Daemon, kind: &Kind, layout: &Layout) -> String {
         .set("kind", kind.suffix)
         .set("what", kind.what)
         .set("others", unix_sockets(daemon, |other| other.suffix != kind.suffix))
-        .when("part", !kind.suffix.is_empty());
+        .when("part", !kind.suffix.is_empty())
+        .when("rival", daemon.deployment == Deployment::Modular && kind.suffix.is_empty());
     let values = match kind.listen {
         Listen::Unix { end, mode, group } => {
             // Keepers serve root alone.

@@ -275,7 +275,6 @@ impl Life {
         let over = self.until_told(&mut signals, &mut wishes, &servers, &work, config).await;
         drop(wishes);
         if let (Over::Replaced, Some(keeper)) = (over, work.keeper()) {
-            notify::reloading();
             let servers = [(&*servers.main, Door::Main), (&*servers.admin, Door::Admin)];
             return reexec::leave(&self.paths, servers, listening, &**keeper).await.map(Some);
         }
@@ -310,13 +309,17 @@ impl Life {
                     }
                     Told::Replace => {
                         let Some(keeper) = work.keeper() else { continue };
+                        notify::reloading();
                         match keeper.rest().await {
                             Ok(()) => {
                                 info!("making room for the program that is installed now");
                                 keeper.end();
                                 return Over::Replaced;
                             }
-                            Err(error) => error!("this program stays: {error}"),
+                            Err(error) => {
+                                error!("this program stays: {error}");
+                                notify::ready();
+                            }
                         }
                     }
                 },
