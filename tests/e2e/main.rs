@@ -57,6 +57,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+pub(crate) use virtus_tests::Skip;
 use virtus_tests::{Outcome, obstacle};
 
 /// A test: its name, and what it does.
@@ -107,18 +108,6 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("leftovers", leftovers::CASES),
     ("packages", packages::CASES),
 ];
-
-/// The error with which a test says that it cannot run here, and why.
-#[derive(Debug)]
-struct Skip(String);
-
-impl std::fmt::Display for Skip {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Skip {}
 
 fn main() -> ExitCode {
     if let Ok(uri) = std::env::var(client::APPLICATION) {

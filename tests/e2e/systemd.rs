@@ -4,7 +4,7 @@
 use virtus_tests::{Container, DEADLINE, Outcome, Terminal, Testbed, debian_folder};
 
 use crate::events::next;
-use crate::{Case, Skip, contains, equal};
+use crate::{Case, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[("boots_to_its_login_and_again", boots)];
 
@@ -18,7 +18,7 @@ const NETWORK: &str = "cd \"$0/etc/systemd\"
 const RESTART: &str = "rt7";
 
 fn boots() -> Outcome {
-    let tree = debian_folder().map_err(|error| Skip(error.to_string()))?;
+    let tree = debian_folder()?;
     let bed = Testbed::of_containers()?;
     bed.bridge("br7", "192.168.77.1/24")?;
     let container = Container::debian(&bed, "debian", &tree)?.device(CARD);

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::run::run;
-use crate::{Options, Outcome, Testbed, target_folder};
+use crate::{Options, Outcome, Skip, Testbed, target_folder};
 
 /// The commands that the containers have.
 const COMMANDS: [&str; 16] = [
@@ -28,12 +28,28 @@ while :; do wait; sleep 0.1; done
 /// The folder of a small Debian with systemd, which nobody changes; made on first use by tests/tree/build.sh.
 ///
 /// # Errors
-/// Where it cannot be made here: mostly because no archive of packages can be reached.
+/// [`Skip`] where no archive of packages can be reached.
 pub fn debian_folder() -> Outcome<PathBuf> {
     let folder = target_folder().join("tree");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tree/build.sh");
-    let done = run(Command::new(script).arg(&folder), Duration::from_secs(600))?;
-    if done.ok() { Ok(folder.join("root")) } else { Err(done.err.trim_end().into()) }
+    from_archive(Command::new(script).arg(&folder))?;
+    Ok(folder.join("root"))
+}
+
+/// Runs a script that takes packages from an archive.
+///
+/// # Errors
+/// [`Skip`] where the script says that no archive can be reached.
+pub fn from_archive(script: &mut Command) -> Outcome {
+    /// What sysexits.h calls EX_TEMPFAIL.
+    const NO_ARCHIVE: i32 = 75;
+    let done = run(script, Duration::from_secs(600))?;
+    let said = done.err.trim_end();
+    match done.code {
+        Some(0) => Ok(()),
+        Some(NO_ARCHIVE) => Err(Skip(said.to_owned()).into()),
+        _ => Err(said.into()),
+    }
 }
 
 /// A container's XML in the making.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A host with systemd, on which everything is installed as on a real one.
 //!
-//! It is a container of `systemd-nspawn` that runs this machine's own systemd, so that no archive is needed. Its `/etc`
-//! and `/var` last from one boot to the next.
+//! It is a container of `systemd-nspawn`. Mostly it runs this machine's own systemd, so that no archive is needed, and its
+//! `/etc` and `/var` last from one boot to the next; or it is a Debian, of which nothing lasts.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::backend::built_program;
 use crate::run::{Done, ends_within, run};
@@ -16,6 +18,10 @@ use crate::{DEADLINE, Outcome, guest_folder, wait_for};
 pub struct Host {
     folder: PathBuf,
     name: String,
+    /// What stands where: ours over this machine's `/usr`, or the folders of a whole Debian, the topmost first.
+    layers: String,
+    /// What of this machine it sees.
+    seen: PathBuf,
     running: Option<Running>,
 }
 
@@ -35,12 +41,27 @@ impl Host {
 
     /// A host that is off, with all packages installed and nothing enabled.
     pub fn new() -> Outcome<Self> {
-        let name = format!("virtus-host-{}", std::process::id());
-        let folder = PathBuf::from("/tmp").join(&name);
-        fs::create_dir(&folder)?;
-        let host = Self { folder, name, running: None };
+        let mut host = Self::empty(guest_folder()?)?;
+        host.layers = host.dist().display().to_string();
         host.install()?;
         Ok(host)
+    }
+
+    /// A Debian that is off: folders that are laid over each other, the topmost first. It sees the folder `seen`.
+    pub fn debian(layers: String, seen: PathBuf) -> Outcome<Self> {
+        let mut host = Self::empty(seen)?;
+        host.layers = layers;
+        fs::create_dir(host.root())?;
+        Ok(host)
+    }
+
+    fn empty(seen: PathBuf) -> Outcome<Self> {
+        static HOSTS: AtomicU32 = AtomicU32::new(0);
+        let number = HOSTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("virtus-host-{}-{number}", std::process::id());
+        let folder = PathBuf::from("/tmp").join(&name);
+        fs::create_dir(&folder)?;
+        Ok(Self { folder, name, layers: String::new(), seen, running: None })
     }
 
     /// Lays out what packages install, and the root.
@@ -78,21 +99,21 @@ impl Host {
         self.folder.join("dist/root")
     }
 
-    /// Enables a unit while the host is off.
-    pub fn enable(&self, unit: &str) -> Outcome {
+    /// While the host is off: these of our units start when it boots, and no other.
+    pub fn enable_only(&self, names: &[String]) -> Outcome {
         // What `systemctl enable --root` would do, were the units not laid over this machine's.
-        let units = self.dist().join("usr/lib/systemd/system");
-        let mut names = vec![unit.to_owned()];
-        let text = fs::read_to_string(units.join(unit))?;
-        let also = text.lines().filter_map(|line| line.strip_prefix("Also="));
-        names.extend(also.flat_map(str::split_whitespace).map(str::to_owned));
+        let wants = |target: &str| self.root().join(format!("etc/systemd/system/{target}.wants"));
+        for target in ["multi-user.target", "sockets.target"] {
+            // It is not there before the first boot.
+            let _ = fs::remove_dir_all(wants(target));
+        }
+        let units = Path::new("usr/lib/systemd/system");
         for name in names {
-            let text = fs::read_to_string(units.join(&name))?;
+            let text = fs::read_to_string(self.dist().join(units).join(name))?;
             let target = text.lines().find_map(|line| line.strip_prefix("WantedBy="));
-            let wants = format!("etc/systemd/system/{}.wants", target.ok_or("not to be enabled")?);
-            fs::create_dir_all(self.root().join(&wants))?;
-            let link = self.root().join(wants).join(&name);
-            std::os::unix::fs::symlink(Path::new("/usr/lib/systemd/system").join(&name), link)?;
+            let wants = wants(target.ok_or("not to be enabled")?);
+            fs::create_dir_all(&wants)?;
+            symlink(Path::new("/").join(units).join(name), wants.join(name))?;
         }
         Ok(())
     }
@@ -104,7 +125,7 @@ impl Host {
     pub fn boot(&mut self) -> Outcome {
         let console = fs::File::create(self.folder.join("console"))?;
         let mut command = script();
-        command.arg("boot").arg(&self.name).arg(self.root()).arg(self.dist()).arg(guest_folder()?);
+        command.arg("boot").arg(&self.name).arg(self.root()).arg(&self.layers).arg(&self.seen);
         command.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
         let container = command.spawn()?;
         let id = container.id();
@@ -165,12 +186,9 @@ impl Host {
         run(command.args(words), DEADLINE)
     }
 
-    /// What the program prints; its failure is an error.
+    /// What a line of shell prints; its failure is an error.
     pub fn must(&self, line: &str) -> Outcome<String> {
-        let words = crate::bed::words(line);
-        let (program, rest) = words.split_first().ok_or("no program")?;
-        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-        let done = self.run(program, &rest)?;
+        let done = self.run("sh", &["-c", line])?;
         if done.ok() {
             return Ok(done.out.trim_end().to_owned());
         }

@@ -6,7 +6,8 @@
 #
 #   host.sh prepare ROOT DIST        makes the root; DIST is what is installed
 #   host.sh boot NAME ROOT DIST SEE  boots it, with the folder SEE to be seen; lives until it is off, or its standard
-#                                    input ends
+#                                    input ends. With colons, DIST is a whole Debian instead, as folders to be laid over
+#                                    each other, the topmost first; then nothing of ROOT lasts
 #   host.sh run NAME ROOT DIST SEE   (used by `boot`) is process 1 of the place in which the host runs
 set -eu
 
@@ -49,10 +50,19 @@ boot() {
 }
 
 run() {
-    local name=$1 root=$2 dist=$3 see=$4 keeper
+    local name=$1 root=$2 dist=$3 see=$4 usr keeper
     exec 3<&0
-    systemd-nspawn --quiet --boot --register=no --keep-unit --machine="$name" --directory="$root" \
-        --overlay-ro="/usr:$dist/usr:/usr" --bind-ro="$see" --private-network --link-journal=no --console=pipe </dev/null &
+    case $dist in
+        *:*)
+            mount -t tmpfs host "$root"
+            mkdir "$root"/{changes,work,root}
+            mount -t overlay -o "lowerdir=$dist,upperdir=$root/changes,workdir=$root/work" host "$root/root"
+            root=$root/root usr=
+            ;;
+        *) usr=--overlay-ro=/usr:$dist/usr:/usr ;;
+    esac
+    systemd-nspawn --quiet --boot --register=no --keep-unit --machine="$name" --directory="$root" $usr \
+        --bind-ro="$see" --private-network --link-journal=no --console=pipe </dev/null &
     keeper=$!
     { read -r -u 3 _ || true; kill -KILL $keeper; } &
     # With this process 1 the kernel ends all that is left.

@@ -33,7 +33,7 @@ mod wire;
 pub use backend::{Backend, built_program, daemon_program, target_folder};
 pub use bed::{Options, Testbed};
 pub use beside::Beside;
-pub use container::{Container, debian_folder};
+pub use container::{Container, debian_folder, from_archive};
 pub use counter::counted;
 pub use guest::{Guest, guest_folder};
 pub use host::Host;
@@ -50,3 +50,15 @@ pub use wire::{Answer, Raw};
 
 /// What a test and its helpers answer; the text of the error is what the person who runs the tests sees.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// The error with which a test says that it cannot run here, and why.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}

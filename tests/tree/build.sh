@@ -3,7 +3,7 @@
 #
 # Makes the root file system of the tests' big container: `build.sh FOLDER` puts a small Debian with systemd into
 # FOLDER/root, from the archive that this machine's own packages come from. User root's password is `virtus`. What is
-# already there and made by the same `build.sh` is kept.
+# already there and made by the same `build.sh` is kept. Exit status 75 if there is no archive to be reached.
 set -euo pipefail
 
 # In namespaces of its own: whatever happens, no mount and no process stays.
@@ -25,7 +25,7 @@ stamp=$suite-$(sha256sum <"$0" | cut -c1-16)
 command -v debootstrap >/dev/null || { echo "build.sh: debootstrap is not installed" >&2; exit 1; }
 archive=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
     awk -v suite="$suite" '$2 == suite && $3 == "main" { print $1; exit }')
-[ -n "$archive" ] || { echo "build.sh: apt knows no archive of $suite (run apt-get update)" >&2; exit 1; }
+[ -n "$archive" ] || { echo "build.sh: apt knows no archive of $suite (run apt-get update)" >&2; exit 75; }
 eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
 export http_proxy https_proxy
 
@@ -37,6 +37,7 @@ mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/virtus"
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,rpm "$suite" "$root" "$archive" >"$out/log" 2>&1 || {
     echo "build.sh: no debootstrap from $archive: $(grep '^[EW]:' "$out/log" | tail -1)" >&2
+    ! grep -qE '^E: .*(download|release file)' "$out/log" || exit 75
     exit 1
 }
 echo root:virtus | chpasswd --root "$root"
