@@ -3,10 +3,10 @@
 # one call:
 #
 #   note UNIT...     before files come or are replaced: notes how each unit stands
-#   end UNIT...      before files go for good: stops and disables the units that go with them
-#   halt UNIT...     the same, but what is enabled stays so for whoever brings the units back
-#   forget UNIT...   after files went: leaves nothing of units that an upgrade or downgrade has dropped
-#   settle           once, after the whole transaction: does all that follows from what was noted
+#   halt UNIT...     before files go for good: stops the units that go with them
+#   forget UNIT...   after they went: leaves nothing of them, unless an upgrade has brought them back
+#   settle [start]   once, after the whole transaction: does all that follows from what was noted; with `start`, what is
+#                    new and enabled is started, as is Debian's custom and not Fedora's
 #
 # Promises: a preset is applied when a unit, not a package, is new, and only ever enables; what an administrator enabled or
 # disabled stays, whatever package owns the unit now; a service is restarted once however many packages ask; virtlogd and
@@ -45,13 +45,27 @@ foreign() {
 
 # Starts and the like are also policy-rc.d's business where Debian's helper is there to ask it.
 act() {
-    # That would stop the guests of this host.
-    [ "$2" != libvirt-guests.service ] || return 0
+    case "$*" in
+        # That would stop the guests of this host.
+        'stop libvirt-guests.service' | 'restart libvirt-guests.service') return 0 ;;
+    esac
     if command -v deb-systemd-invoke; then
         deb-systemd-invoke "$@"
     else
         systemctl "$@"
     fi >/dev/null 2>&1
+}
+
+# Does what enables $unit, and takes back what that did to units in its Also=, which an administrator may have turned off.
+alone() {
+    before=" $(echo /etc/systemd/system/*.wants/*) "
+    "$@" >/dev/null 2>&1 || :
+    for link in /etc/systemd/system/*.wants/*; do
+        case $before in
+            *" $link "*) ;;
+            *) [ "${link##*/}" = "$unit" ] || rm -f "$link" ;;
+        esac
+    done
 }
 
 # How a unit stands, in words.
@@ -79,13 +93,6 @@ halt() {
     done
 }
 
-end() {
-    halt "$@"
-    for unit; do
-        [ -e "$notes/$unit" ] || systemctl --no-reload disable "$unit" >/dev/null 2>&1 || :
-    done
-}
-
 forget() {
     for unit; do
         [ ! -e "$vendor/$unit" ] || continue
@@ -99,7 +106,7 @@ restart() {
         *.socket) systemctl is-active --quiet "$1" || act start "$1" ;;
         virtlogd.service | virtlockd.service) act reload "$1" || act start "$1" ;;
         *) act restart "$1" ;;
-    esac || echo "warning: $1 could not be restarted: see systemctl status $1" >&2
+    esac
 }
 
 settle_one() {
@@ -113,26 +120,22 @@ settle_one() {
     # A removed package of Debian's leaves its units masked.
     ! command -v deb-systemd-helper >/dev/null || deb-systemd-helper unmask "$unit" >/dev/null 2>&1 || :
     case $noted in
-        *new*) foreign "$unit" || systemctl --no-reload preset --preset-mode=enable-only "$unit" ;;
-        *enabled*) enabled "$unit" || systemctl --no-reload enable "$unit" ;;
-    esac >/dev/null 2>&1 || :
-    case $noted in *active*) ! running || restart "$unit" ;; esac
+        *new*) foreign "$unit" || alone systemctl --no-reload preset --preset-mode=enable-only "$unit" ;;
+        *enabled*) enabled "$unit" || alone systemctl --no-reload enable "$unit" ;;
+    esac
+    running || return 0
+    case $noted in
+        *active*) restart "$unit" ;;
+        *new*) [ "$2" != start ] || ! enabled "$unit" || act start "$unit" ;;
+    esac || echo "warning: $unit could not be started: see systemctl status $unit" >&2
 }
 
 settle() {
-    set -- "$notes"/*
-    [ -e "$1" ] || return 0
+    [ -d "$notes" ] || return 0
     ! running || systemctl daemon-reload
     # Sockets first: a service that starts takes them over.
-    for path; do case $path in *.socket) settle_one "$path" ;; esac; done
-    for path; do case $path in *.socket) ;; *) settle_one "$path" ;; esac; done
+    for path in "$notes"/*.socket "$notes"/*; do
+        [ ! -e "$path" ] || settle_one "$path" "${1:-}"
+    done
     rmdir "$notes" 2>/dev/null || :
 }
-
-# Without systemctl no unit stands anyhow.
-if ! command -v systemctl >/dev/null; then
-    note() { :; }
-    halt() { :; }
-    end() { :; }
-    settle() { :; }
-fi

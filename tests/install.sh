@@ -14,7 +14,7 @@ packages=(
     qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools
     busybox-static cpio debootstrap libxml2-utils e2fsprogs
     iproute2 nftables util-linux procps kmod xz-utils zstd
-    rpm debhelper lintian binutils systemd systemd-container
+    rpm python3-rpm debhelper lintian binutils systemd systemd-container
     gcc libc6-dev ca-certificates
 )
 

@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use virtus_tests::{Container, DEADLINE, Outcome, Testbed, debian_folder, target_folder};
+use virtus_tests::{
+    Container, DEADLINE, Guest, Host, Outcome, Testbed, debian_folder, from_archive, target_folder,
+};
 
 use crate::systemd::log_in;
-use crate::{Case, Skip, equal};
+use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("lintian_finds_nothing", lintian),
     ("a_service_is_restarted_once_and_a_keeper_reloaded", restarts),
+    ("guests_live_on_when_packages_change_whose_libvirt_it_is", handed_over),
 ];
 
 fn folder() -> PathBuf {
@@ -56,7 +59,7 @@ fn lintian() -> Outcome {
 
 /// On a host that runs: packages are upgraded at once, and virtproxyd's units move from one of them to another.
 fn restarts() -> Outcome {
-    let tree = debian_folder().map_err(|error| Skip(error.to_string()))?;
+    let tree = debian_folder()?;
     let bed = Testbed::of_containers()?;
     let container = Container::debian(&bed, "debian", &tree)?;
     let stand_ins = packages()?.join("RPMS").display().to_string();
@@ -82,9 +85,56 @@ fn restarts() -> Outcome {
     Ok(())
 }
 
+/// On a Debian that runs, with the distribution's libvirt and a guest: one command of apt makes it ours, and one goes back.
+fn handed_over() -> Outcome {
+    if let Some(reason) = Host::obstacle() {
+        return Err(Skip(reason).into());
+    }
+    let mut host = Host::debian(host(true)?, packages()?.join("deb"))?;
+    host.boot().map_err(|error| Skip(format!("no Debian with systemd: {error}")))?;
+    // The old libvirt would create cgroups in hierarchies that are read-only here.
+    let conf = r#"cgroup_controllers = []\nsecurity_driver = "none"\n"#;
+    host.must(&format!("printf '{conf}' >>/etc/libvirt/qemu.conf; systemctl restart libvirtd"))?;
+    // As docs/deployment.md says.
+    let spare = "/run/systemd/system/libvirt-guests.service.d";
+    host.must(&format!(r"mkdir -p {spare}; printf '[Service]\nExecStop=\n' >{spare}/spare.conf"))?;
+    host.must("systemctl daemon-reload")?;
+    let xml = Guest::firmware("sturdy").xml();
+    host.must(&format!("cat >/root/sturdy.xml <<'XML'\n{xml}\nXML"))?;
+    host.must("virsh define /root/sturdy.xml && virsh start sturdy")?;
+    let guest = "cat /run/libvirt/qemu/sturdy.pid";
+    let process = host.must(guest)?;
+
+    let serves = |version: &str| -> Outcome {
+        contains(&host.must("virsh version --daemon")?, &format!("daemon: {version}"))?;
+        equal("the guest", host.must("virsh domstate sturdy")?.as_str(), "running")?;
+        equal("its process", host.must(guest)?, process.clone())?;
+        equal(
+            "QEMU",
+            host.must(&format!("cat /proc/{process}/comm"))?.as_str(),
+            "qemu-system-x86",
+        )?;
+        // It obeys.
+        host.must("virsh suspend sturdy && virsh resume sturdy")?;
+        let units = "libvirtd.service libvirtd.socket virtlogd.socket libvirt-guests.service";
+        host.must(&format!("systemctl is-active {units}")).map(drop)
+    };
+    serves("9.0.0")?;
+    let apt = "apt-get install -y --no-install-recommends -o APT::Sandbox::User=root";
+    let seen = packages()?.join("deb");
+    let ours = ["", "-common", "-lock", "-log", "-plugin-lockd", "-proxy"]
+        .map(|name| format!("{}/virtus-daemon{name}_*.deb", seen.display()));
+    host.must(&format!("{apt} {}", ours.join(" ")))?;
+    serves("11.3.0")?;
+    host.must("systemctl reload libvirtd")?;
+    serves("11.3.0")?;
+    host.must(&format!("{apt} --no-download libvirt-daemon-system libvirt-daemon-system-systemd"))?;
+    serves("9.0.0")
+}
+
 /// The folders of the host's root, the topmost first.
 fn host(with_libvirt: bool) -> Outcome<String> {
-    let debian = debian_folder().map_err(|error| Skip(error.to_string()))?;
+    let debian = debian_folder()?;
     let debian = debian.display().to_string();
     if !with_libvirt {
         return Ok(debian);
@@ -95,7 +145,7 @@ fn host(with_libvirt: bool) -> Outcome<String> {
     }
     let libvirt = target_folder().join("tree-libvirt");
     let script = folder().join("libvirt.sh");
-    output(Command::new(script).arg(&debian).arg(&libvirt)).map_err(|e| Skip(e.to_string()))?;
+    from_archive(Command::new(script).arg(&debian).arg(&libvirt))?;
     Ok(format!("{}:{debian}", libvirt.join("changes").display()))
 }
 

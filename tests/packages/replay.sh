@@ -44,10 +44,24 @@ upgrade() { transaction -U --replacepkgs $(files "$@"); }
 downgrade() { transaction -U --oldpackage $(files "$@"); }
 erase() { transaction -e "${@/#/units-}"; }
 
+# The stand-ins of libvirt, and what comes in their place, or goes for them, in one transaction of all.
+libvirt_install() { transaction -i $(cd $root && echo packages/RPMS/libvirt-*.rpm); }
+exchange() {
+    /usr/bin/python3 "$(dirname "$0")/exchange.py" $root "$@" 2>&1 || echo "exit status $?"
+}
+libvirt_to_ours() { exchange $(ours rpm "$@" | sed 's,^,/,') $(printf -- '-%s ' $(inside rpm -qa 'libvirt-*')); }
+ours_to_libvirt() {
+    exchange $(cd $root && printf '/%s ' packages/RPMS/libvirt-*.rpm) $(printf -- '-%s ' $(inside rpm -qa 'virtus-*'))
+}
+
 # Our own packages by rpm, dpkg and apt, which say nothing if all goes well.
 rpm_install() { transaction -i $(ours rpm "$@"); }
 rpm_erase() { transaction -e "${@/#/virtus-}"; }
+dpkg_interrupted() {
+    inside dpkg -i $(ours deb "$1") packages/debs/interrupted.deb $(ours deb "$2") >/dev/null 2>&1 || echo "exit status $?"
+}
 quiet() { "$@" >/mnt/said 2>&1 || { echo "exit status $?"; command cat /mnt/said; }; }
+dpkg_stand_in() { quiet inside dpkg -i /packages/debs/"$1".deb; }
 dpkg_install() { quiet inside dpkg -i $(ours deb "$@"); }
 dpkg_remove() { quiet inside dpkg -r "${@/#/virtus-}"; }
 dpkg_purge() { quiet inside dpkg -P "${@/#/virtus-}"; }
@@ -65,6 +79,11 @@ enabled() {
         [ ! -L "$link" ] || echo "${link##*/}"
     done | sort
 }
+
+# All files of the host but what systemd and rpm keep for themselves, and what is there now that was not then.
+files_of() { (cd $root && find . -xdev ! -path './packages*' ! -path './run/systemd/*' ! -path '*/.rpmdb*' | sort); }
+remember() { files_of >/mnt/files; }
+added() { files_of | comm -13 /mnt/files -; }
 
 # What is left of the notes that packages make between their scripts.
 notes() { ls $root/var/lib/libvirt/packages 2>/dev/null || :; }
