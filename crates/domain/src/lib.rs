@@ -41,6 +41,7 @@ mod packed;
 mod records;
 mod restore;
 pub mod routes;
+mod shared_answer;
 mod snapshot;
 mod start;
 pub mod state;
@@ -66,6 +67,7 @@ pub use machine::{
 pub use machines::Machines;
 pub use notice::{End, Notice, Pause, PowerOff};
 pub use routes::{HasMachines, routes};
+pub use shared_answer::SharedAnswer;
 pub use snapshot::{Snapshot, no_domain_uuid, not_running};
 pub use start::Wishes;
 pub use state::{Begin, Change, State};

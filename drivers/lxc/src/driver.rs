@@ -14,7 +14,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri, store};
 use virtus_domain::routes::{HasMachines, HasNode};
-use virtus_domain::{Local, Machine, MachineHooks, Machines, started};
+use virtus_domain::{Local, Machine, MachineHooks, Machines, SharedAnswer, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 
@@ -83,6 +83,8 @@ pub(crate) struct LxcDriver {
     pub(crate) lxc: Arc<Lxc>,
     pub(crate) node: Node,
     machines: Arc<Machines<Lxc>>,
+    /// The document of this host's capabilities.
+    pub(crate) document: SharedAnswer<String>,
 }
 
 impl HasMachines for LxcDriver {
@@ -104,7 +106,8 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let config = prepare(environment.paths.clone()).await?;
         let lxc = Arc::new(Lxc::new(environment, config));
         let machines = Machines::open(lxc.clone(), Arc::new(Hub::new()), &lxc.paths).await?;
-        Ok(started(LxcDriver { lxc, node: Node::new(), machines }, routes::routes()))
+        let document = SharedAnswer::new("the host's capabilities", routes::capabilities::document);
+        Ok(started(LxcDriver { lxc, node: Node::new(), machines, document }, routes::routes()))
     })
 }
 

@@ -3,7 +3,7 @@
 //! file.
 
 mod addresses;
-mod capabilities;
+pub(crate) mod capabilities;
 mod connect;
 mod console;
 mod device;

@@ -13,7 +13,7 @@ use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri};
 use virtus_domain::routes::{HasMachines, HasNode};
-use virtus_domain::{Local, Machine, MachineHooks, Machines, started};
+use virtus_domain::{Local, Machine, MachineHooks, Machines, SharedAnswer, started};
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 use virtus_host::process::find_program;
@@ -175,6 +175,8 @@ pub(crate) const ARCHITECTURES: &[&str] = &[
 pub(crate) struct QemuDriver {
     pub(crate) qemu: Arc<Qemu>,
     machines: Arc<Machines<Qemu>>,
+    /// The document of this host's capabilities.
+    pub(crate) document: SharedAnswer<String>,
 }
 
 impl HasMachines for QemuDriver {
@@ -218,7 +220,11 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
             // The answers of a binary are ten times as large as what is kept of them.
             let _given_back = spawn_blocking(virtus_host::memory::give_back).await;
         });
-        Ok(started(QemuDriver { qemu, machines }, routes::routes()))
+        let of_document = qemu.clone();
+        let document = SharedAnswer::new("the host's capabilities", move || {
+            routes::capabilities::document(of_document.clone())
+        });
+        Ok(started(QemuDriver { qemu, machines, document }, routes::routes()))
     })
 }
 
@@ -236,12 +242,11 @@ async fn prepare(paths: Paths) -> Result<(Config, Places)> {
 }
 
 /// Does what waits for files where it holds nobody up.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     spawn_blocking(work).await.map_err(|cause| {
-        Error::new(
-            ErrorCode::InternalError,
-            format!("preparing the driver was broken off: {cause}"),
-        )
+        Error::new(ErrorCode::InternalError, format!("looking at files was broken off: {cause}"))
     })?
 }
 

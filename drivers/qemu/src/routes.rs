@@ -6,7 +6,7 @@ mod agent;
 mod agent_timeout;
 mod block_info;
 mod block_stats;
-mod capabilities;
+pub(crate) mod capabilities;
 mod connect;
 pub(crate) mod console;
 mod cpu;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use virtus_api::{ConnectGetCapabilities, Result};
+use tokio::task::spawn_blocking;
+use virtus_api::{ConnectGetCapabilities, Error, ErrorCode, Result};
 use virtus_core::{Call, Routes};
 use virtus_domain::routes::by;
 use virtus_host::node::{self, Node};
@@ -21,11 +22,21 @@ pub(super) fn routes() -> Routes<LxcDriver> {
 }
 
 async fn get(driver: Arc<LxcDriver>, _: Call, _: ConnectGetCapabilities) -> Result<String> {
+    driver.document.get().await
+}
+
+/// The document, as the host is now. Hundreds of small files are looked at for it.
+pub(crate) async fn document() -> Result<String> {
     let arch = node::arch();
     let mut guests = vec![guest(&arch, 64)];
     // A process of the smaller architecture asks for its personality.
     guests.extend(smaller(&arch).map(|small| guest(small, 32)));
-    Ok(Capabilities { host: host(&driver.node, arch), guests }.format())
+    let looking =
+        spawn_blocking(move || Capabilities { host: host(&Node::new(), arch), guests }.format());
+    looking.await.map_err(|cause| {
+        let text = format!("looking at the host was broken off: {cause}");
+        Error::new(ErrorCode::InternalError, text)
+    })
 }
 
 fn host(node: &Node, arch: String) -> Host {

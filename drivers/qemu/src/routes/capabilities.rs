@@ -13,7 +13,7 @@ use virtus_xml::capabilities::{
 };
 use virtus_xml::domain::cpu::{MaxPhysAddr, PhysAddrMode, Topology};
 
-use crate::driver::{Qemu, QemuDriver};
+use crate::driver::{Qemu, QemuDriver, beside};
 use crate::guest_caps::guest;
 
 pub(super) async fn get(
@@ -21,14 +21,19 @@ pub(super) async fn get(
     _: Call,
     _: ConnectGetCapabilities,
 ) -> Result<String> {
+    driver.document.get().await
+}
+
+/// The document, as the host is now. Hundreds of small files are looked at for it.
+pub(crate) async fn document(qemu: Arc<Qemu>) -> Result<String> {
     let mut guests = Vec::new();
-    for (arch, binary) in Qemu::binaries() {
-        match driver.qemu.capabilities(&binary).await {
+    for (arch, binary) in beside(|| Ok(Qemu::binaries())).await? {
+        match qemu.capabilities(&binary).await {
             Ok(caps) => guests.push(guest(arch, &binary, &caps)),
             Err(error) => tracing::warn!("{error}"),
         }
     }
-    Ok(Capabilities { host: host(&driver.qemu), guests }.format())
+    beside(move || Ok(Capabilities { host: host(&qemu), guests }.format())).await
 }
 
 fn host(qemu: &Qemu) -> Host {
