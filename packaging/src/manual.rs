@@ -29,14 +29,18 @@ pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {
         .collect();
     let drivers = systemd::has_drivers(daemon);
     let for_users = daemon.drivers.iter().any(|driver| driver.for_users);
+    let modular = daemon.deployment == Deployment::Modular;
+    let manual = daemon.drivers.iter().find_map(|driver| driver.conf).filter(|_| modular);
     let text = Values::default()
         .set("options", options(daemon))
+        .set("manual", manual.map_or("", |manual| manual.file))
+        .when("machines", manual.is_some())
         .set("purpose", daemon.purpose)
         .set("others", others.join(", "))
         .set("label", daemon.label)
         .set("socket", daemon.socket)
         .set("name", daemon.name)
-        .when("modular", daemon.deployment == Deployment::Modular)
+        .when("modular", modular)
         .set("sockets", systemd::unix_sockets(daemon, |_| true))
         .when("local", drivers && !daemon.listens_on_ip)
         .when("drivers", drivers)
