@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Networks, pools, secrets and the like asked of a hypervisor's own daemon, which hands that on to theirs.
 
-use virtus_tests::{Backend, DEADLINE, Outcome, Testbed};
+use virtus_tests::{Backend, DEADLINE, Options, Outcome, Testbed};
 
-use crate::{Case, Skip, contains};
+use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("every_daemon_that_is_missing_is_named_with_its_unit", missing),
     ("secrets_of_another_daemon_are_asked_of_the_hypervisor", secrets),
+    ("what_a_client_may_is_asked_where_it_is_led", on_behalf),
     ("networks_of_another_daemon_are_asked_of_the_hypervisor", stock),
 ];
 
@@ -68,6 +69,29 @@ fn secrets() -> Outcome {
     let _again = bed.start_beside("virtsecretd")?;
     client.ask("secret-list", "ceph through", DEADLINE)?;
     client.ask("list --all", "State", DEADLINE)
+}
+
+/// The proxy and the hypervisor's daemon let everybody in; the daemon of secrets knows whom it serves all the same.
+fn on_behalf() -> Outcome {
+    let bed = ours(Testbed::with(&Options {
+        daemon: Some("virtproxyd"),
+        daemon_conf: "unix_sock_rw_perms = \"0777\"\n".to_owned(),
+        ..Options::default()
+    })?)?;
+    let started = bed.virtus(&["virtqemud", "-d"])?;
+    equal(&started.err, started.ok(), true)?;
+    // There is no polkit here, so that only root may do anything.
+    bed.write("etc/libvirt/virtsecretd.conf", "access_drivers = [ \"polkit\" ]\n")?;
+    let _virtsecretd = bed.start_beside("virtsecretd")?;
+    bed.virsh("secret-list")?;
+    let uri = bed.uri();
+    let as_nobody = |command: &str| {
+        let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        bed.run("setpriv", &[&user[..], &["virsh", "--connect", &uri, command]].concat())
+    };
+    let machines = as_nobody("list")?;
+    equal(&machines.err, machines.ok(), true)?;
+    contains(&as_nobody("secret-list")?.err, "access denied: 'secret' denied access")
 }
 
 fn stock() -> Outcome {

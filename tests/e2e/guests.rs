@@ -3,9 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use virtus_tests::{
-    Backend, DEADLINE, Done, Guest, Lines, Options, Outcome, Testbed, built_program, wait_for,
-};
+use virtus_tests::{Backend, Done, Guest, Lines, Options, Outcome, Testbed, built_program};
 
 use crate::{Case, Skip, contains, equal};
 
@@ -29,9 +27,10 @@ impl Host {
     fn new(guests: &[&str]) -> Outcome<Self> {
         let bed = bed()?;
         let uri = bed.uri_of("test", "/default");
-        let look = bed.virsh_lines(&format!("-c {uri} event --all --loop"))?;
-        wait_for("the world", DEADLINE, || {
-            Ok(bed.admin("client-list libvirtd")?.contains("unix"))
+        let mut look = bed.virsh_lines(&format!("-c {uri} event --all --loop"))?;
+        // From the first event on, all see the same world.
+        look.hears("for domain 'test'", || {
+            bed.virsh(&format!("-c {uri} 'suspend test; resume test'")).map(drop)
         })?;
         let host = Self { bed, uri, _look: look };
         for name in guests {
