@@ -16,6 +16,7 @@ use self::message::Message;
 
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
+const SET_LINK: u16 = 19;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const CREATE: u16 = 0x400 | 0x200;
@@ -23,10 +24,14 @@ const CREATE: u16 = 0x400 | 0x200;
 const LINK_ADDRESS: u16 = 1;
 const LINK_NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
+const LINK_FAMILY_PART: u16 = 26;
 const LINK_NAMESPACE: u16 = 28;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const VETH_PEER: u16 = 1;
+const BRIDGE_VLAN: u16 = 2;
+const VLAN_NATIVE: u16 = 2;
+const VLAN_UNTAGGED: u16 = 4;
 
 /// Who of those on one device of the host may talk to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +71,31 @@ impl MacvlanMode {
 
 /// The kernel's answers to requests about network devices.
 pub struct Links(OwnedFd);
+
+/// A VLAN that a port of a bridge carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortVlan {
+    /// Its number.
+    pub number: u16,
+    /// Packets that come in without a tag are its.
+    pub native: bool,
+    /// Its packets go out without a tag.
+    pub untagged: bool,
+}
+
+impl PortVlan {
+    /// Asks for it, or that it goes.
+    fn request(self, kind: u16, port: u32) -> Message {
+        let native = if self.native { VLAN_NATIVE } else { 0 };
+        let untagged = if self.untagged { VLAN_UNTAGGED } else { 0 };
+        let mut request = Message::new(kind, 0);
+        request.bridge(port).nest(LINK_FAMILY_PART, |part| {
+            let value = [(native | untagged).to_ne_bytes(), self.number.to_ne_bytes()];
+            part.bytes(BRIDGE_VLAN, &value.concat());
+        });
+        request
+    }
+}
 
 impl Links {
     /// Opens the way to the kernel: a socket of protocol 0, which is routing.
@@ -153,6 +183,21 @@ impl Links {
             request.bytes(LINK_ADDRESS, &mac);
         }
         self.ask(request).map_err(|cause| failed(&attempt(), &cause))
+    }
+
+    /// Lets a port of a bridge carry these VLANs and no others.
+    ///
+    /// # Errors
+    /// Where it is no port of a bridge, or the kernel has no VLANs of bridges.
+    pub fn set_vlans(&self, port: &str, vlans: &[PortVlan]) -> Result<()> {
+        let attempt = || format!("set the VLANs of the port '{port}'");
+        let index = index(port).map_err(|cause| failed(&attempt(), &cause))?;
+        let ask = |kind, vlan: &PortVlan| {
+            self.ask(vlan.request(kind, index)).map_err(|cause| failed(&attempt(), &cause))
+        };
+        // What every port of a bridge is given.
+        ask(DELETE_LINK, &PortVlan { number: 1, native: false, untagged: false })?;
+        vlans.iter().try_for_each(|vlan| ask(SET_LINK, vlan))
     }
 
     /// Gives a device an address; `peer` is the other end of a point-to-point link.
@@ -243,4 +288,19 @@ fn family(address: IpAddr) -> u8 {
 
 fn failed(attempt: &str, cause: &io::Error) -> Error {
     Error::system(format!("cannot {attempt}"), cause).in_domain(ErrorDomain::Network)
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+
+    /// As `bridge vlan add dev DEVICE vid 42 pvid untagged` asks.
+    #[test]
+    fn vlans_of_ports_are_asked_for_as_iproute2_does() {
+        let vlan = PortVlan { number: 42, native: true, untagged: true };
+        let words =
+            [44_u32, 19 | 5 << 16, 0, 0, 7, 3, 0, 0, 12 | 26 << 16, 8 | 2 << 16, 6 | 42 << 16];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(vlan.request(SET_LINK, 3).finish(), bytes);
+    }
 }

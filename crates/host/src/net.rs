@@ -165,6 +165,13 @@ pub fn remove_from_bridge(bridge: &str, device: &str) -> Result<()> {
     in_bridge(SIOCBRDELIF, bridge, device, &format!("remove '{device}' from bridge '{bridge}'"))
 }
 
+/// Whether a bridge tells VLANs apart.
+#[must_use]
+pub fn filters_vlans(bridge: &str) -> bool {
+    let file = class(bridge).map(|class| class.join("bridge/vlan_filtering"));
+    file.and_then(|file| fs::read_to_string(file).ok()).is_some_and(|text| text.trim() == "1")
+}
+
 /// Lets a port of a bridge reach only those ports that are not isolated too.
 ///
 /// # Errors

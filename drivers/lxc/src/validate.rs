@@ -43,8 +43,13 @@ pub(crate) fn validate(def: &Domain) -> Result<()> {
                 "direct interfaces have no bandwidth limits and no port profiles: nothing of them stays on the host",
             );
         }
-        if card.vlan.is_some() || card.virtualport.is_some() {
-            return refuse("VLAN tags and port profiles of interfaces are not supported");
+        if card.virtualport.is_some() {
+            return refuse(
+                "port profiles of interfaces (Open vSwitch, 802.1Qbg) are not supported",
+            );
+        }
+        if card.vlan.is_some() && card.kind != Bridge {
+            return refuse("only interfaces of type 'bridge' can have VLAN tags");
         }
         if card.script.is_some() {
             return refuse("scripts are not supported on LXC network interfaces");

@@ -31,6 +31,11 @@ impl Message {
         self.head(&flags.to_ne_bytes()).head(&change.to_ne_bytes())
     }
 
+    /// The same for what a device is to its bridge.
+    pub(super) fn bridge(&mut self, index: u32) -> &mut Self {
+        self.head(&[libc::AF_BRIDGE as u8, 0, 0, 0]).head(&index.to_ne_bytes()).head(&[0; 8])
+    }
+
     pub(super) fn bytes(&mut self, name: u16, value: &[u8]) -> &mut Self {
         self.nest(name, |message| {
             message.head(value);

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_domain::bandwidth;
 use virtus_host::bandwidth::Bandwidth;
-use virtus_host::link::MacvlanMode;
+use virtus_host::link::{MacvlanMode, PortVlan};
 use virtus_xml::Domain;
 use virtus_xml::domain::hostdev::HostdevType;
 use virtus_xml::domain::interface::{Interface, InterfaceType, Ip, LinkState};
-use virtus_xml::netdev::Route as RouteElement;
+use virtus_xml::netdev::{NativeMode, Route as RouteElement, Vlan};
 use virtus_xml::value::YesNo;
 
 use crate::blueprint::{Address, Link, Route};
@@ -30,6 +30,8 @@ pub(crate) struct Card {
     pub(crate) host_addresses: Vec<Address>,
     /// How fast its packets may pass.
     pub(crate) bandwidth: Bandwidth,
+    /// The VLANs that it carries; none: whatever the bridge gives its ports.
+    pub(crate) vlans: Vec<PortVlan>,
     /// Whether it reaches only those ports of the bridge that are not isolated too.
     pub(crate) isolated: bool,
 }
@@ -109,6 +111,7 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
         host_end: stated.filter(|dev| !dev.starts_with("vnet")),
         host_addresses: addresses(host_ips)?,
         bandwidth: bandwidth(interface),
+        vlans: interface.vlan.as_ref().map(vlans).unwrap_or_default(),
         isolated: interface
             .plugged_port()
             .and_then(|port| port.isolated)
@@ -135,6 +138,20 @@ pub(super) fn devices_of_host(def: &Domain) -> Result<Vec<Link>> {
         })
     };
     net.map(link).collect()
+}
+
+/// One tag by itself is that of a port whose guest knows of no VLANs; several are a trunk.
+fn vlans(vlan: &Vlan) -> Vec<PortVlan> {
+    let alone = vlan.trunk.is_none() && vlan.tags.len() == 1;
+    let port = |tag: &virtus_xml::netdev::VlanTag| {
+        let mode = tag.native_mode.or(alone.then_some(NativeMode::Untagged));
+        PortVlan {
+            number: u16::try_from(tag.id).unwrap_or_default(),
+            native: mode.is_some(),
+            untagged: mode == Some(NativeMode::Untagged),
+        }
+    };
+    vlan.tags.iter().map(port).collect()
 }
 
 fn addresses(ips: &[Ip]) -> Result<Vec<Address>> {

@@ -123,6 +123,23 @@ fn first_free(prefix: &str, make: impl Fn(&str) -> Result<()>) -> Result<String>
     Err(Error::system(format!("cannot find a free name for a network device '{prefix}N'"), &taken))
 }
 
+/// Makes the host's end a port of a bridge, as the definition says.
+pub(crate) fn join(bridge: &str, host: &str, card: &Card) -> Result<()> {
+    if !card.vlans.is_empty() && !net::filters_vlans(bridge) {
+        let text = format!("bridge '{bridge}' does not tell VLANs apart");
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+            .hint(format!("switch it on: ip link set {bridge} type bridge vlan_filtering 1")));
+    }
+    net::add_to_bridge(bridge, host)?;
+    if card.isolated {
+        net::isolate(host)?;
+    }
+    if card.vlans.is_empty() {
+        return Ok(());
+    }
+    Links::open()?.set_vlans(host, &card.vlans)
+}
+
 fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &str) -> Result<()> {
     if let Some(mut own) = card.link.mac {
         own[0] = HOST_MAC;
@@ -133,10 +150,7 @@ fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &
         net::set_mtu(inner, mtu)?;
     }
     if let Some(bridge) = bridge {
-        net::add_to_bridge(bridge, host)?;
-        if card.isolated {
-            net::isolate(host)?;
-        }
+        join(bridge, host, card)?;
     }
     links.set(host, None, true)?;
     for own in &card.host_addresses {
