@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use virtus_tests::{Container, DEADLINE, Options, Outcome, Testbed, built_program, wait_for};
+use virtus_tests::{
+    Container, DEADLINE, Options, Outcome, Terminal, Testbed, built_program, wait_for,
+};
 
 use crate::events::next;
 use crate::{Case, contains, equal};
@@ -256,11 +258,61 @@ fn network() -> Outcome {
     let file = bed.write("second.xml", &second)?;
     bed.virsh(&format!("attach-device net {file} --live"))?;
     console.ask("ip address show eth1", "192.168.78.2/24", DEADLINE)?;
+    update(&bed, &mut console)?;
     bed.virsh("detach-interface net bridge --mac 52:54:00:44:55:66 --live")?;
     console.ask("ip address show eth1; echo over", "can't find device", DEADLINE)?;
     equal("second card", bed.virsh("domiflist net")?.contains("44:55:66"), false)?;
     bed.virsh("destroy net")?;
     equal("traces", traces(&bed)?, Vec::new())
+}
+
+/// The second card is unplugged, plugged in again, put into another bridge and limited while the container runs.
+fn update(bed: &Testbed, console: &mut Terminal) -> Outcome {
+    let ping = "ping -c 1 -W 1 192.168.78.1 | tail -n 2";
+    bed.run("ip", &["address", "add", "192.168.78.1/24", "dev", "br7"])?;
+    console.ask(ping, "1 packets received", DEADLINE)?;
+    bed.virsh("domif-setlink net 52:54:00:44:55:66 down")?;
+    contains(&bed.virsh("domif-getlink net 52:54:00:44:55:66")?, "down")?;
+    // Whoever is inside can switch the device on, but it is not plugged in.
+    let carrier = "echo carrier-$(cat /sys/class/net/eth1/carrier)";
+    console.ask(&format!("ip link set eth1 up; {carrier}"), "carrier-0", DEADLINE)?;
+    bed.virsh("domif-setlink net 52:54:00:44:55:66 up")?;
+    let plugged = "until [ $(cat /sys/class/net/eth1/carrier) = 1 ]; do sleep 0.1; done";
+    console.ask(&format!("{plugged}; {carrier}"), "carrier-1", DEADLINE)?;
+
+    bed.bridge("br8", "192.168.79.1/24")?;
+    let card = "<interface type='bridge'><mac address='52:54:00:44:55:66'/><source bridge='BR'/></interface>";
+    let try_bridge = |name: &str| {
+        let file = bed.write("card.xml", &card.replace("BR", name))?;
+        bed.try_virsh(&format!("update-device net {file} --live"))
+    };
+    contains(&try_bridge("nobr")?.err, "nobr")?;
+    contains(&bed.run("ip", &["-o", "link", "show", "master", "br7"])?.out, "vnet1")?;
+    equal("update", try_bridge("br8")?.err.as_str(), "")?;
+    contains(&bed.run("ip", &["-o", "link", "show", "master", "br8"])?.out, "vnet1")?;
+    contains(&bed.virsh("domiflist net")?, "br8")?;
+    let other = card.replace("BR", "br8").replace("</i", "<mtu size='1400'/></i");
+    let file = bed.write("card.xml", &other)?;
+    contains(&bed.virsh_fails(&format!("update-device net {file} --live"))?, "device mtu")?;
+    tagged(bed)
+}
+
+/// A third card is in a VLAN, once its bridge tells them apart.
+fn tagged(bed: &Testbed) -> Outcome {
+    let card = "<interface type='bridge'><mac address='52:54:00:77:88:99'/><source bridge='br8'/>\
+                <vlan><tag id='42'/></vlan></interface>";
+    let file = bed.write("card.xml", card)?;
+    let attach = format!("attach-device net {file} --live");
+    contains(&bed.virsh_fails(&attach)?, "does not tell VLANs apart")?;
+    let done = bed.run("ip", &["link", "set", "br8", "type", "bridge", "vlan_filtering", "1"])?;
+    if !done.ok() {
+        // A kernel without VLANs of bridges.
+        return Ok(());
+    }
+    bed.virsh(&attach)?;
+    let vlans = bed.run("bridge", &["vlan", "show", "dev", "vnet2"])?.out;
+    contains(&vlans, "42 PVID Egress Untagged")?;
+    equal("others", vlans.lines().filter(|line| line.contains("PVID")).count(), 1)
 }
 
 fn namespaces() -> Outcome {

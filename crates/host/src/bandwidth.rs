@@ -53,6 +53,20 @@ impl Bandwidth {
         })
     }
 
+    /// Limits the device `name` in place of the limits that it has.
+    ///
+    /// # Errors
+    /// As [`Self::limit`].
+    pub async fn replace(&self, name: &str) -> Result<()> {
+        let lifted = format!("qdisc del dev {name} root\nqdisc del dev {name} ingress\n");
+        let lift = Run::new("tc").args(["-force", "-batch", "-"]).input(lifted);
+        // It complains about what was not there; what is still there is in the way below.
+        if let Err(error) = lift.output(PATIENCE).await {
+            tracing::debug!("{error}");
+        }
+        self.limit(name).await
+    }
+
     /// What `tc` is told.
     fn lines(&self, name: &str) -> String {
         let mut lines = String::new();

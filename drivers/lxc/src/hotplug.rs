@@ -86,7 +86,7 @@ fn cannot(what: &str, kind: &str) -> Error {
 }
 
 /// Has the controller change something inside.
-async fn order(context: &Context<Lxc>, order: &Order) -> Result<()> {
+pub(crate) async fn order(context: &Context<Lxc>, order: &Order) -> Result<()> {
     let socket = context.machine().places.socket(&context.live()?.name);
     give(&socket, order).await
 }

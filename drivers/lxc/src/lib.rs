@@ -41,6 +41,7 @@ mod routes;
 mod start;
 mod terminal;
 mod tuning;
+mod update;
 mod validate;
 mod watch;
 

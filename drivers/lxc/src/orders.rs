@@ -33,6 +33,13 @@ pub enum Order {
     TakeLink(Link),
     /// Brings the network device with this name in the container back to the host.
     GiveLinkBack(String),
+    /// Switches a network device that was moved in on or off.
+    SwitchLink {
+        /// Its name in the container.
+        name: String,
+        /// On.
+        up: bool,
+    },
 }
 
 /// Has the controller that listens at `socket` carry out an order.

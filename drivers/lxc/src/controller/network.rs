@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use virtus_host::link::Links;
+use virtus_host::net;
 
 use crate::blueprint::Link;
 use crate::failure::{Attempt, Failure, Step};
@@ -32,6 +33,11 @@ impl Network {
     /// Gives a device that was moved in what the blueprint says.
     pub(super) fn set_up(&self, link: &Link) -> Step<()> {
         self.inside(|_| set_up(&Links::open()?, link))
+    }
+
+    /// Switches a device on or off.
+    pub(super) fn switch(&self, name: &str, up: bool) -> Step<()> {
+        self.inside(|_| Ok(net::set_up(name, up)?))
     }
 
     /// Brings the device with this name in the container back, called as it was before.

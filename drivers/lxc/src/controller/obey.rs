@@ -32,6 +32,11 @@ pub(super) fn obey(order: Order, boot: &mut Boot, blueprint: &mut Blueprint) -> 
             network(boot)?.give_back(&name)?;
             blueprint.links.retain(|link| link.name != name);
         }
+        Order::SwitchLink { name, up } => {
+            network(boot)?.switch(&name, up)?;
+            let links = blueprint.links.iter_mut().filter(|link| link.name == name);
+            links.for_each(|link| link.up = up);
+        }
     }
     Ok(())
 }
