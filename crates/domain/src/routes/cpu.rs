@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use virtus_api::{
     ConnectBaselineCpu, ConnectBaselineCpuFlags, ConnectGetCpuModelNames,
     ConnectGetCpuModelNamesReply, Error, ErrorCode, ErrorDomain, Result,
@@ -66,7 +67,17 @@ async fn baseline<D: HasCpuMap>(
     request: ConnectBaselineCpu,
 ) -> Result<String> {
     let flags = baseline_flags(request.flags, "virConnectBaselineCPU")?;
-    let cpus = cpu_profiles(&request.xml_cp_us)?;
+    let map = driver.cpu_map().await;
+    // All models are tried on many documents.
+    let computing = spawn_blocking(move || baseline_of(&map, &request.xml_cp_us, flags));
+    computing.await.unwrap_or_else(|cause| {
+        let text = format!("computing a baseline was broken off: {cause}");
+        Err(Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Cpu))
+    })
+}
+
+fn baseline_of(map: &CpuMap, texts: &[String], flags: ConnectBaselineCpuFlags) -> Result<String> {
+    let cpus = cpu_profiles(texts)?;
     let lacks = |what: &'static str| {
         Error::new(ErrorCode::XmlError, what)
             .in_domain(ErrorDomain::Cpu)
@@ -85,9 +96,8 @@ async fn baseline<D: HasCpuMap>(
     }
     let migratable = flags.contains(ConnectBaselineCpuFlags::MIGRATABLE);
     let how = Baseline { migratable, ..Baseline::default() };
-    let map = driver.cpu_map().await;
     let common = map.baseline(&arch, &cpus, &how)?;
-    baseline_document(&map, &arch, common, flags)
+    baseline_document(map, &arch, common, flags)
 }
 
 /// The flags of a call that computes a baseline.
