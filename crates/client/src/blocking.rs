@@ -45,6 +45,29 @@ impl<F: IntoFuture> Wait for F {
 }
 
 /// Makes a blocking iterator, reader or writer out of an asynchronous one.
+///
+/// ```
+/// use std::io::Read;
+/// use virtus_client::api::DomainEventLifecycle;
+/// use virtus_client::blocking::{Blocking, Wait};
+/// use virtus_client::{Connection, Notice};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let connection = Connection::open("test:///default").wait()?;
+///     let domain = connection.domain_by_name("test").wait()?;
+///     let events = Blocking(domain.events::<DomainEventLifecycle>().wait()?);
+///     domain.suspend().wait()?;
+///     domain.resume().wait()?;
+///     for event in events.filter_map(Notice::event).take(2) {
+///         println!("{} {} {}", event.dom.name, event.event, event.detail);
+///     }
+///     let (_kind, picture) = domain.screenshot(0).wait()?;
+///     let mut bytes = Vec::new();
+///     Blocking(picture).read_to_end(&mut bytes)?;
+///     assert_eq!(&bytes[1..4], b"PNG");
+///     Ok(())
+/// }
+/// ```
 pub struct Blocking<S>(pub S);
 
 impl<S: Stream + Unpin> Iterator for Blocking<S> {

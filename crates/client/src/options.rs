@@ -23,6 +23,27 @@ const LINKED: &[DriverEntry] = &[
 const CAPACITY: usize = 1024;
 
 /// How a connection is opened and how it behaves. Made by [`Connection::options`].
+///
+/// ```
+/// # use virtus_client::{Connection, Result};
+/// # use virtus_client::blocking::Wait;
+/// use std::time::Duration;
+/// use virtus_client::{ErrorCode, Reconnect};
+///
+/// # fn main() -> Result<()> {
+/// # async {
+/// let options = Connection::options()
+///     .read_only(true)
+///     .deadline(Duration::from_secs(5))
+///     .reconnect(Reconnect::default());
+/// let connection = options.open("test:///default").await?;
+/// let domain = connection.domain_by_name("test").await?;
+/// let refused = domain.destroy().await.unwrap_err();
+/// assert_eq!(refused.code(), ErrorCode::OperationDenied);
+/// # Ok(())
+/// # }.wait()
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Options {
     pub(crate) uri: Option<String>,

@@ -34,6 +34,39 @@ pub enum Chunk {
 /// It reads and writes packet by packet ([`Stream::next`], [`Stream::send`], [`Stream::hole`]) or as
 /// [`AsyncRead`] and [`AsyncWrite`], for which holes are zeroes and shutting down is [`Stream::finish`].
 /// Dropping it before it is finished aborts it.
+///
+/// ```
+/// # use virtus_client::{Connection, Result};
+/// # use virtus_client::blocking::Wait;
+/// use virtus_client::Chunk;
+/// use virtus_client::api::{StorageVolDownloadFlags, StorageVolUploadFlags};
+///
+/// # fn main() -> Result<()> {
+/// # async {
+/// let connection = Connection::open("test:///default").await?;
+/// let pool = connection.storage_pool_by_name("default-pool").await?;
+/// let xml = "<volume><name>mostly-empty</name><capacity>1048576</capacity></volume>";
+/// let volume = pool.volume_create_xml(xml).await?;
+/// let mut up = volume.upload(0, 0).flags(StorageVolUploadFlags::SPARSE_STREAM).await?;
+/// up.send("a few words").await?;
+/// up.hole(1_000_000).await?;
+/// up.finish().await?;
+///
+/// let mut down = volume.download(0, 0).flags(StorageVolDownloadFlags::SPARSE_STREAM).await?;
+/// let (mut bytes, mut zeroes) = (0, 0);
+/// while let Some(chunk) = down.next().await? {
+///     match chunk {
+///         Chunk::Data(data) => bytes += data.len() as u64,
+///         Chunk::Hole(length) => zeroes += length,
+///     }
+/// }
+/// down.finish().await?;
+/// assert_eq!(bytes + zeroes, 1_048_576);
+/// assert!(zeroes > bytes);
+/// # volume.delete().await
+/// # }.wait()
+/// # }
+/// ```
 pub struct Stream {
     inner: stream::Stream,
     kind: StreamKind,
