@@ -312,7 +312,9 @@ fn traditional(host: &mut Host) -> Outcome {
     host.must(
         "systemctl unmask virtsecretd.socket virtsecretd-ro.socket virtsecretd-admin.socket",
     )?;
-    host.must("systemctl start virtsecretd.socket").map(drop)
+    host.must("systemctl start virtsecretd.socket")?;
+    // From here on it stays for as long as others do.
+    host.must("rm /etc/default/virtsecretd").map(drop)
 }
 
 fn diagnosed(host: &mut Host) -> Outcome {
