@@ -22,18 +22,21 @@ pub(crate) fn add(daemon: &Daemon, layout: &Layout, files: &mut Files) {
         chapter(subject.title, &subject.about.replace("NAME", name), subject.keys, &mut text);
     }
     files.add("config", format!("{}/libvirt/{name}.conf", layout.sysconfdir), text);
-    // The daemon of all drivers has no package of theirs.
+    // The daemon of all drivers has no package of theirs. What a driver reads is nobody's but its administrator's, so
+    // that it stays through every change of packages: an example stands beside it.
     let drivers = daemon.drivers.iter().filter(|_| daemon.deployment == Deployment::Modular);
     for manual in drivers.filter_map(|driver| driver.conf) {
-        let about = format!(
-            "{} Each key stands with its usual value, or with an example where it usually has none.",
-            manual.about
-        );
-        let mut text = comment(&about);
+        let mut text = comment(&format!(
+            "{about} Write to {file} what is to differ: each key stands here with its usual value, or with an example where \
+             it usually has none.",
+            about = manual.about,
+            file = manual.file,
+        ));
         for part in manual.chapters {
             chapter(part.title, part.about, part.keys, &mut text);
         }
-        files.add("config", format!("{}/libvirt/{}", layout.sysconfdir, manual.file), text);
+        let path = format!("{}/libvirt/{}.example", layout.sysconfdir, manual.file);
+        files.add("config", path, text);
     }
 }
 
