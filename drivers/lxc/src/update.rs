@@ -37,7 +37,13 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
         context.change_live(|def| def.devices.interfaces.get_mut(place).map(change).unwrap_or(()))
     };
     if known.bandwidth != wanted.bandwidth {
-        bandwidth(&wanted).replace(end).await?;
+        if let Err(error) = bandwidth(&wanted).replace(end).await {
+            // A part of it may hold already.
+            if let Err(worse) = bandwidth(known).replace(end).await {
+                tracing::warn!("{worse}");
+            }
+            return Err(error);
+        }
         note(&|known| known.bandwidth.clone_from(&wanted.bandwidth))?;
     }
     if let (Some(old), Some(new)) = (bridge(known), bridge(&wanted))
