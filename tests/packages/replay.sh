@@ -81,7 +81,7 @@ enabled() {
 }
 
 # All files of the host but what systemd and rpm keep for themselves, and what is there now that was not then.
-files_of() { (cd $root && find . -xdev ! -path './packages*' ! -path './run/systemd/*' ! -path '*/.rpmdb*' | sort); }
+files_of() { (cd $root && find . -xdev ! -path './packages*' ! -path './run/systemd/*' ! -path '*/.rpmdb*' ! -path './var/lib/rpm/*' | sort); }
 remember() { files_of >/mnt/files; }
 added() { files_of | comm -13 /mnt/files -; }
 
