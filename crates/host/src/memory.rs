@@ -76,7 +76,8 @@ extern "C" fn give_back_segments(
         let headers = std::slice::from_raw_parts(dlpi_phdr, usize::from(dlpi_phnum));
         (dlpi_addr as usize, headers, &*unchanged.cast::<Vec<Range<usize>>>())
     };
-    let page = rustix::param::page_size();
+    // SAFETY: `sysconf` only answers a number. Other ways to it read what is hidden from a program under valgrind.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
     for header in headers {
         if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
             continue;
