@@ -4,7 +4,7 @@
 //! Invariant: every call gets exactly one reply, whatever its handler does; a panic is an internal
 //! error for its caller and nothing for anybody else.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::task::Poll;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use tracing::{debug, error};
 use virtus_api::{AnyReply, AnyRequest, CallId, Error, Result, StreamKind};
 use virtus_core::stream::{self, Stream};
@@ -193,15 +194,13 @@ fn guarded(
     connection: Connection,
     call: Call,
     request: AnyRequest,
-) -> BoxFuture<Result<AnyReply>> {
+) -> impl Future<Output = Result<AnyReply>> + Send + Unpin {
     let started = catch_unwind(AssertUnwindSafe(|| connection.respond(call, request)));
-    Box::pin(async move {
-        let outcome = match started {
-            Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
-            Err(panic) => Err(panic),
-        };
-        outcome.unwrap_or_else(|_| Err(panicked(id)))
-    })
+    let running = match started {
+        Ok(future) => Either::Left(AssertUnwindSafe(future).catch_unwind()),
+        Err(panic) => Either::Right(ready(Err(panic))),
+    };
+    running.map(move |outcome| outcome.unwrap_or_else(|_| Err(panicked(id))))
 }
 
 fn panicked(id: CallId) -> Error {
@@ -211,6 +210,6 @@ fn panicked(id: CallId) -> Error {
 }
 
 /// One poll, with this task's waker.
-async fn poll_once<T>(future: &mut BoxFuture<T>) -> Poll<T> {
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
 }

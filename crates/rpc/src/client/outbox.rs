@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -66,6 +67,9 @@ impl Outgoing {
 #[derive(Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// These change under the lock, and stand beside it because every turn of the client's task looks at them.
+    high: AtomicBool,
+    overflowed: AtomicBool,
     filled: Notify,
     emptied: Notify,
 }
@@ -79,7 +83,6 @@ struct State {
     bytes: usize,
     /// Bytes of events among these, and what they take beside.
     event_memory: usize,
-    overflowed: bool,
     closed: bool,
 }
 
@@ -108,9 +111,14 @@ impl Outbox {
     pub(super) fn put(&self, frame: Outgoing) {
         let mut state = self.state();
         if !state.closed {
-            state.bytes += frame.len();
-            state.queue.push_back(frame);
+            self.queue(&mut state, frame);
         }
+    }
+
+    fn queue(&self, state: &mut State, frame: Outgoing) {
+        state.bytes += frame.len();
+        state.queue.push_back(frame);
+        self.high.store(state.bytes >= HIGH_WATER, Ordering::Relaxed);
     }
 
     /// Writes an event or queues it, or marks the client as one that does not collect them.
@@ -130,11 +138,10 @@ impl Outbox {
         let memory = bytes.len() + EVENT_OVERHEAD;
         // A single one is let through, however large.
         if state.event_memory > 0 && state.event_memory + memory > EVENT_MEMORY {
-            state.overflowed = true;
+            self.overflowed.store(true, Ordering::Relaxed);
         } else {
             state.event_memory += memory;
-            state.bytes += bytes.len();
-            state.queue.push_back(Outgoing { event: true, ..Outgoing::frame(bytes) });
+            self.queue(&mut state, Outgoing { event: true, ..Outgoing::frame(bytes) });
         }
         drop(state);
         self.filled.notify_one();
@@ -155,6 +162,7 @@ impl Outbox {
             state.event_memory -= frame.bytes.len() + EVENT_OVERHEAD;
         }
         if before >= HIGH_WATER && state.bytes < HIGH_WATER {
+            self.high.store(false, Ordering::Relaxed);
             drop(state);
             self.emptied.notify_waiters();
         }
@@ -162,12 +170,12 @@ impl Outbox {
 
     /// Whether so much waits that nothing more should be asked for.
     pub(super) fn is_high(&self) -> bool {
-        self.state().bytes >= HIGH_WATER
+        self.high.load(Ordering::Relaxed)
     }
 
     /// Whether events were lost because the client does not read.
     pub(super) fn overflowed(&self) -> bool {
-        self.state().overflowed
+        self.overflowed.load(Ordering::Relaxed)
     }
 
     /// Resolves when something was queued since the last time.

@@ -26,12 +26,12 @@ impl Writing {
         self.frames.is_empty()
     }
 
-    /// Writes what `outbox` holds until the transport is full. Whether something was written.
+    /// Writes what `outbox` holds until the transport is full; what comes meanwhile has a turn of its own. Whether something
+    /// was written.
     pub(super) fn flush(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<bool> {
+        outbox.take(&mut self.frames);
         let mut progress = false;
-        loop {
-            outbox.take(&mut self.frames);
-            let Some(first) = self.frames.front() else { return Ok(progress) };
+        while let Some(first) = self.frames.front() {
             let step = if self.offset < first.len() {
                 self.write_bytes(to, outbox)
             } else {
@@ -39,11 +39,12 @@ impl Writing {
             };
             match step {
                 Ok(()) => progress = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(progress)
     }
 
     fn write_bytes(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<()> {
