@@ -274,7 +274,7 @@ impl Local for QemuDriver {
         if uri.path == "/embed" {
             return Ok(false);
         }
-        let local = uri.is_local("qemu", "QEMU", self.qemu.paths.system);
+        let local = uri.is_local("qemu", "qemu", self.qemu.paths.system);
         local.map_err(|error| error.in_domain(ErrorDomain::Qemu))
     }
 
