@@ -252,9 +252,10 @@ impl Testbed {
         run(&mut command, DEADLINE)
     }
 
-    /// A program that is not in the namespaces, run to its end.
+    /// A program outside the place and its control groups, which only has the place's host name, run to its end.
     pub fn run_outside(&self, program: &str, words: &[&str]) -> Outcome<Done> {
-        let mut command = Command::new(program);
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "sh", "-c", "hostname virtus-test; exec \"$@\"", "sh", program]);
         command.args(words);
         self.surroundings(&mut command);
         run(&mut command, DEADLINE)
