@@ -112,6 +112,8 @@ fn refuse() -> Outcome {
 fn daemon() -> Outcome {
     let mut bed = Testbed::of_containers()?;
     install_notebook(&bed, "daemon")?;
+    // A daemon that is still starting has read its configuration just now, and reloads nothing.
+    bed.virsh("list")?;
     bed.signal("HUP", bed.daemon_pid()?)?;
     noted(&bed, "a reload", vec!["- reload begin SIGHUP ".to_owned()])?;
     bed.restart()?;
