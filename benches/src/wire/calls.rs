@@ -44,8 +44,6 @@ pub(crate) struct Calls {
     client: Client,
     domain: Object,
     socket: PathBuf,
-    /// What else the machine has to do.
-    load: Option<Load>,
     /// The memory that the daemon held before its first client came.
     fresh: Round,
     /// Holds the daemon; it ends with this.
@@ -70,7 +68,7 @@ impl Calls {
         let socket = bed.socket();
         let mut client = Client::open(&socket, URI)?;
         let domain = client.lookup("test")?;
-        Ok(Self { client, domain, socket, load: None, fresh, bed })
+        Ok(Self { client, domain, socket, fresh, bed })
     }
 
     /// Everything once.
@@ -91,10 +89,8 @@ impl Calls {
 
     /// The same while every core is busy.
     pub(crate) fn loaded_round(&mut self) -> Outcome<Round> {
-        self.load = Some(Load::on_every_core()?);
-        let round = self.round();
-        self.load = None;
-        round
+        let _load = Load::on_every_core()?;
+        self.round()
     }
 
     /// What `count` clients that only listen cost.
@@ -108,12 +104,9 @@ impl Calls {
         Ok(Round::from([(BESIDE, beside), (HEARD, heard)]))
     }
 
-    /// Does `work` while we share a core with the daemon. Else chance decides whether a call also wakes a core that
-    /// sleeps, which takes longer than the call. None sleeps under load: the scheduler may choose then.
+    /// Does `work` while we share a core with the daemon. Else chance decides whether a call also wakes or interrupts
+    /// another core, which takes longer than the call.
     fn on_one_core<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
-        if self.load.is_some() {
-            return work(self);
-        }
         let all = sched_getaffinity(None)?;
         let mut one = CpuSet::new();
         one.set((0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).ok_or("no core")?);
