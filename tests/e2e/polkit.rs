@@ -79,14 +79,18 @@ fn decides() -> Outcome {
 }
 
 /// The agent is a stand-in that, as polkit's own, closes the descriptor that it was given when it is known, and then asks on
-/// the terminal; first it looks whether the process that it is to speak for is the application.
+/// the terminal, the next time when the last answer was taken; first it looks whether the process that it is to speak for
+/// is the application.
 const AGENT: &str = r#"#!/bin/sh
 started=$(sed 's/.*) //' /proc/$PPID/stat | cut -d' ' -f20)
 [ "$*" = "--process $PPID,$started --notify-fd 1 --fallback" ] || { echo "bad: $*" >&2; exit 1; }
 cd "${0%/*}"
 touch agent
 exec >&-
-while printf 'Password: ' >&2 && read word; do echo "$word" >new; mv new answer; done
+while printf 'Password: ' >&2 && read word; do
+    echo "$word" >new; mv new answer
+    while [ -e answer ]; do sleep 0.05; done
+done
 "#;
 
 fn agent() -> Outcome {
@@ -99,7 +103,7 @@ fn agent() -> Outcome {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
     std::fs::copy(std::env::current_exe()?, place.join("application"))?;
     let place = place.to_str().ok_or("the path is not text")?;
-    let _polkit = policy(&bed, &[&format!("{MANAGE}=agent={place}")])?;
+    let mut polkit = policy(&bed, &[&format!("{MANAGE}=agent={place}")])?;
     let path = format!("PATH={place}:/usr/bin:/bin");
     let uri = format!("{APPLICATION}={}", bed.uri());
     let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "env", &path, &uri];
@@ -111,6 +115,7 @@ fn agent() -> Outcome {
     for word in ["wrong", "right"] {
         terminal.expect("Password: ", DEADLINE)?;
         terminal.keys(&format!("{word}\n"))?;
+        polkit.expect(&format!("typed {word}"), DEADLINE)?;
     }
     terminal.expect("domains:", DEADLINE)?;
     equal("the application's end", terminal.end(DEADLINE)?, Some(0))

@@ -2,9 +2,10 @@
 """A system bus with a polkit of our own on it, whose policy is the words after the bus' socket: what each action gets.
 
 A word is `ACTION=ANSWER`, or `ACTION@VALUE=ANSWER` for questions with this value among their details; `ACTION` may end
-in `*`; the first word that fits counts. The answer `agent=FOLDER` is a challenge until there is the file FOLDER/agent, and from
-then on that of the password in FOLDER/answer, as soon as that is there: right if it is `right`. Prints `ready`, then a line for each question with the values of its details;
-a process that is not who it seems to be is refused. Root may do everything, as with polkit itself."""
+in `*`; the first word that fits counts. The answer `agent=FOLDER` is a challenge until there is the file FOLDER/agent,
+and from then on that of the password in FOLDER/answer, as soon as that is there: right if it is `right`. Prints `ready`,
+then a line for each question with the values of its details, and `typed PASSWORD` for each password that was judged; a
+process that is not who it seems to be is refused. Root may do everything, as with polkit itself."""
 import os
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def typed(folder, answer):
     except FileNotFoundError:
         return True
     os.remove(f"{folder}/answer")
+    print(f"typed {word}", flush=True)
     answer((word == "right", False, dbus.Dictionary({}, signature="ss")))
     return False
 
