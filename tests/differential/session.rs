@@ -13,7 +13,7 @@ const MARK: &str = "@@@";
 /// With its own test driver the stock virsh waits for ever after a command that shows progress (save, dump) and ends at once,
 /// if its thread is done before the wait begins; on a busy machine that is every third time. It cannot be where all its
 /// threads are on one processor and none is interrupted before it waits. Where that is not allowed, as in a testbed's
-/// control groups, a session that does not end in so many seconds is run again.
+/// control groups, a session that does not end in so many seconds is run again; with ours that is told.
 const ORDERLY: &str = "turns=\"chrt --fifo 1 taskset --cpu-list \
     $(taskset --cpu-list --pid $$ | sed 's/.*: //; s/[-,].*//')\"; $turns true 2>/dev/null || turns=; ";
 const LIMIT: u32 = 15;
@@ -93,17 +93,24 @@ impl Session {
         let line = format!(
             "{ORDERLY} LIBVIRT_LOG_OUTPUTS=4:file:/dev/null exec timeout {LIMIT} $turns stdbuf -oL virsh {script} 2>&1"
         );
+        // The daemon's socket is in the testbed.
+        let ours = uri.contains("socket=");
         let mut tries = 0;
         let done = loop {
             let words = ["-c", &line];
-            // The daemon's socket is in the testbed.
-            let done = match uri.contains("socket=") {
+            let done = match ours {
                 true => bed.run("sh", &words)?,
                 false => bed.run_outside("sh", &words)?,
             };
             tries += 1;
             if done.code != Some(TIMED_OUT) || tries == TRIES {
                 break done;
+            }
+            if ours {
+                let begun = done.out.lines().filter(|line| line.starts_with(MARK)).count();
+                let last = self.commands.get(begun.saturating_sub(1));
+                let last = last.map_or("its end", |command| &command.line);
+                println!("unsteady: no end of virsh in {LIMIT} s: {last}");
             }
         };
         let mut answers = vec![String::new(); self.commands.len() + 1];
