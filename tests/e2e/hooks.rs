@@ -29,18 +29,23 @@ fn install_notebook(bed: &Testbed, name: &str) -> Outcome {
     install(bed, name, &format!("{note} >>{}", notes.display()))
 }
 
-/// Waits for as many notes as expected, which are then forgotten.
-fn noted(bed: &Testbed, what: &str, expected: Vec<String>) -> Outcome {
-    let path = bed.path("notes");
-    let mut notes: Vec<String> = Vec::new();
-    // Fewer are told below.
-    let _in_time = wait_for("the notes", DEADLINE, || {
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        notes = text.lines().map(str::to_owned).collect();
-        Ok(notes.len() >= expected.len() && (text.ends_with('\n') || text.is_empty()))
-    });
-    let _none_yet = std::fs::remove_file(path);
-    equal(what, notes, expected)
+/// All that scripts have to write down so far.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    /// Waits until there are as many notes as expected, these after all before; there may be no others.
+    fn follow(&mut self, bed: &Testbed, what: &str, expected: Vec<String>) -> Outcome {
+        self.0.extend(expected);
+        let mut notes: Vec<String> = Vec::new();
+        // Fewer are told below.
+        let _in_time = wait_for("the notes", DEADLINE, || {
+            let text = std::fs::read_to_string(bed.path("notes")).unwrap_or_default();
+            notes = text.lines().map(str::to_owned).collect();
+            Ok(notes.len() >= self.0.len() && (text.ends_with('\n') || text.is_empty()))
+        });
+        equal(what, &notes, &self.0)
+    }
 }
 
 /// The notes on operations with the domain `name`.
@@ -53,14 +58,15 @@ const START: [&str; 3] = ["prepare begin -", "start begin -", "started begin -"]
 fn follow_container() -> Outcome {
     let mut bed = Testbed::of_containers()?;
     bed.define_container(&Container::busybox(&bed, "told")?)?;
+    let mut notes = Notes::default();
     install_notebook(&bed, "lxc")?;
     bed.virsh("start told")?;
-    noted(&bed, "a start", expected("told", START))?;
+    notes.follow(&bed, "a start", expected("told", START))?;
     bed.restart()?;
-    noted(&bed, "a new daemon", expected("told", ["reconnect begin -"]))?;
+    notes.follow(&bed, "a new daemon", expected("told", ["reconnect begin -"]))?;
     bed.virsh("destroy told")?;
     let end = ["stopped end -", "release end destroyed"];
-    noted(&bed, "the end", expected("told", end))?;
+    notes.follow(&bed, "the end", expected("told", end))?;
 
     // A hook that refuses the container when it is taken over ends it.
     bed.virsh("start told")?;
@@ -71,23 +77,25 @@ fn follow_container() -> Outcome {
     })?;
     let end = ["reconnect begin -", "stopped end -", "release end failed"];
     let all = START.into_iter().chain(end);
-    noted(&bed, "a refusal", all.map(|what| format!("told {what} told")).collect())
+    notes.follow(&bed, "a refusal", all.map(|what| format!("told {what} told")).collect())
 }
 
 fn follow_guest() -> Outcome {
     let bed = Testbed::new()?;
     bed.define(&Guest::firmware("told"))?;
+    let mut notes = Notes::default();
     install_notebook(&bed, "qemu")?;
     bed.virsh("start told")?;
-    noted(&bed, "a start", expected("told", START))?;
+    notes.follow(&bed, "a start", expected("told", START))?;
     bed.virsh("destroy told")?;
     let end = ["stopped end -", "release end destroyed"];
-    noted(&bed, "the end", expected("told", end))
+    notes.follow(&bed, "the end", expected("told", end))
 }
 
 fn refuse() -> Outcome {
     let bed = Testbed::of_containers()?;
     bed.define_container(&Container::busybox(&bed, "picky")?)?;
+    let mut notes = Notes::default();
     install_notebook(&bed, "lxc")?;
     for operation in ["prepare", "start", "started"] {
         let script = format!("[ $2 != {operation} ] || {{ echo no room for it >&2; exit 7; }}");
@@ -101,7 +109,7 @@ fn refuse() -> Outcome {
         let end = ["stopped end -", "release end failed"];
         let refused = format!("{operation} begin -");
         let all = asked.chain([refused.as_str()]).chain(end);
-        noted(&bed, operation, all.map(|what| format!("picky {what} picky")).collect())?;
+        notes.follow(&bed, operation, all.map(|what| format!("picky {what} picky")).collect())?;
         let left = bed.run("find", &["/sys/fs/cgroup", "-name", "*picky*"])?.out;
         equal("control groups", left.as_str(), "")?;
     }
@@ -111,12 +119,13 @@ fn refuse() -> Outcome {
 
 fn daemon() -> Outcome {
     let mut bed = Testbed::of_containers()?;
+    let mut notes = Notes::default();
     install_notebook(&bed, "daemon")?;
     // A daemon that is still starting has read its configuration just now, and reloads nothing.
     bed.virsh("list")?;
     bed.signal("HUP", bed.daemon_pid()?)?;
-    noted(&bed, "a reload", vec!["- reload begin SIGHUP ".to_owned()])?;
+    notes.follow(&bed, "a reload", vec!["- reload begin SIGHUP ".to_owned()])?;
     bed.restart()?;
     let around = ["- shutdown - shutdown ", "- start - start "];
-    noted(&bed, "a restart", around.map(str::to_owned).to_vec())
+    notes.follow(&bed, "a restart", around.map(str::to_owned).to_vec())
 }
