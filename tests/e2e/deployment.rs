@@ -6,7 +6,8 @@
 use std::fs;
 use std::time::Duration;
 
-use virtus_tests::{DEADLINE, Guest, Host, Outcome, wait_for};
+use virtus_api::{LockOwner, LockRegister, LockRestrict, LogDomain, LogDomainAppendLogFile};
+use virtus_tests::{DEADLINE, Guest, Host, Outcome, Raw, wait_for};
 
 use crate::{Case, Skip, contains, equal};
 
@@ -91,11 +92,20 @@ fn deployments() -> Outcome {
     let xml = Guest::linux("sturdy")?.xml().replace(PTY, LOG);
     fs::write(host.root().join("root/sturdy.xml"), xml)?;
     host.enable_only(&[modular(), units("libvirtd")].concat())?;
-    host.boot().map_err(|error| Skip(format!("no host with systemd: {error}")))?;
+    host.boot()?;
+    let mut skipped = Vec::new();
     for (claim, show) in CLAIMS {
-        show(&mut host).map_err(|error| format!("{claim}: {error}\n{}", host.journal()))?;
+        match show(&mut host) {
+            Ok(()) => {}
+            Err(error) if error.is::<Skip>() => skipped.push(format!("'{claim}': {error}")),
+            Err(error) => return Err(format!("{claim}: {error}\n{}", host.journal()).into()),
+        }
     }
-    described()
+    described()?;
+    if skipped.is_empty() {
+        return Ok(());
+    }
+    Err(Skip(format!("the rest holds; not shown: {}", skipped.join("; "))).into())
 }
 
 fn document() -> Outcome<String> {
@@ -123,7 +133,7 @@ fn verified(host: &mut Host) -> Outcome {
 /// What the document states is the exposure that systemd 254 finds; other releases look for more or less.
 fn confined(host: &mut Host) -> Outcome {
     let text = document()?;
-    for daemon in MODULAR.iter().chain(&["libvirtd"]) {
+    for daemon in MODULAR.iter().chain(&["libvirtd", "virtlogd", "virtlockd"]) {
         let stated = text.lines().find_map(|line| line.strip_prefix(&format!("| {daemon} | ")));
         let stated = stated
             .and_then(|rest| rest.split(' ').next())
@@ -179,11 +189,38 @@ fn main_pid(host: &Host, unit: &str) -> Outcome<String> {
     host.must(&format!("systemctl show --property=MainPID --value {unit}"))
 }
 
+fn reload(host: &Host, unit: &str) -> Outcome {
+    let before = main_pid(host, unit)?;
+    host.must(&format!("systemctl reload {unit}"))?;
+    equal("process", main_pid(host, unit)?, before)?;
+    equal(unit, active(host, unit)?, true)
+}
+
 fn reloaded(host: &mut Host) -> Outcome {
-    let before = main_pid(host, "virtqemud.service")?;
-    host.must("systemctl reload virtqemud.service")?;
-    equal("process", main_pid(host, "virtqemud.service")?, before)?;
-    equal("virtqemud.service", active(host, "virtqemud.service")?, true)
+    reload(host, "virtqemud.service")?;
+    // These start their programs anew, and go on with the same connections.
+    host.must("systemctl start virtlogd.service virtlockd.service")?;
+    let mut log = Raw::connect(&host.reach("/run/libvirt/virtlogd-sock")?)?;
+    let mut lock = Raw::connect(&host.reach("/run/libvirt/virtlockd-sock")?)?;
+    let owner = LockOwner { uuid: Default::default(), name: "owner".into(), id: 1, pid: 1 };
+    lock.ask(&LockRegister { owner, flags: 0 })?;
+    let mut tell = |message: &str| {
+        log.ask(&LogDomainAppendLogFile {
+            driver: "qemu".to_owned(),
+            dom: LogDomain { uuid: Default::default(), name: "owner".to_owned() },
+            path: "/root/told.log".to_owned(),
+            message: message.to_owned(),
+            flags: 0,
+        })
+    };
+    tell("before\n")?;
+    reload(host, "virtlogd.service")?;
+    reload(host, "virtlockd.service")?;
+    tell("after\n")?;
+    let told = fs::read_to_string(host.root().join("root/told.log"))?;
+    equal("the log", told.as_str(), "before\nafter\n")?;
+    // Only who has registered may ask for this.
+    lock.ask(&LockRestrict { flags: 0 })
 }
 
 /// The QEMU process of the guest; the pattern does not match the shell that looks for it.
@@ -237,13 +274,18 @@ fn registered(host: &mut Host) -> Outcome {
     fs::write(host.root().join("root/box.xml"), CONTAINER)?;
     // The place of the host shows it the controllers of version 1, but not for writing.
     for controller in ["memory", "devices", "freezer"] {
-        host.run("mount", &["-o", "remount,bind,rw", &format!("/sys/fs/cgroup/{controller}")])?;
+        let point = format!("/sys/fs/cgroup/{controller}");
+        let open = format!("! mountpoint -q {point} || mount -o remount,bind,rw {point}");
+        let done = host.run("sh", &["-c", &open])?;
+        if !done.ok() {
+            return Err(Skip(format!("containers need it: {}", done.err.trim_end())).into());
+        }
     }
     host.must("virsh -c lxc:///system define /root/box.xml")?;
     let started = host.run("virsh", &["-c", "lxc:///system", "start", "box"])?;
     if started.err.contains("controller is not mounted") {
         // A place to which no controller was delegated runs no containers.
-        return Ok(());
+        return Err(Skip(started.err.trim_end().to_owned()).into());
     }
     equal("the start", started.err.as_str(), "")?;
     let list = host.must("machinectl list --no-legend --no-pager")?;
@@ -334,16 +376,16 @@ fn diagnosed(host: &mut Host) -> Outcome {
 fn booted_anew(host: &mut Host) -> Outcome {
     host.must(&format!("systemctl disable {}", modular().join(" ")))?;
     host.must("systemctl enable libvirtd.service")?;
-    let settings = "ON_BOOT=start\nURIS=qemu:///system\nSHUTDOWN_TIMEOUT=30\n";
+    let settings = "ON_BOOT=start\nURIS=qemu:///system\nSHUTDOWN_TIMEOUT=60\n";
     fs::write(host.root().join("etc/default/libvirt-guests"), settings)?;
     host.must("systemctl enable --now libvirt-guests.service")?;
     let guest = qemu(host)?;
     let console = host.root().join("root/serial.log");
-    wait_for("the guest's boot", DEADLINE, || {
-        Ok(fs::read_to_string(&console).unwrap_or_default().contains("virtus-guest: up"))
-    })?;
+    let hears =
+        || Ok(fs::read_to_string(&console).unwrap_or_default().contains("virtus-guest: up"));
+    wait_for("the guest's boot", DEADLINE, hears)?;
     host.power_off()?;
-    host.boot()?;
+    boot_again(host)?;
     modular_is_off(host)?;
     let journal =
         host.must("journalctl --no-pager --quiet --output=cat -u libvirt-guests.service")?;
@@ -354,6 +396,8 @@ fn booted_anew(host: &mut Host) -> Outcome {
         Ok(state.out.trim() == "running")
     })?;
     equal("a new QEMU", qemu(host)? == guest, false)?;
+    // The host's next end is not held up by a guest that does not hear of it.
+    wait_for("the guest's next boot", DEADLINE, hears)?;
     let doctor = host.run("virtus", &["doctor"])?;
     contains(&doctor.out, "deployment: monolithic\n")
 }
@@ -361,7 +405,12 @@ fn booted_anew(host: &mut Host) -> Outcome {
 fn boot_with(host: &mut Host, enabled: impl Iterator<Item = String>) -> Outcome {
     host.power_off()?;
     host.enable_only(&enabled.collect::<Vec<_>>())?;
-    host.boot()
+    boot_again(host)
+}
+
+/// What has booted once has no reason to be skipped.
+fn boot_again(host: &mut Host) -> Outcome {
+    host.boot().map_err(|error| error.to_string().into())
 }
 
 fn modular_alone(host: &mut Host) -> Outcome {

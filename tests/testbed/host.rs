@@ -9,10 +9,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::backend::built_program;
 use crate::run::{Done, ends_within, run};
-use crate::{DEADLINE, Outcome, guest_folder, wait_for};
+use crate::{DEADLINE, Outcome, Skip, guest_folder, wait_for};
 
 /// A host. It is off, and nothing of it is left, when it is dropped.
 pub struct Host {
@@ -25,10 +26,10 @@ pub struct Host {
     running: Option<Running>,
 }
 
-/// The container, and its process 1.
+/// The container, and its process 1 as soon as that is systemd.
 struct Running {
     container: Child,
-    init: u32,
+    init: Option<u32>,
 }
 
 impl Host {
@@ -68,7 +69,9 @@ impl Host {
     fn install(&self) -> Outcome {
         let dist = self.folder.join("dist");
         let mut make = Command::new(built_program("virtus-packaging")?);
-        let made = run(make.arg("--out").arg(&dist), DEADLINE)?;
+        let systemd = run(Command::new("systemctl").arg("--version"), DEADLINE)?.out;
+        let release = systemd.split_whitespace().nth(1).ok_or("systemctl tells no release")?;
+        let made = run(make.arg("--out").arg(&dist).args(["--systemd", release]), DEADLINE)?;
         if !made.ok() {
             return Err(made.err.into());
         }
@@ -121,7 +124,7 @@ impl Host {
     /// Switches it on, and waits until every unit has been started.
     ///
     /// # Errors
-    /// It does not come up; the text ends with what its console said.
+    /// It does not come up; the text ends with what its console said. [`Skip`] where not even systemd itself does.
     pub fn boot(&mut self) -> Outcome {
         let console = fs::File::create(self.folder.join("console"))?;
         let mut command = script();
@@ -129,22 +132,30 @@ impl Host {
         command.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
         let container = command.spawn()?;
         let id = container.id();
-        self.running = Some(Running { container, init: 0 });
-        let came_up = wait_for("the host's systemd", DEADLINE, || {
-            if ends_within(id, std::time::Duration::ZERO)? {
+        self.running = Some(Running { container, init: None });
+        let came_up = wait_for("the host's systemd", 2 * DEADLINE, || {
+            if ends_within(id, Duration::ZERO)? {
                 return Err("the container ended".into());
             }
             let Some(init) = self.init() else { return Ok(false) };
             if let Some(running) = &mut self.running {
-                running.init = init;
+                running.init = Some(init);
             }
             let state = self.run("systemctl", &["is-system-running"])?.out;
             Ok(matches!(state.trim(), "running" | "degraded"))
         });
-        came_up.map_err(|error| {
-            let console = fs::read_to_string(self.folder.join("console")).unwrap_or_default();
-            format!("{error}; its console: {console}").into()
-        })
+        let Err(error) = came_up else { return Ok(()) };
+        let console = fs::read_to_string(self.folder.join("console")).unwrap_or_default();
+        let text = format!("{error}; its console: {console}");
+        match self.pid_of_init() {
+            Ok(_) => Err(text.into()),
+            Err(_) => Err(Skip(format!("no systemd runs here: {text}")).into()),
+        }
+    }
+
+    fn pid_of_init(&self) -> Outcome<u32> {
+        let running = self.running.as_ref().ok_or("the host is off")?;
+        Ok(running.init.ok_or("no systemd runs on the host")?)
     }
 
     /// The process that is number 1 on the host, as soon as it is systemd.
@@ -166,14 +177,24 @@ impl Host {
     pub fn power_off(&mut self) -> Outcome {
         self.run("systemctl", &["poweroff"])?;
         let mut running = self.running.take().ok_or("the host is off")?;
-        let off = ends_within(running.container.id(), DEADLINE)?;
+        // Its guests may have to be shut down before.
+        let off = ends_within(running.container.id(), 2 * DEADLINE)?;
         running.end();
         if off { Ok(()) } else { Err("the host does not switch off".into()) }
     }
 
+    /// Where this machine finds what stands at `path` while the host runs, its memory's files among it.
+    pub fn reach(&self, path: &str) -> Outcome<PathBuf> {
+        Ok(PathBuf::from(format!("/proc/{}/root{path}", self.pid_of_init()?)))
+    }
+
     /// Runs a program on it, to its end.
     pub fn run(&self, program: &str, words: &[&str]) -> Outcome<Done> {
-        let init = self.running.as_ref().ok_or("the host is off")?.init;
+        self.run_within(DEADLINE, program, words)
+    }
+
+    fn run_within(&self, deadline: Duration, program: &str, words: &[&str]) -> Outcome<Done> {
+        let init = self.pid_of_init()?;
         let mut command = Command::new("nsenter");
         command.args(["--target", &init.to_string(), "--all", "--", "env", "-i"]);
         command.args([
@@ -183,12 +204,17 @@ impl Host {
             "SYSTEMD_COLORS=0",
             program,
         ]);
-        run(command.args(words), DEADLINE)
+        run(command.args(words), deadline)
     }
 
     /// What a line of shell prints; its failure is an error.
     pub fn must(&self, line: &str) -> Outcome<String> {
-        let done = self.run("sh", &["-c", line])?;
+        self.must_within(DEADLINE, line)
+    }
+
+    /// The same of what may take longer than anything ordinary.
+    pub fn must_within(&self, deadline: Duration, line: &str) -> Outcome<String> {
+        let done = self.run_within(deadline, "sh", &["-c", line])?;
         if done.ok() {
             return Ok(done.out.trim_end().to_owned());
         }
