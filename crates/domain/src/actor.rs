@@ -387,11 +387,11 @@ pub(crate) async fn clean_up<M: Machine>(
     undo: Option<Undo>,
     end: End,
 ) {
-    let def = {
+    let left = {
         let mut core = handle.core();
         core.live.as_mut().map(|live| {
             live.leaving = true;
-            live.def.clone()
+            (live.def.clone(), live.status.private.clone(), live.hooked)
         })
     };
     let machine = handle.set().machine().clone();
@@ -399,12 +399,13 @@ pub(crate) async fn clean_up<M: Machine>(
     if let Some(undo) = undo {
         in_time(&name, undo.unwind()).await;
     }
-    if let Some(def) = def {
-        if let Some(hooks) = machine.hooks() {
+    if let Some((def, private, hooked)) = left {
+        let hooks = machine.hooks().filter(|_| hooked);
+        if let Some(hooks) = hooks {
             hooks.stopped(&def).await;
         }
-        in_time(&name, machine.clean_up(&def)).await;
-        if let Some(hooks) = machine.hooks() {
+        in_time(&name, machine.clean_up(&def, &private)).await;
+        if let Some(hooks) = hooks {
             hooks.released(&def, end).await;
         }
     }

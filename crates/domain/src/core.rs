@@ -43,6 +43,8 @@ pub(crate) struct Live<M: Machine> {
     /// The session that takes the machine with it when it closes.
     pub(crate) owner: Option<u64>,
     pub(crate) answering: bool,
+    /// The administrator's scripts were asked about it, and are told of its end.
+    pub(crate) hooked: bool,
     /// It is being ended: its status file goes.
     pub(crate) leaving: bool,
     pub(crate) notices: Option<mpsc::UnboundedReceiver<Notice>>,
@@ -132,6 +134,7 @@ impl<M: Machine> Live<M> {
             started: SystemTime::now(),
             owner: None,
             answering: true,
+            hooked: false,
             leaving: false,
             notices: Some(notices),
         }

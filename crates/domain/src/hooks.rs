@@ -7,16 +7,24 @@
 //! ```
 //! The former can refuse; after `prepare` the latter follow in any case. Each gets the machine's live definition.
 
-use virtus_api::Result;
+use tokio::sync::Semaphore;
+use virtus_api::{Error, Result};
 use virtus_core::Paths;
-use virtus_host::hooks::{Event, Hooks};
+use virtus_host::hooks::{Event, Failure, Hooks};
 use virtus_xml::{Domain, FormatFlags};
 
 use crate::notice::End;
 
+/// Machines about whose takeover scripts are asked at the same time: a daemon takes over all at once, and scripts may
+/// wait for each other.
+const TAKEOVERS: usize = 4;
+
 /// The scripts of one driver.
-#[derive(Debug, Clone)]
-pub struct MachineHooks(Hooks);
+#[derive(Debug)]
+pub struct MachineHooks {
+    scripts: Hooks,
+    takeovers: Semaphore,
+}
 
 /// What is about to be done with a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +35,13 @@ pub enum Before {
     Start,
     /// It runs; its caller does not know yet.
     Started,
-    /// A daemon takes it over.
-    Reconnect,
 }
 
 impl MachineHooks {
     /// The scripts of the driver `name` ("qemu").
     #[must_use]
     pub fn new(paths: &Paths, name: &'static str) -> Self {
-        Self(Hooks::new(paths.hooks(), name))
+        Self { scripts: Hooks::new(paths.hooks(), name), takeovers: Semaphore::new(TAKEOVERS) }
     }
 
     /// Asks the scripts.
@@ -47,9 +53,24 @@ impl MachineHooks {
             Before::Prepare => "prepare",
             Before::Start => "start",
             Before::Started => "started",
-            Before::Reconnect => "reconnect",
         };
-        self.call(operation, "begin", "-", def).await
+        Ok(self.call(operation, "begin", "-", def).await?)
+    }
+
+    /// Asks them whether a daemon may take the machine over. Scripts that do not work end no machine that runs.
+    ///
+    /// # Errors
+    /// `VIR_ERR_HOOK_SCRIPT_FAILED`: one refuses.
+    pub(crate) async fn reconnect(&self, def: &Domain) -> Result<()> {
+        // It is never closed.
+        let _turn = self.takeovers.acquire().await;
+        match self.call("reconnect", "begin", "-", def).await {
+            Err(Failure::Unheard(error)) => {
+                tracing::warn!("domain '{}' is taken over all the same: {error}", def.name);
+                Ok(())
+            }
+            answer => Ok(answer?),
+        }
     }
 
     /// Tells them that the machine's process has ended.
@@ -63,13 +84,19 @@ impl MachineHooks {
     }
 
     async fn tell(&self, operation: &str, extra: &str, def: &Domain) {
-        if let Err(error) = self.call(operation, "end", extra, def).await {
-            tracing::warn!("{error}");
+        if let Err(failure) = self.call(operation, "end", extra, def).await {
+            tracing::warn!("{}", Error::from(failure));
         }
     }
 
-    async fn call(&self, operation: &str, stage: &str, extra: &str, def: &Domain) -> Result<()> {
+    async fn call(
+        &self,
+        operation: &str,
+        stage: &str,
+        extra: &str,
+        def: &Domain,
+    ) -> Result<(), Failure> {
         let event = Event { object: &def.name, operation, stage, extra };
-        self.0.call(event, || def.format(FormatFlags::empty())).await
+        self.scripts.call(event, || def.format(FormatFlags::empty())).await
     }
 }

@@ -31,7 +31,7 @@ use virtus_xml::Domain;
 
 use crate::hooks::MachineHooks;
 use crate::notice::{End, Notice};
-use crate::status::Status;
+use crate::status::{Private, Status};
 use crate::undo::Undo;
 
 /// Where a running machine's news goes; the machine's actor reads the other end.
@@ -167,8 +167,9 @@ pub trait Machine: Send + Sync + Sized + 'static {
     /// Removes what a machine leaves on the host after it has ended by whatever cause (sockets,
     /// taps, labels, cgroups). Called once after the end of each `Running`, and for status files
     /// that cannot be reattached: then it first ends a process that may still be there, which it
-    /// recognises by its PID file. `def` is the live definition and has its id.
-    fn clean_up(&self, def: &Domain) -> impl Future<Output = ()> + Send;
+    /// recognises by its PID file. `def` is the live definition and has its id; `private` is what the status file
+    /// has beside it.
+    fn clean_up(&self, def: &Domain, private: &Private) -> impl Future<Output = ()> + Send;
 
     /// Stops the vCPUs.
     fn pause(&self, running: &Self::Running) -> impl Future<Output = Result<()>> + Send;

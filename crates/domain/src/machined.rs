@@ -50,7 +50,7 @@ impl Registration {
             ("After", Variant::from(vec!["libvirtd.service", "virtlxcd.service"])),
             ("Before", Variant::from(vec!["virt-guest-shutdown.target"])),
         ];
-        let call = async {
+        let create = async {
             let bus = Builder::system().build().await?;
             let Self { name, uuid, service, class, interfaces } = self;
             let id = &uuid.as_bytes()[..];
@@ -59,9 +59,18 @@ impl Registration {
                 call(&bus, "CreateMachineWithNetwork", &machine).await?.body().deserialize()?;
             zbus::Result::Ok(path)
         };
-        self.done("registered", timeout(PATIENCE, call).await)?;
-        let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup")).ok()?;
-        scope(&groups).map(str::to_owned)
+        self.done("registered", timeout(PATIENCE, create).await)?;
+        let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup")).unwrap_or_default();
+        let found = scope(&groups).map(str::to_owned);
+        if found.is_none() {
+            tracing::warn!("machine '{}' is forgotten again: it has no scope", self.name);
+            let forget = async {
+                let bus = Builder::system().build().await?;
+                call(&bus, "UnregisterMachine", &(&self.name,)).await
+            };
+            self.done("forgotten", timeout(PATIENCE, forget).await);
+        }
+        found
     }
 
     /// Says which process is the guest's first one now.

@@ -25,7 +25,6 @@ use crate::core::{Core, Live, StatusPart};
 use crate::definitions::Places;
 use crate::found::{Found, check_all, definitions};
 use crate::handle::Handle;
-use crate::hooks::Before;
 use crate::jobs::{Job, Long};
 use crate::machine::{Launched, Machine, Notices, Stop};
 use crate::machines::Machines;
@@ -127,6 +126,7 @@ impl<M: Machine> Machines<M> {
         let (_, heard) = mpsc::unbounded_channel();
         let mut live = Live::new(Arc::new(def.clone()), heard);
         live.status = StatusPart::of(status.clone()).1;
+        live.hooked = true;
         let Some(handle) = self.by_uuid(uuid) else {
             let mut core = Core::claimed(&def.name);
             core.live = Some(live);
@@ -201,7 +201,7 @@ async fn adopt<M: Machine>(
     let machine = context.machine();
     let launched = machine.reattach(status, notices).await?;
     let Some(hooks) = machine.hooks() else { return Ok(launched) };
-    if let Err(refusal) = hooks.ask(Before::Reconnect, &launched.status.def).await {
+    if let Err(refusal) = hooks.reconnect(&launched.status.def).await {
         if let Err(error) = machine.stop(&launched.running, Stop::Destroy).await {
             tracing::error!("{error}");
         }

@@ -136,8 +136,11 @@ async fn bring_up<M: Machine>(
         }
         Err(error) => {
             std::mem::take(&mut undo.undo).unwind().await;
-            if let Some(hooks) = context.machine().hooks() {
-                let def = context.live()?;
+            let told = {
+                let core = handle.core();
+                core.live.as_ref().filter(|live| live.hooked).map(|live| live.def.clone())
+            };
+            if let (Some(hooks), Some(def)) = (context.machine().hooks(), told) {
                 hooks.stopped(&def).await;
                 hooks.released(&def, End::Failed).await;
             }
@@ -162,6 +165,9 @@ async fn launch<M: Machine>(
     paused: bool,
 ) -> Result<()> {
     context.save_status().wait().await?;
+    if let Some(live) = context.handle().core().live.as_mut() {
+        live.hooked = true;
+    }
     ask(context, Before::Prepare).await?;
     let launched = context.machine().launch(plan, undo, notices).await?;
     let running = launched.running.clone();

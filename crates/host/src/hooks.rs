@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use virtus_api::{Error, ErrorCode, Result};
 
-use crate::process::Run;
+use crate::process::{Exit, Run};
 
 /// How long all scripts may take to answer to one event.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,6 +38,24 @@ pub struct Event<'a> {
     pub extra: &'a str,
 }
 
+/// Why the scripts do not agree.
+#[derive(Debug)]
+pub enum Failure {
+    /// One refuses: it has ended with another status than 0.
+    Refused(Error),
+    /// One could not be started, did not end in time or was killed; none refuses.
+    Unheard(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error.hint("the administrator's script refuses it"),
+            Failure::Unheard(error) => error.hint("the administrator's script does not work"),
+        }
+    }
+}
+
 impl Hooks {
     /// The scripts called `name` (`qemu`, `lxc`, `network`, `daemon`) in `folder`.
     #[must_use]
@@ -48,8 +66,13 @@ impl Hooks {
     /// Runs all scripts there are, the others too when one fails. `document` is asked for only if there are any.
     ///
     /// # Errors
-    /// `VIR_ERR_HOOK_SCRIPT_FAILED` with what the first one that failed has said, or that it did not end in time.
-    pub async fn call(&self, event: Event<'_>, document: impl FnOnce() -> String) -> Result<()> {
+    /// `VIR_ERR_HOOK_SCRIPT_FAILED` with what the first one that refused has said, else why the first one that failed
+    /// did.
+    pub async fn call(
+        &self,
+        event: Event<'_>,
+        document: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         let scripts = self.scripts();
         if scripts.is_empty() {
             return Ok(());
@@ -57,21 +80,27 @@ impl Hooks {
         let Event { object, operation, stage, extra } = event;
         let document = document();
         let end = tokio::time::Instant::now() + PATIENCE;
-        let mut outcome = Ok(());
+        let (mut refused, mut unheard) = (None, None);
         for script in scripts {
+            let name = script.display().to_string();
             let mut run = Run::new(script).args([object, operation, stage, extra]);
             for variable in ["HOME", "USER", "LOGNAME"] {
                 run = run.change(|spawn| spawn.pass_env(variable));
             }
             let left = end.saturating_duration_since(tokio::time::Instant::now());
-            let ran = run.input(document.clone()).succeed(left).await.map(drop);
-            outcome = outcome.and(ran);
+            let output = run.input(document.clone()).output(left).await;
+            let ended = matches!(&output, Ok(output) if matches!(output.exit, Exit::Code(_)));
+            if let Err(cause) = output.and_then(|output| output.success(&name)) {
+                let text = format!("'{operation}' of '{object}': {}", cause.text());
+                let failure = if ended { &mut refused } else { &mut unheard };
+                failure.get_or_insert(Error::new(ErrorCode::HookScriptFailed, text));
+            }
         }
-        outcome.map_err(|cause| {
-            let text = format!("'{operation}' of '{object}': {}", cause.text());
-            Error::new(ErrorCode::HookScriptFailed, text)
-                .hint("the administrator's script refuses it, or does not work")
-        })
+        match (refused, unheard) {
+            (Some(error), _) => Err(Failure::Refused(error)),
+            (None, Some(error)) => Err(Failure::Unheard(error)),
+            (None, None) => Ok(()),
+        }
     }
 
     /// The scripts that are there now and can be executed.
@@ -111,12 +140,25 @@ mod tests {
         script(&folder.join("lxc.d/1"), &note, "755").await;
         script(&folder.join("lxc.d/3"), "exit 4", "755").await;
         script(&folder.join("lxc.d/4"), "exit 5", "644").await;
-        let error = hooks.call(START, || "<domain/>\n".to_owned()).await.unwrap_err();
+        let error = Error::from(hooks.call(START, || "<domain/>\n".to_owned()).await.unwrap_err());
         let said = fs::read_to_string(folder.join("said")).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         let each = |name| format!("{name} vm start begin -\n<domain/>\n");
         assert_eq!(said, ["lxc", "1", "2"].map(each).concat());
         assert_eq!(error.code(), ErrorCode::HookScriptFailed);
         assert!(error.text().ends_with("failed (exit status 3): no room"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_a_script_that_ends_by_itself_refuses() {
+        let folder = std::env::temp_dir().join(format!("virtus-unheard-{}", std::process::id()));
+        let hooks = Hooks::new(&folder, "lxc");
+        script(&folder.join("lxc"), "kill -KILL $$", "755").await;
+        let unheard = hooks.call(START, String::new).await;
+        script(&folder.join("lxc.d/1"), "exit 1", "755").await;
+        let refused = hooks.call(START, String::new).await;
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(unheard, Err(Failure::Unheard(_))), "{unheard:?}");
+        assert!(matches!(refused, Err(Failure::Refused(_))), "{refused:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{End, Stop, filter_bindings, network_ports, unsupported};
+use virtus_domain::{End, Private, Stop, filter_bindings, network_ports, unsupported};
 use virtus_host::cgroup::Group;
 use virtus_host::link::Links;
 use virtus_host::net;
@@ -20,8 +20,7 @@ use virtus_xml::Domain;
 
 use crate::container::Container;
 use crate::driver::Lxc;
-use crate::home::forget;
-use crate::plan;
+use crate::home::{Home, forget};
 
 /// How long a controller may take to clean up.
 pub(crate) const CLEANING: Duration = Duration::from_secs(5);
@@ -94,11 +93,10 @@ async fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
 }
 
 /// Removes what a run left on the host. Mostly its controller has done that already.
-pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain) {
+pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain, private: &Private) {
     let name = &def.name;
-    let known = lxc.running(name);
-    let of_definition = || lxc.cgroups.group(&plan::group(def));
-    let group = known.as_ref().map_or_else(of_definition, |known| known.group.clone());
+    let Home { group, registration } = Home::find(def, private);
+    let group = lxc.cgroups.group(&group);
     if let Some(process) = left_over(lxc, name) {
         tracing::warn!("the controller of container '{name}' is still there and is ended");
         kill_all(&group).await;
@@ -106,11 +104,10 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain) {
             tracing::error!("{error}");
         }
     }
+    let scope = group.parent();
     end_group(group).await;
-    if let Some(known) = known
-        && let Some(registration) = &known.registration
-    {
-        forget(registration.name.clone(), known.group.parent()).await;
+    if let Some(registration) = registration {
+        forget(registration.name, scope).await;
     }
     filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {

@@ -54,12 +54,13 @@ impl Home {
         }
     }
 
-    /// Writes it down.
+    /// Writes it down, once.
     pub(crate) fn note(&self, private: &mut Private) {
         let mut tree = Tree::new(ELEMENT).with("path", &self.group);
         if let Some(registration) = &self.registration {
             tree = tree.with("machine", &registration.name);
         }
+        private.others.retain(|tree| tree.name != ELEMENT);
         private.others.push(tree);
     }
 

@@ -43,7 +43,7 @@ pub(crate) enum Report {
     Failed(Failure),
 }
 
-/// The only order there is.
+/// The order that lets init execute its program; where the groups are was said before.
 pub(crate) const RUN: &[u8] = b"run\n";
 
 /// Where a container's control groups are, if not where its blueprint says: below the scope that machined has made.

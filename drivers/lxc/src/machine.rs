@@ -4,8 +4,8 @@
 use rustix::process::Signal;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Start, Status, Stop,
-    Undo, Usage, unsupported,
+    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Private, Start, Status,
+    Stop, Undo, Usage, unsupported,
 };
 use virtus_xml::Domain;
 use virtus_xml::units::Kib;
@@ -65,8 +65,8 @@ impl Machine for Lxc {
         end::stop(running, how).await
     }
 
-    async fn clean_up(&self, def: &Domain) {
-        end::clean_up(self, def).await;
+    async fn clean_up(&self, def: &Domain, private: &Private) {
+        end::clean_up(self, def, private).await;
     }
 
     async fn pause(&self, running: &Container) -> Result<()> {

@@ -14,7 +14,7 @@ use virtus_host::process::Process;
 
 use crate::container::Container;
 use crate::driver::Lxc;
-use crate::end::{end_group, is_of_container};
+use crate::end::is_of_container;
 use crate::home::Home;
 use crate::monitor::Monitor;
 use crate::start::note_init;
@@ -31,16 +31,16 @@ pub(crate) async fn reattach(
 ) -> Result<Launched<Lxc>> {
     let mut status = status.clone();
     let name = status.def.name.clone();
-    let Home { group, registration } = Home::find(&status.def, &status.private);
-    let group = lxc.cgroups.group(&group);
+    let home = Home::find(&status.def, &status.private);
     let process = status.pid.map(|pid| Process::open(pid, None)).transpose()?.flatten();
     let process = process.filter(|process| is_of_container(process.pid(), &name));
-    let Some(process) = process else {
-        end_group(group).await;
+    let process = process.ok_or_else(|| {
         let text = format!("the controller of container '{name}' has ended");
-        return Err(Error::new(ErrorCode::OperationFailed, text));
-    };
-    let known = (group, registration);
+        Error::new(ErrorCode::OperationFailed, text)
+    })?;
+    // Its number, by which it was found where nothing was noted, changes when it reboots.
+    home.note(&mut status.private);
+    let known = (lxc.cgroups.group(&home.group), home.registration);
     let container = Container::new(&name, process, known, notices, lxc.places.log_file(&name));
     container.set_init(known_init(&status, &container).unwrap_or_default());
     let container = Arc::new(container);

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Start, Status, Stop,
-    Undo, Usage, unsupported,
+    Asked, GuestChannel, Launched, Machine, MachineHooks, Notices, Origin, Private, Start, Status,
+    Stop, Undo, Usage, unsupported,
 };
 use virtus_xml::Domain;
 
@@ -133,7 +133,7 @@ impl Machine for Qemu {
         stop::stop(running, how).await
     }
 
-    async fn clean_up(&self, def: &Domain) {
+    async fn clean_up(&self, def: &Domain, _: &Private) {
         clean_up::clean_up(self, def).await;
     }
 

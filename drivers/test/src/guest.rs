@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 use virtus_api::{DomainSnapshotCreateFlags as Create, ErrorDomain, Result};
 use virtus_domain::{
-    Asked, End, GuestChannel, Keeper, Launched, Machine, Notices, Origin, Start, State, Status,
-    Stop, Undo, Usage, unsupported,
+    Asked, End, GuestChannel, Keeper, Launched, Machine, Notices, Origin, Private, Start, State,
+    Status, Stop, Undo, Usage, unsupported,
 };
 use virtus_xml::domain::LifecycleAction;
 use virtus_xml::domain::interface::Interface;
@@ -100,7 +100,7 @@ impl Machine for Test {
         Ok(())
     }
 
-    async fn clean_up(&self, _: &Domain) {}
+    async fn clean_up(&self, _: &Domain, _: &Private) {}
 
     async fn pause(&self, _: &Guest) -> Result<()> {
         Ok(())

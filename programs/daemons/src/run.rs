@@ -377,8 +377,8 @@ impl Life {
         }
         let hooks = Hooks::new(self.paths.hooks(), "daemon");
         let event = Event { object: "-", operation, stage, extra };
-        if let Err(error) = hooks.call(event, String::new).await {
-            warn!("{error}");
+        if let Err(failure) = hooks.call(event, String::new).await {
+            warn!("{}", Error::from(failure));
         }
     }
 

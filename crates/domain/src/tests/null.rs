@@ -153,7 +153,7 @@ impl Machine for Null {
         Ok(())
     }
 
-    async fn clean_up(&self, def: &Domain) {
+    async fn clean_up(&self, def: &Domain, _: &Private) {
         let uuid = def.uuid.unwrap_or_default();
         let mut facts = self.host.facts();
         facts.processes.remove(&uuid);

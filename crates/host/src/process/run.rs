@@ -126,14 +126,23 @@ impl Run {
     /// As [`Self::output`], and where the tool fails: its own complaint is the cause.
     pub async fn succeed(self, deadline: Duration) -> Result<Vec<u8>> {
         let name = self.name.clone();
-        let output = self.output(deadline).await?;
-        if output.exit.is_success() {
-            return Ok(output.stdout);
+        self.output(deadline).await?.success(&name)
+    }
+}
+
+impl Output {
+    /// What the tool `name` printed.
+    ///
+    /// # Errors
+    /// Where it failed: its own complaint is the cause.
+    pub fn success(self, name: &str) -> Result<Vec<u8>> {
+        if self.exit.is_success() {
+            return Ok(self.stdout);
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&self.stderr);
         let text = match said.trim() {
-            "" => format!("'{name}' failed ({})", output.exit),
-            said => format!("'{name}' failed ({}): {said}", output.exit),
+            "" => format!("'{name}' failed ({})", self.exit),
+            said => format!("'{name}' failed ({}): {said}", self.exit),
         };
         Err(Error::new(ErrorCode::OperationFailed, text))
     }
