@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use virtus_api::{ErrorDomain, Result};
+use virtus_api::{Error, ErrorDomain, Result};
 
 use crate::process::Run;
 
@@ -45,12 +45,7 @@ impl Bandwidth {
             return Ok(());
         }
         let done = Run::new("tc").args(["-batch", "-"]).input(lines).succeed(PATIENCE).await;
-        done.map(drop).map_err(|error| {
-            error
-                .context(format!("cannot limit the bandwidth of network device '{name}'"))
-                .in_domain(ErrorDomain::Network)
-                .hint("it needs 'tc' (iproute2) and the kernel's htb, u32 and police modules")
-        })
+        done.map(drop).map_err(|error| failed(error, name))
     }
 
     /// Limits the device `name` in place of the limits that it has.
@@ -61,9 +56,7 @@ impl Bandwidth {
         let lifted = format!("qdisc del dev {name} root\nqdisc del dev {name} ingress\n");
         let lift = Run::new("tc").args(["-force", "-batch", "-"]).input(lifted);
         // It complains about what was not there; what is still there is in the way below.
-        if let Err(error) = lift.output(PATIENCE).await {
-            tracing::debug!("{error}");
-        }
+        lift.output(PATIENCE).await.map_err(|error| failed(error, name))?;
         self.limit(name).await
     }
 
@@ -91,6 +84,13 @@ impl Bandwidth {
         }
         lines
     }
+}
+
+fn failed(error: Error, name: &str) -> Error {
+    error
+        .context(format!("cannot limit the bandwidth of network device '{name}'"))
+        .in_domain(ErrorDomain::Network)
+        .hint("it needs 'tc' (iproute2) and the kernel's htb, u32 and police modules")
 }
 
 #[cfg(test)]

@@ -185,18 +185,19 @@ impl Links {
         self.ask(request).map_err(|cause| failed(&attempt(), &cause))
     }
 
-    /// Lets a port of a bridge carry these VLANs and no others.
+    /// Lets a new port of a bridge carry these VLANs, and no more the one that its bridge has `given` it.
     ///
     /// # Errors
     /// Where it is no port of a bridge, or the kernel has no VLANs of bridges.
-    pub fn set_vlans(&self, port: &str, vlans: &[PortVlan]) -> Result<()> {
+    pub fn set_vlans(&self, port: &str, given: Option<u16>, vlans: &[PortVlan]) -> Result<()> {
         let attempt = || format!("set the VLANs of the port '{port}'");
         let index = index(port).map_err(|cause| failed(&attempt(), &cause))?;
         let ask = |kind, vlan: &PortVlan| {
             self.ask(vlan.request(kind, index)).map_err(|cause| failed(&attempt(), &cause))
         };
-        // What every port of a bridge is given.
-        ask(DELETE_LINK, &PortVlan { number: 1, native: false, untagged: false })?;
+        if let Some(number) = given {
+            ask(DELETE_LINK, &PortVlan { number, native: false, untagged: false })?;
+        }
         vlans.iter().try_for_each(|vlan| ask(SET_LINK, vlan))
     }
 

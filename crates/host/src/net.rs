@@ -172,6 +172,13 @@ pub fn filters_vlans(bridge: &str) -> bool {
     file.and_then(|file| fs::read_to_string(file).ok()).is_some_and(|text| text.trim() == "1")
 }
 
+/// The VLAN that a bridge gives each new port, if any.
+#[must_use]
+pub fn default_vlan(bridge: &str) -> Option<u16> {
+    let text = fs::read_to_string(class(bridge)?.join("bridge/default_pvid")).ok()?;
+    text.trim().parse().ok().filter(|number| *number != 0)
+}
+
 /// Lets a port of a bridge reach only those ports that are not isolated too.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use virtus_api::{Error, ErrorCode, Result};
 use virtus_domain::{Context, bandwidth, unsupported};
 use virtus_host::net;
 use virtus_xml::domain::any_device::AnyDevice;
-use virtus_xml::domain::interface::{Interface, InterfaceType, LinkState};
+use virtus_xml::domain::interface::{Interface, InterfaceSource, InterfaceType, LinkState};
 
 use crate::driver::Lxc;
 use crate::hotplug::order;
@@ -28,7 +28,7 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
         Error::new(ErrorCode::DeviceMissing, text).hint("name it by its MAC address")
     })?;
     let known = &live.devices.interfaces[place];
-    refuse_others(known, &wanted)?;
+    let stated = as_stated(known, &wanted)?;
     let end = known.target_dev().ok_or_else(|| {
         unsupported("only interfaces with a device on this host can be updated")
             .hint("change the next start's definition with '--config'")
@@ -36,7 +36,7 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
     let note = |change: &dyn Fn(&mut Interface)| {
         context.change_live(|def| def.devices.interfaces.get_mut(place).map(change).unwrap_or(()))
     };
-    if known.bandwidth != wanted.bandwidth {
+    if stated.bandwidth != wanted.bandwidth {
         if let Err(error) = bandwidth(&wanted).replace(end).await {
             // A part of it may hold already.
             if let Err(worse) = bandwidth(known).replace(end).await {
@@ -44,7 +44,12 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
             }
             return Err(error);
         }
-        note(&|known| known.bandwidth.clone_from(&wanted.bandwidth))?;
+        note(&|known| {
+            if let Some(actual) = known.actual.as_mut() {
+                actual.bandwidth.clone_from(&wanted.bandwidth);
+            }
+            known.bandwidth.clone_from(&wanted.bandwidth);
+        })?;
     }
     if let (Some(old), Some(new)) = (bridge(known), bridge(&wanted))
         && old != new
@@ -65,13 +70,31 @@ fn same(known: &Interface, wanted: &Interface) -> bool {
     known.mac_address().is_some() && known.mac_address() == wanted.mac_address()
 }
 
+/// The bridge, where no network says which.
 fn bridge(interface: &Interface) -> Option<&str> {
-    let bridge = interface.source.as_ref()?.bridge.as_deref();
-    bridge.filter(|_| interface.kind == InterfaceType::Bridge)
+    let source = interface.source.as_ref()?;
+    let own = interface.kind == InterfaceType::Bridge && source.network.is_none();
+    source.bridge.as_deref().filter(|_| own)
+}
+
+/// What is known of an interface in the form in which the client has stated it: as it was defined, or as it is shown,
+/// with what its network has plugged it into.
+fn as_stated(known: &Interface, wanted: &Interface) -> Result<Interface> {
+    if refuse_others(known, wanted).is_ok() {
+        return Ok(known.clone());
+    }
+    let mut shown = known.clone();
+    shown.show_actual();
+    refuse_others(&shown, wanted).map(|()| shown)
 }
 
 fn is_up(interface: &Interface) -> bool {
     interface.link.as_ref().is_none_or(|link| link.state == LinkState::Up)
+}
+
+/// The source without the number of the port, which a network has given.
+fn source(interface: &Interface) -> InterfaceSource {
+    InterfaceSource { portid: None, ..interface.source.clone().unwrap_or_default() }
 }
 
 /// What is stated otherwise than it is, and cannot be changed.
@@ -80,7 +103,7 @@ fn refuse_others(known: &Interface, wanted: &Interface) -> Result<()> {
     let stays = [
         ("type", known.kind == wanted.kind),
         ("source", bridge(known).is_some() == bridge(wanted).is_some()),
-        ("source", bridge(known).is_some() || known.source == wanted.source),
+        ("source", bridge(known).is_some() || source(known) == source(wanted)),
         ("target", wanted.target_dev().is_none_or(|end| known.target_dev() == Some(end))),
         ("guest device name", name(wanted).is_none() || name(known) == name(wanted)),
         ("addresses", wanted.ips.is_empty() || known.ips == wanted.ips),
@@ -115,5 +138,54 @@ fn change_bridge(end: &str, old: (&str, &Interface), new: (&str, &Interface)) ->
 async fn plug(context: &Context<Lxc>, known: &Interface, end: &str, up: bool) -> Result<()> {
     net::set_up(end, up)?;
     let inner = known.guest.as_ref().and_then(|guest| guest.actual.clone());
-    order(context, &Order::SwitchLink { name: inner.unwrap_or_default(), up }).await
+    let inside = order(context, &Order::SwitchLink { name: inner.unwrap_or_default(), up }).await;
+    inside.inspect_err(|_| {
+        if let Err(error) = net::set_up(end, !up) {
+            tracing::warn!("{error}");
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use virtus_xml::ParseFlags;
+    use virtus_xml::domain::interface::ActualNetwork;
+
+    use super::*;
+
+    fn interface(kind: &str, body: &str) -> Interface {
+        let xml = format!(
+            "<interface type='{kind}'><mac address='52:54:00:00:00:01'/>{body}<target dev='vnet0'/></interface>"
+        );
+        match AnyDevice::parse(&xml, ParseFlags::INACTIVE, false).unwrap().value {
+            AnyDevice::Interface(interface) => *interface,
+            other => panic!("{}", other.name()),
+        }
+    }
+
+    #[test]
+    fn a_card_of_a_network_may_be_stated_as_it_is_defined_and_as_it_is_shown() {
+        let limits = "<bandwidth><inbound average='100'/></bandwidth>";
+        let plugged = interface("bridge", &format!("<source bridge='br0'/>{limits}"));
+        let mut known = interface("network", "<source network='lan' portid='p'/>");
+        known.actual = Some(Box::new(ActualNetwork {
+            kind: plugged.kind,
+            source: plugged.source,
+            bandwidth: plugged.bandwidth,
+            ..ActualNetwork::default()
+        }));
+        let defined = interface("network", "<source network='lan'/>");
+        assert_eq!(as_stated(&known, &defined).unwrap().bandwidth, None);
+        let shown = |bridge| {
+            let source = format!("<source network='lan' portid='p' bridge='{bridge}'/>{limits}");
+            interface("bridge", &source)
+        };
+        let stated = as_stated(&known, &shown("br0")).unwrap();
+        assert_eq!(stated.bandwidth, shown("br0").bandwidth);
+        // Which bridge it is in, its network says.
+        for other in [shown("br1"), interface("bridge", "<source bridge='br1'/>")] {
+            let refusal = as_stated(&known, &other).unwrap_err();
+            assert!(refusal.text().contains("device source"), "{refusal}");
+        }
+    }
 }

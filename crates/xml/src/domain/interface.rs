@@ -341,6 +341,12 @@ impl Interface {
         self.actual.as_ref().map_or(self.bandwidth.as_deref(), |actual| actual.bandwidth.as_deref())
     }
 
+    /// The VLANs that hold for [`Self::plugged_kind`].
+    #[must_use]
+    pub fn plugged_vlan(&self) -> Option<&Vlan> {
+        self.actual.as_ref().map_or(self.vlan.as_ref(), |actual| actual.vlan.as_ref())
+    }
+
     /// How its port on a switch is set up, where it is on one.
     #[must_use]
     pub fn plugged_port(&self) -> Option<&PortOptions> {
@@ -349,7 +355,7 @@ impl Interface {
 
     /// Says what the card is really plugged into in the place of what was asked for, as users see it of a running
     /// guest; the network's name stays.
-    pub(crate) fn show_actual(&mut self) {
+    pub fn show_actual(&mut self) {
         let Some(actual) = self.actual.take() else { return };
         let asked = self.source.take().unwrap_or_default();
         self.kind = actual.kind;

@@ -111,7 +111,7 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
         host_end: stated.filter(|dev| !dev.starts_with("vnet")),
         host_addresses: addresses(host_ips)?,
         bandwidth: bandwidth(interface),
-        vlans: interface.vlan.as_ref().map(vlans).unwrap_or_default(),
+        vlans: interface.plugged_vlan().map(vlans).unwrap_or_default(),
         isolated: interface
             .plugged_port()
             .and_then(|port| port.isolated)

@@ -2,7 +2,10 @@
 //! Plans of small definitions.
 
 use virtus_core::Paths;
+use virtus_host::link::PortVlan;
 use virtus_xml::ParseFlags;
+use virtus_xml::domain::interface::{ActualNetwork, Interface, InterfaceSource, InterfaceType};
+use virtus_xml::netdev::{Vlan, VlanTag};
 
 use super::*;
 use crate::blueprint::{Account, Source};
@@ -71,6 +74,24 @@ fn a_definition_is_carried_over() {
     assert_eq!((cards[0].link.name.as_str(), cards[1].link.name.as_str()), ("eth0", "lan"));
     assert_eq!((cards[0].link.addresses[0].prefix, cards[0].link.routes[0].prefix), (24, 0));
     assert_eq!(nodes[0].target, Path::new("net/tun"));
+}
+
+#[test]
+fn a_card_of_a_network_is_in_the_vlan_of_its_port() {
+    let mut def = Domain::default();
+    let mut interface = Interface { kind: InterfaceType::Network, ..Interface::default() };
+    interface.actual = Some(Box::new(ActualNetwork {
+        kind: InterfaceType::Bridge,
+        source: Some(InterfaceSource { bridge: Some("br0".to_owned()), ..Default::default() }),
+        vlan: Some(Vlan {
+            tags: vec![VlanTag { id: 42, ..Default::default() }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }));
+    def.devices.interfaces.push(interface);
+    let port = PortVlan { number: 42, native: true, untagged: true };
+    assert_eq!(network::cards(&def).unwrap()[0].vlans, [port]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub(crate) fn join(bridge: &str, host: &str, card: &Card) -> Result<()> {
     if card.vlans.is_empty() {
         return Ok(());
     }
-    Links::open()?.set_vlans(host, &card.vlans)
+    Links::open()?.set_vlans(host, net::default_vlan(bridge), &card.vlans)
 }
 
 fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &str) -> Result<()> {
