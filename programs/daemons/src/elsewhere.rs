@@ -40,30 +40,10 @@ impl Driver for Elsewhere {
         Ok(false)
     }
 
-    fn default_uri(&self) -> Option<Uri> {
-        None
-    }
-
     fn open(&self, session: &Arc<Session>) -> BoxFuture<Result<Arc<dyn Responder>>> {
         let (peer, beside) = (self.peer, self.beside.clone());
         let way = Way { peer, beside, session: session.clone(), opened: Mutex::default() };
         Box::pin(async { Ok(Arc::new(way) as Arc<dyn Responder>) })
-    }
-
-    fn busy(&self) -> usize {
-        0
-    }
-
-    fn autostart(&self) -> BoxFuture<()> {
-        Box::pin(async {})
-    }
-
-    fn reload(&self) -> BoxFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn stop(&self) -> BoxFuture<()> {
-        Box::pin(async {})
     }
 }
 
