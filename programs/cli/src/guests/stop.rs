@@ -50,7 +50,8 @@ impl Tool<'_> {
                 OnShutdown::Suspend => {
                     let left = self.suspend(&uri, guests);
                     if !left.is_empty() {
-                        self.say(&format!("On {uri} URI no guest can be suspended"));
+                        let text = "guests that cannot be suspended are shut down";
+                        self.say(&format!("On {uri} URI {text}"));
                         self.shut_down(&uri, left);
                     }
                 }
