@@ -229,6 +229,8 @@ impl Client {
             return Err(Error::new(ErrorCode::InvalidArg, text).in_domain(ErrorDomain::Rpc));
         }
         let identity = identity_of(request)?;
+        // As root it was not counted.
+        self.place.may_open(&identity)?;
         let session = connection.session();
         let (uri, read_only) = (session.uri.clone(), session.read_only);
         let (driver, _) = self.choose(&uri.to_string())?;

@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
-use virtus_api::{ConnectGetType, DomainLookupByName, DomainOpenConsole, Request};
+use virtus_api::{ConnectGetType, DomainLookupByName, DomainOpenConsole, ErrorCode, Request};
+use virtus_core::Identity;
 use virtus_wire::codec::{address, encode_request};
 use virtus_wire::frame::{Header, MessageKind, Status, encode_frame};
 
 use super::driver::domain;
 use super::peer::House;
 use crate::Limits;
+use crate::behalf::on_behalf_of;
 
 #[tokio::test(start_paused = true)]
 async fn frames_of_impossible_length_end_the_connection_at_once() {
@@ -176,4 +178,19 @@ async fn a_flood_of_slow_calls_leaves_the_others_their_turn() {
     for _ in 0..CALLS {
         assert_eq!(flood.reply::<DomainLookupByName>().await.unwrap().name, "busy");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_for_whom_root_calls_takes_no_more_places_than_its_own() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let house = House::new(Limits { max_user_clients: 1, ..Limits::default() });
+    let user = |uid| on_behalf_of(&Identity { uid: Some(uid), ..Identity::default() });
+    let mut peers = [house.open().await, house.open().await, house.open().await];
+    peers[0].ask(&user(7)).await.unwrap();
+    let refused = peers[1].ask(&user(7)).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::ResourceBusy);
+    peers[2].ask(&user(8)).await.unwrap();
 }
