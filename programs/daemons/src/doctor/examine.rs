@@ -223,8 +223,12 @@ impl Findings {
     /// A daemon with a mistake in its configuration does not start.
     fn configuration(&mut self, one: &DaemonFacts) {
         let name = one.daemon.name;
-        let Some(mistake) = &one.mistake else { return };
         let used = runs(one) || is_enabled(one);
+        if one.closed && used {
+            let text = "its configuration is not for you to read, and was not looked at";
+            self.add(Severity::Note, name, text, Some("sudo virtus doctor".to_owned()));
+        }
+        let Some(mistake) = &one.mistake else { return };
         let severity = if used { Severity::Error } else { Severity::Note };
         let text = format!("will not start with its configuration: {mistake}");
         let mend =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is the case on this host: units, sockets, who may connect.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub(super) struct DaemonFacts {
     pub(super) admin: SocketFile,
     /// Whether clients of the main socket are asked for nothing.
     pub(super) asks_nothing: bool,
+    /// Whether its configuration is for others to read, so that nothing is known of it.
+    pub(super) closed: bool,
     /// What is wrong with its configuration, with file and line.
     pub(super) mistake: Option<String>,
     /// Whether its PID file names a process that is it.
@@ -87,8 +89,10 @@ impl Facts {
     pub(super) fn gather(paths: &Paths) -> Self {
         let systemd = Path::new("/run/systemd/system").is_dir();
         let daemons = DAEMONS.iter().map(|daemon| look_at(daemon, paths, systemd)).collect();
-        let (default_uri, client_mistake) = match default_uri(&paths.config.join("libvirt.conf")) {
+        let file = paths.config.join("libvirt.conf");
+        let (default_uri, client_mistake) = match default_uri(&file) {
             Ok(uri) => (uri, None),
+            Err(_) if is_closed(&file) => (None, None),
             Err(error) => (None, Some(error.to_string())),
         };
         Self { systemd, daemons, default_uri, client_mistake }
@@ -109,14 +113,17 @@ fn look_at(daemon: &'static Daemon, paths: &Paths, systemd: bool) -> DaemonFacts
     let ask = service.is_active() || !units.iter().any(Unit::is_active);
     let file = |end: &str| socket_file(paths.run.join(format!("{}-{end}", daemon.socket)), ask);
     let conf = paths.config.join(format!("{name}.conf"));
+    let closed = is_closed(&conf);
+    let mistake = Config::load(daemon, &conf, false).err().filter(|_| !closed);
     DaemonFacts {
         daemon,
         service,
         sockets: units,
         main: file("sock"),
         admin: file("admin-sock"),
-        asks_nothing: asks_nothing(&conf),
-        mistake: Config::load(daemon, &conf, false).err().map(|error| error.to_string()),
+        asks_nothing: !closed && asks_nothing(&conf),
+        closed,
+        mistake: mistake.map(|error| error.to_string()),
         process: is_process_of(name, &paths.pid.join(format!("{name}.pid"))),
     }
 }
@@ -169,6 +176,11 @@ fn connect(path: &Path) -> Result<(), io::ErrorKind> {
     let address = SocketAddrUnix::new(path);
     let connected = socket.and_then(|socket| net::connect(&socket, &address?));
     connected.map_err(|errno| io::Error::from(errno).kind())
+}
+
+/// Whether a file is for others to read.
+fn is_closed(file: &Path) -> bool {
+    File::open(file).is_err_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// What the configuration of clients says that is meant by no URI.

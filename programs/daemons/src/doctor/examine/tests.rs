@@ -20,6 +20,7 @@ fn healthy(daemon: &'static Daemon, active: &str) -> DaemonFacts {
         main: SocketFile { mode: Some(0o660), ..SocketFile::default() },
         admin: SocketFile::default(),
         asks_nothing: true,
+        closed: false,
         mistake: None,
         process: false,
     }
@@ -76,7 +77,7 @@ fn every_finding_says_what_is_wrong_and_what_mends_it() {
     fn uri(facts: &mut Facts, uri: &str) {
         facts.default_uri = Some(("/etc/libvirt/libvirt.conf".into(), uri.to_owned()));
     }
-    let cases: [(Change, Severity, &str, &str); 16] = [
+    let cases: [(Change, Severity, &str, &str); 17] = [
         (
             |facts| facts.daemons[0].sockets[0].active = "inactive".to_owned(),
             Error,
@@ -155,6 +156,7 @@ fn every_finding_says_what_is_wrong_and_what_mends_it() {
             "is open to others (mode 0666)",
             "chmod 0600",
         ),
+        (|facts| facts.daemons[0].closed = true, Note, "was not looked at", "sudo virtus doctor"),
         (
             |facts| facts.daemons[0].mistake = Some("virtqemud.conf:7: no".to_owned()),
             Error,
