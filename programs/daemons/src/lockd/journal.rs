@@ -14,15 +14,14 @@ use serde_json::{Value, json};
 use tracing::warn;
 use virtus_core::store;
 use virtus_host::lock::Lock;
-use virtus_host::process::Stat;
 
-use super::spaces::{Held, Name, Resources, Slot};
+use super::spaces::{Held, Name, Owner, Resources, Slot};
 
 /// The file, which goes with the host's uptime.
 pub(super) struct Journal {
     path: PathBuf,
-    /// One writer at a time, so that the last to write has seen all.
-    turn: Mutex<()>,
+    /// What it says as far as we know. One writer at a time, so that the last to write has seen all.
+    written: Mutex<String>,
 }
 
 /// A lock that is to be had again.
@@ -30,21 +29,28 @@ pub(super) struct Entry {
     pub(super) name: Name,
     pub(super) how: Lock,
     pub(super) autocreate: bool,
-    /// Processes by number and start time.
-    pub(super) owners: Vec<(u32, u64)>,
+    pub(super) owners: Vec<Owner>,
 }
 
 impl Journal {
     /// That of the daemon with this folder for its state.
     pub(super) fn new(run: &Path) -> Self {
-        Self { path: run.join("virtlockd-locks.json"), turn: Mutex::default() }
+        Self { path: run.join("virtlockd-locks.json"), written: Mutex::default() }
     }
 
-    /// Writes down what `now` answers. Blocks.
+    /// Writes down what `now` answers, unless it is there already. Blocks.
     pub(super) fn write(&self, now: impl Fn() -> Value) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = store::write(&self.path, now().to_string().as_bytes(), store::PRIVATE) {
-            warn!("a virtlockd that is killed now will not find its locks again: {error}");
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = now().to_string();
+        if *written == text {
+            return;
+        }
+        written.clear();
+        match store::write(&self.path, text.as_bytes(), store::PRIVATE) {
+            Ok(()) => *written = text,
+            Err(error) => {
+                warn!("a virtlockd that is killed now will not find its locks again: {error}");
+            }
         }
     }
 
@@ -74,7 +80,7 @@ impl Journal {
 
 /// All of it, as the journal has it.
 pub(super) fn describe(folders: &BTreeMap<String, Resources>) -> Value {
-    let owner = |pid: &u32| json!([pid, Stat::read(*pid).map_or(0, |stat| stat.start_time)]);
+    let owner = |owner: &Owner| json!([owner.pid, owner.start_time]);
     let space = |(folder, resources): (&String, &Resources)| {
         let mut locks = Vec::new();
         for (name, slot) in resources {
@@ -90,11 +96,31 @@ pub(super) fn describe(folders: &BTreeMap<String, Resources>) -> Value {
 }
 
 fn entry(folder: &str, lock: &Value) -> Option<Entry> {
-    let owner = |owner: &Value| Some((owner[0].as_u64()?.try_into().ok()?, owner[1].as_u64()?));
+    let owner = |owner: &Value| {
+        let pid = owner[0].as_u64()?.try_into().ok()?;
+        Some(Owner { pid, start_time: owner[1].as_u64()? })
+    };
     Some(Entry {
         name: Name { space: folder.to_owned(), name: lock["name"].as_str()?.to_owned() },
         how: if lock["shared"].as_bool()? { Lock::Shared } else { Lock::Exclusive },
         autocreate: lock["autocreate"].as_bool()?,
         owners: lock["owners"].as_array()?.iter().filter_map(owner).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_says_already_is_not_written_again() {
+        let folder = std::env::temp_dir().join(format!("virtus-journal-{}", std::process::id()));
+        let journal = Journal::new(&folder);
+        let write = |what: &str| {
+            journal.write(|| json!([{ "directory": what, "locks": [] }]));
+            fs::remove_file(&journal.path).is_ok()
+        };
+        assert_eq!(["a", "a", "b"].map(write), [true, false, true]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -18,7 +18,7 @@ use tracing::error;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::BoxFuture;
 use virtus_host::lock::Lock;
-use virtus_host::process::Process;
+use virtus_host::process::{Process, Stat};
 
 use super::journal::{self, Entry, Journal};
 use super::resource::{self, Locked};
@@ -47,7 +47,22 @@ pub(super) enum Slot {
 /// A locked resource and the processes that own the lock.
 pub(super) struct Held {
     pub(super) locked: Locked,
-    pub(super) owners: Vec<u32>,
+    pub(super) owners: Vec<Owner>,
+}
+
+/// A process that owns a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) pid: u32,
+    /// When it was started, which tells it from a later one with the same number.
+    pub(super) start_time: u64,
+}
+
+impl Owner {
+    /// The process that has the number now; one that has ended is like no other.
+    pub(super) fn now(pid: u32) -> Self {
+        Self { pid, start_time: Stat::read(pid).map_or(0, |stat| stat.start_time) }
+    }
 }
 
 /// A resource by lockspace and name.
@@ -84,10 +99,10 @@ impl Spaces {
         folders.into_iter().for_each(|folder| self.insert(folder));
         let mut restored = Vec::new();
         for Entry { name, how, autocreate, owners } in entries {
-            let alive =
-                owners.iter().filter_map(|(pid, start)| Process::open(*pid, Some(*start)).ok()?);
-            let alive: Vec<Process> = alive.collect();
-            let owners: Vec<u32> = alive.iter().map(Process::pid).collect();
+            let alive = |owner: &Owner| Process::open(owner.pid, Some(owner.start_time)).ok()?;
+            let alive: Vec<Process> = owners.iter().filter_map(alive).collect();
+            let owner = |one: &Process| Owner { pid: one.pid(), start_time: one.start_time() };
+            let owners: Vec<Owner> = alive.iter().map(owner).collect();
             if owners.is_empty() {
                 continue;
             }
@@ -179,6 +194,7 @@ impl Spaces {
         how: Lock,
         autocreate: bool,
     ) -> Result<()> {
+        let owner = Owner::now(owner);
         let Some(mut held) = self.take(&name).await? else {
             let (resource, path) = (name.name.clone(), name.path());
             let work = move || {
@@ -187,16 +203,14 @@ impl Spaces {
             };
             return self.work_on(name, work).await;
         };
-        let answer = match (held.locked.how, how) {
-            (Lock::Shared, Lock::Shared) => {
-                held.owners.push(owner);
-                Ok(())
-            }
-            _ => Err(resource::busy(&name.name)),
-        };
+        if (held.locked.how, how) != (Lock::Shared, Lock::Shared) {
+            self.put(&name, Some(held));
+            return Err(resource::busy(&name.name));
+        }
+        held.owners.push(owner);
         self.put(&name, Some(held));
         self.note().await;
-        answer
+        Ok(())
     }
 
     /// Takes the lock on a resource away from `owner`; the last one unlocks it.
@@ -207,7 +221,7 @@ impl Spaces {
             let error = Error::new(ErrorCode::ResourceBusy, text);
             return Err(error.in_domain(ErrorDomain::Lockspace));
         };
-        let Some(at) = held.owners.iter().position(|known| *known == owner) else {
+        let Some(at) = held.owners.iter().position(|known| known.pid == owner) else {
             self.put(&name, Some(held));
             let text = format!("owner {owner} does not hold the resource lock");
             let error = Error::new(ErrorCode::OperationInvalid, text);
@@ -255,7 +269,7 @@ impl Spaces {
             resources.iter().map(move |(name, slot)| (space, name, slot))
         });
         let owned = all.filter(|(.., slot)| match slot {
-            Slot::Held(held) => held.owners.contains(&owner),
+            Slot::Held(held) => held.owners.iter().any(|known| known.pid == owner),
             Slot::Changing => false,
         });
         owned.map(|(space, name, _)| Name { space: space.clone(), name: name.clone() }).collect()

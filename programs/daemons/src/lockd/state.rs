@@ -11,7 +11,7 @@ use virtus_api::{Error, LockAcquireResourceFlags, Result};
 use virtus_host::lock::{Lock, take_over};
 
 use super::resource::Locked;
-use super::spaces::{Held, Resources, Slot};
+use super::spaces::{Held, Owner, Resources, Slot};
 use crate::reexec::{Kept, take_fd};
 
 const SHARED: u32 = LockAcquireResourceFlags::SHARED.bits();
@@ -26,6 +26,7 @@ pub(super) fn write(folders: &BTreeMap<String, Resources>, kept: &mut Kept) -> i
         for (name, slot) in resources {
             // Nobody works on a file any more.
             let Slot::Held(Held { locked, owners }) = slot else { continue };
+            let owners: Vec<u32> = owners.iter().map(|owner| owner.pid).collect();
             let shared = if locked.how == Lock::Shared { SHARED } else { 0 };
             let autocreate = if locked.autocreate { AUTOCREATE } else { 0 };
             described.push(json!({
@@ -69,7 +70,8 @@ fn resource(described: &Value) -> Result<Held> {
     // Those of libvirt's daemon belong to the process, and cannot be changed into ours in one step.
     take_over(&file, how).map_err(|cause| Error::system("cannot lock the file again", &cause))?;
     let owners = described["owners"].as_array().into_iter().flatten();
-    let owners = owners.filter_map(|owner| owner.as_u64()?.try_into().ok()).collect();
+    let owners =
+        owners.filter_map(|pid| Some(Owner::now(pid.as_u64()?.try_into().ok()?))).collect();
     let path = described["path"].as_str().unwrap_or_default().into();
     Ok(Held { locked: Locked { path, file, how, autocreate: has(AUTOCREATE) }, owners })
 }
