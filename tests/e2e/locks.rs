@@ -227,9 +227,10 @@ fn killed() -> Outcome {
     bed.virsh("resume owner")?;
     bed.end_beside(virtlockd, "KILL")?;
     let virtlockd = bed.start_beside("virtlockd")?;
-    // Who ends afterwards is seen, although its connection ended long before.
+    // Who ends afterwards is seen, although its connection ended long before, also by another program.
     let mut other = Other::new(&bed)?;
     equal("locked after another kill", other.finds_locked("", &disk)?, true)?;
+    bed.replace_beside(&virtlockd)?;
     bed.signal("KILL", bed.qemu_pid("owner")?)?;
     wait_for("the lock to go", DEADLINE, || Ok(!other.finds_locked("", &disk)?))?;
     // And who ends meanwhile has no lock any more.

@@ -76,7 +76,9 @@ fn start(paths: &Paths, _: &Conf, left: Option<&Value>) -> Starting {
         holders: Mutex::default(),
         ending: AtomicBool::new(false),
     });
-    if left.is_none() {
+    if left.is_some() {
+        lockd.watch_owners();
+    } else {
         for (owners, restored) in lockd.spaces.restore() {
             let lockd = lockd.clone();
             tokio::spawn(async move {
@@ -261,6 +263,20 @@ impl Lockd {
             self.watch(process);
         }
         Ok(process)
+    }
+
+    /// Watches who owns what a predecessor has handed over: not all of them still have a connection.
+    fn watch_owners(self: &Arc<Self>) {
+        for pid in self.spaces.owners() {
+            match Process::open(pid, None) {
+                Ok(Some(process)) => self.watch(Arc::new(process)),
+                Ok(None) => {
+                    let spaces = self.spaces.clone();
+                    tokio::spawn(async move { spaces.release_all(pid).await });
+                }
+                Err(error) => warn!("process {pid} cannot be watched any more: {error}"),
+            }
+        }
     }
 
     /// Releases the locks of a process when it ends.

@@ -5,7 +5,7 @@
 //! its path. Work on a file stands under nobody's lock: its resource is marked as changing meanwhile, and who wants
 //! that one waits. What has changed is in the journal before anybody is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -179,6 +179,16 @@ impl Spaces {
     /// How many resources are locked.
     pub(super) fn held(&self) -> usize {
         self.folders().values().map(BTreeMap::len).sum()
+    }
+
+    /// Who owns any lock.
+    pub(super) fn owners(&self) -> BTreeSet<u32> {
+        let folders = self.folders();
+        let held = folders.values().flat_map(BTreeMap::values).filter_map(|slot| match slot {
+            Slot::Held(held) => Some(held),
+            Slot::Changing => None,
+        });
+        held.flat_map(|held| &held.owners).map(|owner| owner.pid).collect()
     }
 
     /// Whether a process owns a lock.
