@@ -121,11 +121,23 @@ fn daemon() -> Outcome {
     let mut bed = Testbed::of_containers()?;
     let mut notes = Notes::default();
     install_notebook(&bed, "daemon")?;
-    // A daemon that is still starting has read its configuration just now, and reloads nothing.
+    // A daemon that has nothing but its sockets does not hear it yet.
     bed.virsh("list")?;
     bed.signal("HUP", bed.daemon_pid()?)?;
     notes.follow(&bed, "a reload", vec!["- reload begin SIGHUP ".to_owned()])?;
     bed.restart()?;
     let around = ["- shutdown - shutdown ", "- start - start "];
-    notes.follow(&bed, "a restart", around.map(str::to_owned).to_vec())
+    notes.follow(&bed, "a restart", around.map(str::to_owned).to_vec())?;
+
+    // One that hangs does not keep the daemon from its end, and ends with what it waits for.
+    let hangs =
+        format!("[ $2 != reload ] || {{ echo >>{}; sleep 600; }}", bed.path("notes").display());
+    install(&bed, "daemon", &hangs)?;
+    bed.virsh("list")?;
+    bed.signal("HUP", bed.daemon_pid()?)?;
+    notes.follow(&bed, "a script that hangs", vec![String::new()])?;
+    bed.stop()?;
+    wait_for("the script's end", DEADLINE, || {
+        Ok(!bed.processes()?.iter().any(|process| process.words == ["sleep", "600"]))
+    })
 }

@@ -233,9 +233,12 @@ impl Life {
         left: Option<Inheritance>,
     ) -> Result<Option<Kept>> {
         let mut signals = Signals::new()?;
-        self.tell_hooks("start", "-", "start").await;
+        let start = async {
+            self.tell_hooks("start", "-", "start").await;
+            Work::start(self.daemon, &self.paths, config, left.as_ref()).await
+        };
         let work = tokio::select! {
-            work = Work::start(self.daemon, &self.paths, config, left.as_ref()) => work?,
+            work = start => work?,
             name = signals.told_to_stop() => {
                 info!("stopping on {name} before the drivers were there");
                 return Ok(None);
@@ -302,7 +305,18 @@ impl Life {
         loop {
             tokio::select! {
                 told = signals.next() => match told {
-                    Told::Reload => self.reload(servers, work, started_with).await,
+                    Told::Reload => {
+                        self.reload(servers, work, started_with).await;
+                        tokio::select! {
+                            () = self.tell_hooks("reload", "begin", "SIGHUP") => {}
+                            name = signals.told_to_stop() => {
+                                info!("stopping on {name}");
+                                return Over::Stopped;
+                            }
+                        }
+                        info!("configuration reloaded");
+                        notify::ready();
+                    }
                     Told::Stop(name) => {
                         info!("stopping on {name}");
                         return Over::Stopped;
@@ -365,9 +379,6 @@ impl Life {
             }
             Err(error) => error!("the configuration stays as it was: {error}"),
         }
-        self.tell_hooks("reload", "begin", "SIGHUP").await;
-        info!("configuration reloaded");
-        notify::ready();
     }
 
     /// Tells the administrator's scripts what a daemon with drivers does; they have no say in it.

@@ -40,11 +40,12 @@ impl Signals {
         }
     }
 
+    /// What else was said meanwhile is heard afterwards.
     pub(crate) async fn told_to_stop(&mut self) -> &'static str {
-        loop {
-            if let Told::Stop(name) = self.next().await {
-                return name;
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
 }

@@ -154,6 +154,8 @@ struct Killed(super::Process);
 impl Drop for Killed {
     fn drop(&mut self) {
         if self.0.try_exited().is_none() {
+            // What it has started, and mostly waits for, is in its group, unless it is in ours: then this finds none.
+            let _ = rustix::process::kill_process_group(self.0.pid, Signal::KILL);
             // It may end at this very moment.
             let _ = self.0.signal(Signal::KILL);
         }

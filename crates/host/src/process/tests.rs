@@ -32,6 +32,27 @@ async fn a_tool_that_hangs_is_killed_in_time() {
 }
 
 #[tokio::test]
+async fn what_a_killed_tool_waits_for_is_killed_with_it() {
+    let file = std::env::temp_dir().join(format!("virtus-run-{}", std::process::id()));
+    let script = format!("sleep 600 & echo $! >'{}'; wait", file.display());
+    let child = async {
+        loop {
+            let said = std::fs::read_to_string(&file).unwrap_or_default();
+            if let Some(pid) = said.strip_suffix('\n') {
+                return Process::open(pid.parse().unwrap(), None).unwrap().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let child = tokio::select! {
+        _ = Run::new("sh").args(["-c", &script]).output(SOON) => panic!("it waits for its child"),
+        child = child => child,
+    };
+    std::fs::remove_file(&file).unwrap();
+    tokio::time::timeout(SOON, child.exited()).await.expect("the child should be killed");
+}
+
+#[tokio::test]
 async fn what_a_tool_leaves_behind_is_not_waited_for() {
     let left = sh("sleep 600 & echo $!").await;
     let left = Process::open(left.trim().parse().unwrap(), None).unwrap().unwrap();
