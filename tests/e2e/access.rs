@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use virtus_tests::{DEADLINE, Guest, Options, Outcome, Testbed, promptly, wait_for};
+use virtus_tests::{DEADLINE, Guest, Lines, Options, Outcome, Testbed, promptly, wait_for};
 
 use crate::{Case, Skip, contains, equal};
 
@@ -78,9 +78,7 @@ fn one_user() -> Outcome {
         return Err(Skip("stock libvirtd does not count clients by user".to_owned()).into());
     }
     let script = bed.write("three.py", include_str!("python/three_connections.py"))?;
-    let (who, uri) = (["--reuid", "65534", "--regid", "65534", "--clear-groups"], bed.uri());
-    let words = [&who[..], &["/usr/bin/python3", &script, &uri]].concat();
-    let done = bed.run("setpriv", &words)?;
+    let done = bed.run_as_nobody("/usr/bin/python3", &[&script, &bed.uri()])?;
     contains(&done.out, "87 ")?;
     contains(&done.out, "this user has 2 open connections already")?;
     equal(&done.err, done.out.trim().ends_with("again"), true)?;
@@ -97,6 +95,16 @@ fn reader_of(fifo: &Path) -> Option<File> {
     File::options().write(true).custom_flags(nonblocking).open(fifo).ok()
 }
 
+/// The same, once somebody does.
+fn awaited_reader_of(fifo: &Path) -> Outcome<File> {
+    let mut writer = None;
+    wait_for(&format!("a reader of {}", fifo.display()), DEADLINE, || {
+        writer = reader_of(fifo);
+        Ok(writer.is_some())
+    })?;
+    writer.ok_or_else(|| "nobody reads".into())
+}
+
 fn one_users_calls() -> Outcome {
     let daemon_conf = "max_user_requests = 1\nunix_sock_rw_perms = \"0777\"\n".to_owned();
     let bed =
@@ -106,27 +114,21 @@ fn one_users_calls() -> Outcome {
     }
     let uri = bed.uri_of("test", "/default");
     // A call that reads a FIFO lasts until somebody has written into it.
-    let call = |who: &[&str], name: &str| {
+    let call = |user: fn(&Testbed, &str, &[&str]) -> Outcome<Lines>, name: &str| {
         let fifo = bed.path(name);
         let fifo_text = fifo.display().to_string();
         bed.run("mkfifo", &["-m", "666", &fifo_text])?;
         let quietly = ["-c", "exec \"$@\" 2>/dev/null", "sh"];
         let virsh = ["virsh", "-c", &uri, "save-image-dumpxml", &fifo_text];
-        let lines = bed.lines("sh", &[&quietly, who, &virsh].concat())?;
+        let lines = user(&bed, "sh", &[&quietly[..], &virsh].concat())?;
         Ok::<_, Box<dyn std::error::Error>>((fifo, lines))
     };
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let runs = |fifo: &Path| wait_for("a call to run", DEADLINE, || Ok(reader_of(fifo).is_some()));
-    let (first, _first) = call(&nobody, "first")?;
-    let mut held = None;
-    wait_for("the first call to run", DEADLINE, || {
-        held = reader_of(&first);
-        Ok(held.is_some())
-    })?;
-    let (second, _second) = call(&nobody, "second")?;
-    let (other, _other) = call(&[], "other")?;
-    runs(&other)?;
+    let (first, _first) = call(Testbed::lines_as_nobody, "first")?;
+    let held = awaited_reader_of(&first)?;
+    let (second, _second) = call(Testbed::lines_as_nobody, "second")?;
+    let (other, _other) = call(Testbed::lines, "other")?;
+    awaited_reader_of(&other)?;
     equal("a second call of that user runs", reader_of(&second).is_some(), false)?;
     drop(held);
-    runs(&second)
+    awaited_reader_of(&second).map(drop)
 }

@@ -16,8 +16,6 @@ pub(crate) const CASES: &[Case] = &[
     ("a_reload_puts_up_the_gate_and_takes_it_away", reloaded),
 ];
 
-const NOBODY: [&str; 6] = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "virsh"];
-
 const REFUSED: &str = "access denied: 'QEMU' denied access";
 
 /// A daemon at whose socket everybody may call and polkit decides about the rest by these words, with two guests.
@@ -47,8 +45,7 @@ fn unstarted() -> Outcome<Testbed> {
 const MINE: [&str; 2] = ["org.libvirt.api.connect.*=yes", "org.libvirt.api.*@mine=yes"];
 
 fn as_nobody(bed: &Testbed, words: &[&str]) -> Outcome<Done> {
-    let uri = bed.uri();
-    bed.run("setpriv", &[&NOBODY[..], &["--connect", &uri], words].concat())
+    bed.virsh_as_nobody(&bed.uri(), words)
 }
 
 fn succeeds(bed: &Testbed, words: &[&str]) -> Outcome<String> {
@@ -80,9 +77,8 @@ fn sees() -> Outcome {
     }
     // virsh does not say why, and knows the new calls.
     let script = bed.write("looks.py", include_str!("python/looks.py"))?;
-    let (who, uri) = (&NOBODY[..5], bed.uri());
-    let words = ["/usr/bin/python3", &script, &uri, "mine", "yours", "theirs"];
-    let done = bed.run("setpriv", &[who, &words].concat())?;
+    let words = [&script, &bed.uri(), "mine", "yours", "theirs"];
+    let done = bed.run_as_nobody("/usr/bin/python3", &words)?;
     let lines: Vec<&str> = done.out.lines().collect();
     let [defined, active, mine, yours, theirs] = lines[..] else { return Err(done.err.into()) };
     equal("defined and active", (defined, active), ("1 ['mine']", "0 []"))?;
@@ -138,8 +134,7 @@ fn refused_lookups() -> Outcome {
     }
     let uri = bed.uri_of("test", "/default");
     let script = bed.write("lookups.py", include_str!("python/refused_lookups.py"))?;
-    let words = [&NOBODY[..5], &["/usr/bin/python3", &script, &uri]].concat();
-    let mut stranger = bed.lines("setpriv", &words)?;
+    let mut stranger = bed.lines_as_nobody("/usr/bin/python3", &[&script, &uri])?;
     stranger.expect("ready", DEADLINE)?;
     let world = |line: &str| bed.virsh_words(&["-c", &uri, line].map(str::to_owned));
     world("vol-create-as default-pool mine 4096")?;
@@ -164,7 +159,7 @@ fn hears() -> Outcome {
     let (bed, mut polkit) = guarded(&MINE)?;
     let uri = bed.uri();
     let words = ["--connect", &uri, "event", "--event", "lifecycle", "--loop"];
-    let mut heard = bed.lines("setpriv", &[&NOBODY[..], &words].concat())?;
+    let mut heard = bed.lines_as_nobody("virsh", &words)?;
     // Registered: what it takes has been asked.
     polkit.expect("org.libvirt.api.connect.search-domains 65534 True", DEADLINE)?;
     for name in ["yours", "mine"] {

@@ -250,10 +250,9 @@ fn strangers() -> Outcome {
     let socket = bed.admin_socket();
     equal("mode", fs::metadata(&socket)?.mode() & 0o777, 0o777)?;
     bed.admin("server-list")?;
-    let done = bed.run(
-        "setpriv",
-        &as_nobody(&[
-            "/usr/bin/python3",
+    let done = bed.run_as_nobody(
+        "/usr/bin/python3",
+        &[
             "-c",
             "import socket, sys\n\
          admin = socket.socket(socket.AF_UNIX)\n\
@@ -262,13 +261,9 @@ fn strangers() -> Outcome {
          try: print(admin.recv(1))\n\
          except ConnectionResetError: print(b'')",
             socket.to_str().ok_or("the path is not text")?,
-        ]),
+        ],
     )?;
     equal(&done.err, done.out.trim(), "b''")
-}
-
-fn as_nobody<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    [&["--reuid=65534", "--regid=65534", "--clear-groups"], words].concat()
 }
 
 fn ours_only() -> Outcome {
@@ -297,7 +292,7 @@ fn session() -> Outcome {
         daemon = daemon.display(),
         admin = admin.display(),
     );
-    let done = bed.run("setpriv", &as_nobody(&["sh", "-c", &script]))?;
+    let done = bed.run_as_nobody("sh", &["-c", &script])?;
     equal(&format!("{}{}", done.out, done.err), done.ok(), true)?;
     contains(&done.out, "virtqemud")
 }

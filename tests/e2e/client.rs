@@ -144,8 +144,7 @@ fn own_daemon() -> Outcome {
         home = home.display(),
         programs = programs.display(),
     );
-    let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", &script];
-    let done = bed.run("setpriv", &words)?;
+    let done = bed.run_as_nobody("sh", &["-c", &script])?;
     equal(&format!("{}{}", done.out, done.err), done.ok(), true)?;
     equal("applications", done.out.matches("domains:").count(), 3)?;
     contains(&done.out, "domains: mine")

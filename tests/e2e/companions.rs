@@ -85,13 +85,10 @@ fn on_behalf() -> Outcome {
     let _virtsecretd = bed.start_beside("virtsecretd")?;
     bed.virsh("secret-list")?;
     let uri = bed.uri();
-    let as_nobody = |command: &str| {
-        let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-        bed.run("setpriv", &[&user[..], &["virsh", "--connect", &uri, command]].concat())
-    };
-    let machines = as_nobody("list")?;
+    let machines = bed.virsh_as_nobody(&uri, &["list"])?;
     equal(&machines.err, machines.ok(), true)?;
-    contains(&as_nobody("secret-list")?.err, "access denied: 'secret' denied access")
+    let secrets = bed.virsh_as_nobody(&uri, &["secret-list"])?;
+    contains(&secrets.err, "access denied: 'secret' denied access")
 }
 
 fn stock() -> Outcome {

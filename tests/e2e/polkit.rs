@@ -41,10 +41,8 @@ fn policy(bed: &Testbed, words: &[&str]) -> Outcome<Lines> {
     Ok(polkit)
 }
 
-/// `virsh list` as a user who is nobody.
 fn as_nobody(bed: &Testbed, uri: &str) -> Outcome<Done> {
-    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    bed.run("setpriv", &[&who[..], &["virsh", "--connect", uri, "list"]].concat())
+    bed.virsh_as_nobody(uri, &["list"])
 }
 
 fn decides() -> Outcome {
@@ -106,12 +104,11 @@ fn agent() -> Outcome {
     let mut polkit = policy(&bed, &[&format!("{MANAGE}=agent={place}")])?;
     let path = format!("PATH={place}:/usr/bin:/bin");
     let uri = format!("{APPLICATION}={}", bed.uri());
-    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "env", &path, &uri];
-    let words = [&who[..], &["application"]].concat();
-    let done = bed.run("setpriv", &words)?;
+    let words = [&path, &uri, "application"];
+    let done = bed.run_as_nobody("env", &words)?;
     equal("success without a terminal", done.ok(), false)?;
     contains(&done.err, "no polkit agent available to authenticate action")?;
-    let mut terminal = bed.terminal_with("setpriv", &words)?;
+    let mut terminal = bed.terminal_as_nobody("env", &words)?;
     for word in ["wrong", "right"] {
         terminal.expect("Password: ", DEADLINE)?;
         terminal.keys(&format!("{word}\n"))?;
@@ -136,10 +133,7 @@ fn silent() -> Outcome {
     let bed = guarded()?;
     let words = [format!("{MANAGE}=silence"), format!("{MONITOR}=yes")];
     let mut polkit = policy(&bed, &words.each_ref().map(String::as_str))?;
-    let who = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let uri = bed.uri();
-    let words = [&who[..], &["virsh", "--connect", &uri, "list"]].concat();
-    let mut waiting = bed.lines("setpriv", &words)?;
+    let mut waiting = bed.lines_as_nobody("virsh", &["--connect", &bed.uri(), "list"])?;
     polkit.expect(&format!("{MANAGE} 65534 True"), DEADLINE)?;
     let done = promptly(|| as_nobody(&bed, &bed.uri_read_only()))?;
     equal(&done.err, done.ok(), true)?;

@@ -20,6 +20,7 @@ mod guest;
 mod host;
 mod languages;
 mod lines;
+mod nobody;
 mod peer;
 mod pki;
 mod program;
