@@ -96,7 +96,7 @@ fn reader_of(fifo: &Path) -> Option<File> {
 }
 
 /// The same, once somebody does.
-fn awaited_reader_of(fifo: &Path) -> Outcome<File> {
+pub(crate) fn awaited_reader_of(fifo: &Path) -> Outcome<File> {
     let mut writer = None;
     wait_for(&format!("a reader of {}", fifo.display()), DEADLINE, || {
         writer = reader_of(fifo);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The daemon as a program: its command line, its start and end, its sockets, its configuration and log.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
-use virtus_tests::{Backend, DEADLINE, Guest, Options, Outcome, Testbed, daemon_program, wait_for};
+use virtus_tests::{
+    Backend, DEADLINE, Guest, Options, Outcome, Testbed, built_program, daemon_program, wait_for,
+};
 
+use crate::access::awaited_reader_of;
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
@@ -16,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     ("it_ends_when_nobody_needs_it", idle_end),
     ("sockets_may_come_from_systemd", socket_activation),
     ("sighup_reloads_and_disturbs_nobody", reload),
+    ("sighup_ends_no_daemon_that_starts", early_reload),
     ("the_log_goes_where_it_is_told_to", log),
     ("a_mistake_in_the_configuration_is_explained", bad_configuration),
     ("a_user_has_a_session_of_their_own", session),
@@ -139,6 +144,36 @@ fn reload() -> Outcome {
     bed.virsh("list")?;
     bed.define(&Guest::firmware("after"))?;
     events.expect("lifecycle after defined 0", DEADLINE).map(drop)
+}
+
+/// At two places of its start the daemon reads a FIFO, and with it what comes then.
+fn early_reload() -> Outcome {
+    ours_only()?;
+    let bed = Testbed::without_daemon(&Options::default())?;
+    let root = format!("VIRTUS_ROOT={}", bed.path("").display());
+    let program = built_program("virtlockd")?;
+    let left = bed.path("run/virtlockd-restart-exec.json");
+    let conf = bed.path("etc/libvirt/virtlockd.conf");
+    for fifo in [&left, &conf] {
+        bed.run("mkfifo", &[fifo.to_str().ok_or("the path is not text")?])?;
+    }
+    let script = "echo $$; exec env \"$@\" --verbose 2>&1";
+    let program = program.to_str().ok_or("the path is not text")?;
+    let mut daemon = bed.lines("sh", &["-c", script, "sh", &root, program])?;
+    let pid = daemon.expect("", DEADLINE)?.parse()?;
+    let mut reading = awaited_reader_of(&left)?;
+    for signal in ["HUP", "USR1"] {
+        bed.signal(signal, pid)?;
+    }
+    // Of another process, which is as good as nothing.
+    reading.write_all(b"{}")?;
+    drop(reading);
+    let reading = awaited_reader_of(&conf)?;
+    bed.signal("HUP", pid)?;
+    drop(reading);
+    daemon.expect("virtlockd serves on", DEADLINE)?;
+    drop(awaited_reader_of(&conf)?);
+    daemon.expect("configuration reloaded", DEADLINE).map(drop)
 }
 
 fn log() -> Outcome {

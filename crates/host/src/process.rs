@@ -28,6 +28,7 @@ use crate::descriptor::watch;
 pub use program::find_program;
 pub use replace::replace;
 pub use run::{Output, Run};
+pub use signal::ignore_requests;
 pub use spawn::{Limit, Spawn, Stdio};
 pub use stat::{Stat, Status, ThreadStat};
 

@@ -10,6 +10,7 @@ mod background;
 mod config;
 mod doctor;
 mod elsewhere;
+mod idle;
 mod lockd;
 mod logd;
 mod logging;
@@ -73,6 +74,8 @@ fn act(
     program: &str,
     arguments: impl Iterator<Item = String>,
 ) -> ExitCode {
+    // Before we listen nothing has been read that could be read anew.
+    virtus_host::process::ignore_requests();
     match options::parse(daemon, arguments) {
         Ok(Action::Help) => text::help(daemon, program),
         Ok(Action::Version { long }) => text::version(program, long),

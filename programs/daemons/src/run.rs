@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -26,6 +27,7 @@ use virtus_rpc::{PolkitAccess, Server, Tls};
 
 use crate::admin::{self, Wish};
 use crate::config::Config;
+use crate::idle::{self, Idle};
 use crate::options::Options;
 use crate::reexec::{self, Inheritance, Kept, Over};
 use crate::signals::{Signals, Told};
@@ -39,9 +41,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long after the start, or after a client has left, memory is given back: those who leave together cost it once.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// How often an idle daemon with `--timeout` looks whether it still is.
-const IDLE_CHECK: Duration = Duration::from_millis(500);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
@@ -74,10 +73,13 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     }
     let mask = if paths.system { 0o022 } else { 0o077 };
     rustix::process::umask(Mode::from_raw_mode(mask));
+    let runtime = runtime(daemon)?;
+    // Whoever changes the configuration after it was read, and says so, is heard, if only when we serve.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let config = Config::load(daemon, &config_file, options.config.is_some())?;
     let log = start_log(daemon, &options, &config, &paths)?;
     let life = Life { daemon, options, paths, config_file, log };
-    let outcome = life.run(&config, passed, left);
+    let outcome = life.run(&config, (runtime, signals), passed, left);
     if let Err(error) = &outcome {
         life.log_failure(error);
     }
@@ -90,6 +92,19 @@ fn name_process(daemon: &Daemon) {
         // Only a name: nothing depends on it.
         let _unnamed = rustix::thread::set_name(&name);
     }
+}
+
+fn runtime(daemon: &Daemon) -> Result<Runtime> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(daemon.name)
+        // Busy threads look for what has come in more often than usual (61): clients that flood
+        // take up to half a millisecond each time, and the others wait no longer than need be.
+        .event_interval(16)
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::system("cannot start the runtime", &cause))
 }
 
 /// What holds for the whole life.
@@ -140,6 +155,7 @@ impl Life {
     fn run(
         &self,
         config: &Config,
+        (runtime, signals): (Runtime, Signals),
         passed: Option<Vec<Passed>>,
         left: Option<Inheritance>,
     ) -> Result<()> {
@@ -160,17 +176,7 @@ impl Life {
             }
             None => self.sockets(config, passed)?,
         };
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name(self.daemon.name)
-            // Busy threads look for what has come in more often than usual (61): clients that flood
-            // take up to half a millisecond each time, and the others wait no longer than need be.
-            .event_interval(16)
-            .enable_all()
-            .build()
-            .map_err(|cause| Error::system("cannot start the runtime", &cause))?;
-        let outcome = runtime.block_on(self.serve(config, &listening, tls, left));
+        let outcome = runtime.block_on(self.serve(config, signals, &listening, tls, left));
         // Everything that the successor gets is held until then.
         let outcome = outcome.and_then(|kept| match kept {
             Some(_kept) => Err(reexec::follow()),
@@ -228,11 +234,11 @@ impl Life {
     async fn serve(
         &self,
         config: &Config,
+        mut signals: Signals,
         listening: &[Listening],
         tls: Option<Tls>,
         left: Option<Inheritance>,
     ) -> Result<Option<Kept>> {
-        let mut signals = Signals::new()?;
         let start = async {
             self.tell_hooks("start", "-", "start").await;
             Work::start(self.daemon, &self.paths, config, left.as_ref()).await
@@ -300,7 +306,7 @@ impl Life {
         started_with: &Config,
     ) -> Over {
         let mut idle = Idle::new(self.options.timeout);
-        let mut check = interval(IDLE_CHECK);
+        let mut check = interval(idle::CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -445,51 +451,5 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(errno) = setrlimit(Resource::Nofile, raised) {
         warn!("cannot raise the limit of open files: {errno}");
-    }
-}
-
-/// Whether the daemon has been of no use for as long as `--timeout` says.
-struct Idle {
-    timeout: Option<Duration>,
-    since: Option<Instant>,
-    arrivals: u64,
-}
-
-impl Idle {
-    fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, since: None, arrivals: 0 }
-    }
-
-    fn matters(&self) -> bool {
-        self.timeout.is_some()
-    }
-
-    /// `used_by` counts clients and running guests; `arrivals` also tells of those who came and
-    /// went since the last look.
-    fn is_over(&mut self, used_by: usize, arrivals: u64, now: Instant) -> bool {
-        if used_by > 0 || arrivals != self.arrivals {
-            self.arrivals = arrivals;
-            self.since = None;
-        }
-        let since = *self.since.get_or_insert(now);
-        used_by == 0 && self.timeout.is_some_and(|timeout| now - since >= timeout)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idle_daemon_ends_after_its_timeout_and_not_before() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut idle = Idle::new(Some(Duration::from_secs(10)));
-        assert!(!idle.is_over(0, 0, at(0)));
-        assert!(!idle.is_over(1, 1, at(9)), "a client");
-        assert!(!idle.is_over(0, 1, at(12)), "counts from the last use");
-        assert!(!idle.is_over(0, 2, at(21)), "somebody came and went");
-        assert!(!idle.is_over(0, 2, at(30)));
-        assert!(idle.is_over(0, 2, at(31)));
     }
 }
