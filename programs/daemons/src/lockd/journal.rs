@@ -15,21 +15,13 @@ use tracing::warn;
 use virtus_core::store;
 use virtus_host::lock::Lock;
 
-use super::spaces::{Held, Name, Owner, Resources, Slot};
+use super::spaces::{Name, Noted, Owner, Resources};
 
 /// The file, which goes with the host's uptime.
 pub(super) struct Journal {
     path: PathBuf,
     /// What it says as far as we know. One writer at a time, so that the last to write has seen all.
     written: Mutex<String>,
-}
-
-/// A lock that is to be had again.
-pub(super) struct Entry {
-    pub(super) name: Name,
-    pub(super) how: Lock,
-    pub(super) autocreate: bool,
-    pub(super) owners: Vec<Owner>,
 }
 
 impl Journal {
@@ -55,7 +47,7 @@ impl Journal {
     }
 
     /// The folders and locks that a predecessor has written down; none without one.
-    pub(super) fn read(&self) -> (Vec<String>, Vec<Entry>) {
+    pub(super) fn read(&self) -> (Vec<String>, Vec<(Name, Noted)>) {
         let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Default::default(),
@@ -84,10 +76,9 @@ pub(super) fn describe(folders: &BTreeMap<String, Resources>) -> Value {
     let space = |(folder, resources): (&String, &Resources)| {
         let mut locks = Vec::new();
         for (name, slot) in resources {
-            let Slot::Held(Held { locked, owners }) = slot else { continue };
+            let Some(Noted { how, autocreate, owners }) = slot.noted() else { continue };
             let owners: Vec<Value> = owners.iter().map(owner).collect();
-            let shared = locked.how == Lock::Shared;
-            let autocreate = locked.autocreate;
+            let shared = how == Lock::Shared;
             locks.push(json!({ "name": name, "shared": shared, "autocreate": autocreate, "owners": owners }));
         }
         json!({ "directory": folder, "locks": locks })
@@ -95,17 +86,18 @@ pub(super) fn describe(folders: &BTreeMap<String, Resources>) -> Value {
     folders.iter().map(space).collect()
 }
 
-fn entry(folder: &str, lock: &Value) -> Option<Entry> {
+fn entry(folder: &str, lock: &Value) -> Option<(Name, Noted)> {
     let owner = |owner: &Value| {
         let pid = owner[0].as_u64()?.try_into().ok()?;
         Some(Owner { pid, start_time: owner[1].as_u64()? })
     };
-    Some(Entry {
-        name: Name { space: folder.to_owned(), name: lock["name"].as_str()?.to_owned() },
+    let name = Name { space: folder.to_owned(), name: lock["name"].as_str()?.to_owned() };
+    let noted = Noted {
         how: if lock["shared"].as_bool()? { Lock::Shared } else { Lock::Exclusive },
         autocreate: lock["autocreate"].as_bool()?,
         owners: lock["owners"].as_array()?.iter().filter_map(owner).collect(),
-    })
+    };
+    Some((name, noted))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use virtus_core::BoxFuture;
 use virtus_host::lock::Lock;
 use virtus_host::process::{Process, Stat};
 
-use super::journal::{self, Entry, Journal};
+use super::journal::{self, Journal};
 use super::resource::{self, Locked};
 use super::state;
 use crate::reexec::Kept;
@@ -40,13 +40,33 @@ pub(super) type Resources = BTreeMap<String, Slot>;
 
 pub(super) enum Slot {
     Held(Held),
-    /// Somebody works on its file.
-    Changing,
+    /// Somebody works on its file. Until that is done the journal says what it said before, so that a daemon that is
+    /// killed meanwhile has forgotten no lock.
+    Changing(Option<Noted>),
+}
+
+impl Slot {
+    pub(super) fn noted(&self) -> Option<Noted> {
+        match self {
+            Self::Held(Held { locked: Locked { how, autocreate, .. }, owners }) => {
+                Some(Noted { how: *how, autocreate: *autocreate, owners: owners.clone() })
+            }
+            Self::Changing(noted) => noted.clone(),
+        }
+    }
 }
 
 /// A locked resource and the processes that own the lock.
 pub(super) struct Held {
     pub(super) locked: Locked,
+    pub(super) owners: Vec<Owner>,
+}
+
+/// What the journal says of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) how: Lock,
+    pub(super) autocreate: bool,
     pub(super) owners: Vec<Owner>,
 }
 
@@ -98,7 +118,7 @@ impl Spaces {
         let (folders, entries) = self.journal.read();
         folders.into_iter().for_each(|folder| self.insert(folder));
         let mut restored = Vec::new();
-        for Entry { name, how, autocreate, owners } in entries {
+        for (name, Noted { how, autocreate, owners }) in entries {
             let alive = |owner: &Owner| Process::open(owner.pid, Some(owner.start_time)).ok()?;
             let alive: Vec<Process> = owners.iter().filter_map(alive).collect();
             let owner = |one: &Process| Owner { pid: one.pid(), start_time: one.start_time() };
@@ -108,7 +128,8 @@ impl Spaces {
             }
             // Nobody else gets it before.
             if let Some(space) = self.folders().get_mut(&name.space) {
-                space.insert(name.name.clone(), Slot::Changing);
+                let noted = Noted { how, autocreate, owners: owners.clone() };
+                space.insert(name.name.clone(), Slot::Changing(Some(noted)));
             }
             let spaces = self.clone();
             let restoring = Box::pin(async move {
@@ -142,7 +163,7 @@ impl Spaces {
         loop {
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable();
-            let changing = |slot: &Slot| matches!(slot, Slot::Changing);
+            let changing = |slot: &Slot| matches!(slot, Slot::Changing(_));
             if !self.folders().values().any(|space| space.values().any(changing)) {
                 return;
             }
@@ -186,7 +207,7 @@ impl Spaces {
         let folders = self.folders();
         let held = folders.values().flat_map(BTreeMap::values).filter_map(|slot| match slot {
             Slot::Held(held) => Some(held),
-            Slot::Changing => None,
+            Slot::Changing(_) => None,
         });
         held.flat_map(|held| &held.owners).map(|owner| owner.pid).collect()
     }
@@ -280,7 +301,7 @@ impl Spaces {
         });
         let owned = all.filter(|(.., slot)| match slot {
             Slot::Held(held) => held.owners.iter().any(|known| known.pid == owner),
-            Slot::Changing => false,
+            Slot::Changing(_) => false,
         });
         owned.map(|(space, name, _)| Name { space: space.clone(), name: name.clone() }).collect()
     }
@@ -293,10 +314,13 @@ impl Spaces {
             {
                 let mut folders = self.folders();
                 let space = folders.get_mut(&name.space).ok_or_else(|| no_space(&name.space))?;
-                match space.insert(name.name.clone(), Slot::Changing) {
-                    Some(Slot::Changing) => {}
-                    Some(Slot::Held(held)) => return Ok(Some(held)),
-                    None => return Ok(None),
+                let slot = space.get(&name.name);
+                if !matches!(slot, Some(Slot::Changing(_))) {
+                    let noted = slot.and_then(Slot::noted);
+                    return match space.insert(name.name.clone(), Slot::Changing(noted)) {
+                        Some(Slot::Held(held)) => Ok(Some(held)),
+                        _ => Ok(None),
+                    };
                 }
             }
             settled.await;
@@ -344,4 +368,38 @@ pub(super) fn broken_off(cause: &tokio::task::JoinError) -> Error {
 pub(super) fn no_space(space: &str) -> Error {
     let text = format!("Lockspace for path {space} does not exist");
     Error::new(ErrorCode::InternalError, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_is_worked_on_stays_in_the_journal() {
+        let folder = std::env::temp_dir().join(format!("virtus-spaces-{}", std::process::id()));
+        let name = Name { space: String::new(), name: folder.join("disk").display().to_string() };
+        let noted = || Journal::new(&folder).read().1.pop().map(|(_, noted)| noted);
+        let lives = Owner::now(std::process::id());
+        let spaces = Spaces::new(None, Journal::new(&folder));
+        spaces.note().await;
+        spaces.acquire(name.clone(), lives.pid, Lock::Shared, true).await.unwrap();
+        let locked = Noted { how: Lock::Shared, autocreate: true, owners: vec![lives] };
+        assert_eq!(noted(), Some(locked.clone()));
+        let held = spaces.take(&name).await.unwrap();
+        spaces.add("taken".to_owned()).await;
+        assert_eq!(noted(), Some(locked.clone()), "somebody works on it");
+        drop((spaces, held));
+
+        let successor = Spaces::new(None, Journal::new(&folder));
+        let restored = successor.restore();
+        successor.add("early".to_owned()).await;
+        assert_eq!(noted(), Some(locked.clone()), "it is not locked again yet");
+        for (_, restoring) in restored {
+            restoring.await;
+        }
+        assert_eq!((successor.held(), noted()), (1, Some(locked)));
+        successor.release(name, lives.pid).await.unwrap();
+        assert_eq!((successor.held(), noted()), (0, None));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
