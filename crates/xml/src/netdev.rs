@@ -101,6 +101,10 @@ impl Bandwidth {
         if self.outbound.as_ref().is_some_and(|rate| rate.floor.is_some()) {
             return Err(node.error("'floor' is allowed only in <inbound>"));
         }
+        // It could not be read again.
+        for rate in [&mut self.inbound, &mut self.outbound] {
+            rate.take_if(|rate| *rate == Rate::default());
+        }
         Ok(())
     }
 
@@ -121,6 +125,9 @@ impl Rate {
         }
         for limit in [&mut self.average, &mut self.peak, &mut self.floor, &mut self.burst] {
             limit.take_if(|limit| *limit == 0);
+        }
+        if self.average.is_none() {
+            (self.peak, self.burst) = (None, None);
         }
         Ok(())
     }

@@ -145,3 +145,21 @@ fn a_device_stands_on_its_own() {
     assert_eq!(serial.name(), "serial");
     assert!(AnyDevice::parse("<dsk/>", ParseFlags::INACTIVE, true).is_err());
 }
+
+#[test]
+fn limits_of_nothing_can_be_read_again() {
+    for limits in [
+        "average='0'",
+        "floor='0'",
+        "average='0' peak='9' burst='9'",
+        "average='0' floor='3' burst='9'",
+    ] {
+        let text = format!(
+            "<interface type='network'><source network='lan'/>\
+             <bandwidth><inbound {limits}/></bandwidth></interface>"
+        );
+        let read = |text: &str| AnyDevice::parse(text, ParseFlags::INACTIVE, true).unwrap().value;
+        let card = read(&text);
+        assert_eq!(read(&card.format(FormatFlags::INACTIVE)), card, "{limits}");
+    }
+}
