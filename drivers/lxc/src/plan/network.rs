@@ -80,6 +80,9 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
         InterfaceType::Ethernet => Wire::Veth { bridge: None },
         InterfaceType::Direct => {
             let parent = source.and_then(|source| source.dev.clone());
+            if interface.plugged_vlan().is_some() {
+                return Err(untagged(interface, parent.as_deref().unwrap_or("DEVICE")));
+            }
             let mode = source.and_then(|source| source.mode.as_deref()).unwrap_or("vepa");
             let mode = MacvlanMode::by_name(mode).ok_or_else(|| {
                 let text = format!("mode '{mode}' of a direct interface is not supported");
@@ -138,6 +141,16 @@ pub(super) fn devices_of_host(def: &Domain) -> Result<Vec<Link>> {
         })
     };
     net.map(link).collect()
+}
+
+/// A further address on a device is in the VLAN of that device.
+fn untagged(interface: &Interface, parent: &str) -> Error {
+    let mac = interface.mac_address().map(|mac| format!(" {mac}")).unwrap_or_default();
+    let text = format!("interface{mac} - vlan tag not supported for this connection type");
+    Error::new(ErrorCode::ConfigUnsupported, text).hint(format!(
+        "plug it into a device that is in the VLAN: \
+         ip link add link {parent} name {parent}.42 type vlan id 42"
+    ))
 }
 
 /// One tag by itself is that of a port whose guest knows of no VLANs; several are a trunk.

@@ -92,6 +92,13 @@ fn a_card_of_a_network_is_in_the_vlan_of_its_port() {
     def.devices.interfaces.push(interface);
     let port = PortVlan { number: 42, native: true, untagged: true };
     assert_eq!(network::cards(&def).unwrap()[0].vlans, [port]);
+
+    let actual = def.devices.interfaces[0].actual.as_mut().unwrap();
+    actual.kind = InterfaceType::Direct;
+    actual.source = Some(InterfaceSource { dev: Some("eth1".to_owned()), ..Default::default() });
+    let refusal = network::cards(&def).unwrap_err();
+    assert!(refusal.text().contains("vlan tag"), "{refusal}");
+    assert!(refusal.hint_text().is_some_and(|hint| hint.contains("eth1")), "{refusal}");
 }
 
 #[test]

@@ -86,6 +86,12 @@ pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
         }
         _ => return Ok(None),
     };
+    if card.plugged_vlan().is_some() {
+        let mac = card.mac_address().map(|mac| format!(" {mac}")).unwrap_or_default();
+        let text = format!("interface{mac} - vlan tag not supported for this connection type");
+        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
+            .hint("plug it into a bridge of its own that is in the VLAN"));
+    }
     let target = card.target.as_ref();
     let ours = target.is_none_or(|target| target.managed != Some(YesNo::No));
     // Names of this form are ours to give, and the one of a former run may be taken.
