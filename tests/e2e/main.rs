@@ -14,6 +14,7 @@ mod admin;
 mod cgroup2;
 mod client;
 mod companions;
+mod container_disks;
 mod container_gifts;
 mod containers;
 mod daemon;
@@ -91,6 +92,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("companions", companions::CASES),
     ("guests", guests::CASES),
     ("container_gifts", container_gifts::CASES),
+    ("container_disks", container_disks::CASES),
     ("admin", admin::CASES),
     ("daemon", daemon::CASES),
     ("queries", queries::CASES),

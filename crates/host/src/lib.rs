@@ -14,6 +14,7 @@ mod kernel_file;
 pub mod label;
 pub mod link;
 pub mod lock;
+pub mod loop_device;
 pub mod memory;
 pub mod net;
 pub mod node;

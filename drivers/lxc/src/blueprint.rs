@@ -169,6 +169,11 @@ pub struct DeviceNode {
     pub minor: u32,
     /// Permission bits.
     pub mode: u32,
+    /// Whether nothing can be written to it.
+    pub read_only: bool,
+    /// The device file of the host that the controller keeps open as long as the container may use the device: a loop
+    /// device goes with its last user.
+    pub held: Option<PathBuf>,
 }
 
 impl DeviceNode {
@@ -190,6 +195,8 @@ impl DeviceNode {
             major,
             minor,
             mode: 0o666,
+            read_only: false,
+            held: None,
         };
         devices.into_iter().map(node).collect()
     }

@@ -15,6 +15,7 @@ mod daemons;
 mod dev;
 mod filesystem;
 mod group;
+mod held;
 mod inside;
 mod meminfo;
 mod network;
@@ -38,9 +39,9 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::UnshareFlags;
 
 use self::boot::Boot;
-use self::console::Pump;
 use self::daemons::Daemons;
 use self::group::Payload;
+use self::held::Held;
 use self::meminfo::Meminfo;
 use self::watch::After;
 use crate::blueprint::Blueprint;
@@ -92,20 +93,21 @@ fn own(blueprint: &mut Blueprint, daemon: &mut Handshake) -> Step<()> {
         blueprint.cgroup = place.group;
     }
     let group = Payload::make(blueprint)?;
+    let mut held = Held::of(&blueprint.devices)?;
     let mut daemons = Daemons::listen(&blueprint.socket)?;
     let mut first = Some(daemon);
     loop {
-        let ended = one_life(blueprint, &group, &mut daemons, &signal, first.take());
+        let ended = one_life(blueprint, &group, &mut held, &mut daemons, &signal, first.take());
         match ended {
             Ok(After::Reboot) => {}
             Ok(After::End(ending)) => {
                 // Whoever hears of the end finds nothing left.
-                drop(group);
+                drop((group, held));
                 daemons.tell(News::Ended(ending));
                 return Ok(());
             }
             Err(failure) => {
-                drop(group);
+                drop((group, held));
                 daemons.tell(News::Ended(Ending::Failed));
                 return Err(failure);
             }
@@ -117,6 +119,7 @@ fn own(blueprint: &mut Blueprint, daemon: &mut Handshake) -> Step<()> {
 fn one_life(
     blueprint: &mut Blueprint,
     group: &Payload,
+    held: &mut Held,
     daemons: &mut Daemons,
     signal: &OwnedFd,
     daemon: Option<&mut Handshake>,
@@ -125,8 +128,6 @@ fn one_life(
     let meminfo = if limited { Meminfo::mount(group.limits())? } else { None };
     let (mut meminfo, mount) = meminfo.unzip();
     let mut boot = Boot::prepare(blueprint, group, mount)?;
-    let consoles = std::mem::take(&mut boot.consoles).into_iter().map(Pump::new);
-    let pumps = consoles.collect::<Step<Vec<_>>>()?;
     match daemon {
         None => {
             boot.run()?;
@@ -141,7 +142,7 @@ fn one_life(
     }
     let after = watch::until_end(
         &mut boot,
-        pumps,
+        held,
         daemons,
         signal,
         meminfo.as_mut(),

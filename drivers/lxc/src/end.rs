@@ -19,6 +19,7 @@ use virtus_host::process::Process;
 use virtus_xml::Domain;
 
 use crate::container::Container;
+use crate::disk_file;
 use crate::driver::Lxc;
 use crate::home::{Home, forget};
 
@@ -109,6 +110,7 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain, private: &Private) {
     if let Some(registration) = registration {
         forget(registration.name, scope).await;
     }
+    def.devices.disks.iter().for_each(disk_file::take_back);
     filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {
         if let Some(dev) = interface.target_dev() {

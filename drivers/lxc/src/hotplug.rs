@@ -16,6 +16,7 @@ use virtus_xml::domain::interface::Interface;
 use crate::blueprint::{DeviceNode, allowed_devices};
 use crate::complete::{MAC_PREFIX, random};
 use crate::container::Container;
+use crate::disk_file;
 use crate::driver::Lxc;
 use crate::end::remove_link;
 use crate::orders::{Order, give};
@@ -38,7 +39,14 @@ pub(crate) async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Res
             let new = wanted.devices.interfaces.get_mut(number);
             plug_in(context, new.ok_or_else(|| cannot("attached", "interface"))?, number).await?;
         }
-        AnyDevice::Disk(disk) => add(context, &wanted, &disk_node(&disk)?).await?,
+        AnyDevice::Disk(disk) => {
+            let mut disks = wanted.devices.disks.iter_mut();
+            let new = disks.find(|new| new.target.dev == disk.target.dev);
+            let new = new.ok_or_else(|| cannot("attached", "disk"))?;
+            let _until_the_controller_has_it = disk_file::lend(new)?;
+            let host = disk_node(new)?;
+            add(context, &wanted, &host).await?;
+        }
         AnyDevice::Hostdev(device) if device.kind != HostdevType::Net => {
             add(context, &wanted, &device_node(&device)?).await?;
         }
@@ -62,7 +70,9 @@ pub(crate) async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Res
         AnyDevice::Disk(disk) => {
             let mut disks = live.devices.disks.iter();
             let known = disks.find(|known| known.target.dev == disk.target.dev);
-            remove(context, &left, &disk_node(known.unwrap_or(&disk))?).await?;
+            let known = known.unwrap_or(&disk);
+            remove(context, &left, &disk_node(known)?).await?;
+            disk_file::take_back(known);
         }
         AnyDevice::Hostdev(device) if device.kind != HostdevType::Net => {
             remove(context, &left, &device_node(&device)?).await?;

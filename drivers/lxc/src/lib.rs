@@ -21,6 +21,7 @@ mod complete;
 mod config;
 mod container;
 pub mod controller;
+mod disk_file;
 mod driver;
 mod end;
 pub mod failure;

@@ -22,6 +22,7 @@ use virtus_xml::domain::lxc::ShareWhat;
 use virtus_xml::domain::tuning::Resource;
 
 use crate::blueprint::{Blueprint, DeviceNode, IdMap, IdRange, Namespace, OnReboot};
+use crate::disk_file;
 use crate::paths::Places;
 
 pub(crate) use network::{Card, Wire, card};
@@ -52,6 +53,16 @@ pub(crate) struct HostNode {
     pub(crate) target: PathBuf,
     /// Whether it is a disk; otherwise a character device.
     pub(crate) block: bool,
+    /// Whether nothing can be written to it.
+    pub(crate) read_only: bool,
+    /// Whether it is there only as long as somebody has it open.
+    pub(crate) fleeting: bool,
+}
+
+impl HostNode {
+    fn writable(source: PathBuf, target: PathBuf, block: bool) -> Self {
+        Self { source, target, block, read_only: false, fleeting: false }
+    }
 }
 
 /// Decides about a start.
@@ -168,13 +179,21 @@ pub(crate) fn nodes(def: &Domain) -> Result<Vec<HostNode>> {
     Ok(nodes)
 }
 
-/// The device file of a disk.
+/// The device file of a disk. Of a file a device is made when the container starts; before, it is the file itself.
 pub(crate) fn disk_node(disk: &virtus_xml::domain::disk::Disk) -> Result<HostNode> {
     let target = &disk.target.dev;
-    let source = disk.source.as_ref().and_then(|source| source.dev.clone()).ok_or_else(|| {
+    let lent = disk_file::lent(disk);
+    let stated = || disk.source.as_ref()?.local_path().map(Path::new);
+    let source = lent.or_else(stated).ok_or_else(|| {
         Error::new(ErrorCode::ConfigUnsupported, format!("disk '{target}' has no source"))
     })?;
-    Ok(HostNode { source: source.into(), target: target.into(), block: true })
+    Ok(HostNode {
+        source: source.to_owned(),
+        target: target.into(),
+        block: true,
+        read_only: disk.readonly,
+        fleeting: lent.is_some(),
+    })
 }
 
 /// The device file of a device of the host.
@@ -184,7 +203,7 @@ pub(crate) fn device_node(device: &virtus_xml::domain::hostdev::Hostdev) -> Resu
         source.and_then(|source| source.address.as_ref())
     {
         let target = PathBuf::from(format!("bus/usb/{bus:03}/{device:03}"));
-        return Ok(HostNode { source: Path::new("/dev").join(&target), target, block: false });
+        return Ok(HostNode::writable(Path::new("/dev").join(&target), target, false));
     }
     let block = device.kind == HostdevType::Storage;
     let path = source
@@ -193,7 +212,7 @@ pub(crate) fn device_node(device: &virtus_xml::domain::hostdev::Hostdev) -> Resu
     let plain = |path: &Path| !path.as_os_str().is_empty() && !path.ends_with("..");
     match path.strip_prefix("/dev") {
         Ok(target) if plain(target) => {
-            Ok(HostNode { source: path.clone(), target: target.to_owned(), block })
+            Ok(HostNode::writable(path.clone(), target.to_owned(), block))
         }
         _ => {
             let text = format!("host device '{}' is not below /dev", path.display());

@@ -4,12 +4,13 @@
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::ChardevType;
+use virtus_xml::domain::disk::Disk;
 use virtus_xml::domain::filesystem::{FilesystemDriverType, FilesystemType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::domain::lxc::{ShareType, ShareWhat};
 use virtus_xml::domain::seclabel::SeclabelType;
-use virtus_xml::domain::storage::StorageType;
+use virtus_xml::domain::storage::{ImageFormat, StorageType};
 
 use crate::paths::is_controller;
 
@@ -97,11 +98,7 @@ fn devices(def: &Domain) -> Result<()> {
     if let Some((name, _)) = absent.into_iter().find(|(_, absent)| !absent) {
         return refuse(format!("containers have no {name} devices"));
     }
-    for disk in &devices.disks {
-        if disk.kind != StorageType::Block {
-            return refuse("only disks of type 'block' can be given to containers");
-        }
-    }
+    devices.disks.iter().try_for_each(disk)?;
     for device in &devices.hostdevs {
         use HostdevType::{Misc, Net, Storage, Usb};
         let known = match device.mode {
@@ -113,6 +110,25 @@ fn devices(def: &Domain) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Files are given as loop devices, which show them as they are.
+fn disk(disk: &Disk) -> Result<()> {
+    if !matches!(disk.kind, StorageType::Block | StorageType::File) {
+        return refuse("only disks of type 'block' or 'file' can be given to containers");
+    }
+    let Some(driver) = disk.driver.as_ref().filter(|_| disk.kind == StorageType::File) else {
+        return Ok(());
+    };
+    if let Some(name) = driver.name.as_deref().filter(|name| *name != "loop") {
+        let text = format!("disk driver {name} is not supported");
+        return Err(unsupported(text).hint("files are given to containers by the driver 'loop'"));
+    }
+    match driver.format {
+        None | Some(ImageFormat::Raw | ImageFormat::None) => Ok(()),
+        Some(format) => Err(unsupported(format!("disk format {format} is not supported"))
+            .hint("make a raw image of it: qemu-img convert -O raw")),
+    }
 }
 
 fn shares(def: &Domain) -> Result<()> {
@@ -165,5 +181,11 @@ mod tests {
         );
         assert!(refusal("<emulator>/usr/bin/qemu</emulator>").contains("libvirt_lxc"));
         assert_eq!(refusal("<interface type='user'/>"), "unsupported network type user");
+        let disk = |driver| {
+            let source = "<source file='/image'/><target dev='sda'/>";
+            refusal(&format!("<disk type='file'><driver {driver}/>{source}</disk>"))
+        };
+        assert_eq!(disk("type='qcow2'"), "disk format qcow2 is not supported");
+        assert_eq!(disk("name='nbd' type='raw'"), "disk driver nbd is not supported");
     }
 }

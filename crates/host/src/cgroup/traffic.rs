@@ -29,8 +29,13 @@ impl Group {
         if part.unified {
             return Ok(second(&part.read("io.stat")?, device.as_deref()));
         }
-        let bytes = first(&part.read("blkio.throttle.io_service_bytes")?, device.as_deref());
-        let requests = first(&part.read("blkio.throttle.io_serviced")?, device.as_deref());
+        // Old kernels count only what the group's own processes do.
+        let read = |name: &str| {
+            let name = format!("blkio.throttle.{name}");
+            part.read(&format!("{name}_recursive")).or_else(|_| part.read(&name))
+        };
+        let bytes = first(&read("io_service_bytes")?, device.as_deref());
+        let requests = first(&read("io_serviced")?, device.as_deref());
         Ok(DiskTraffic {
             read_bytes: bytes.0,
             written_bytes: bytes.1,

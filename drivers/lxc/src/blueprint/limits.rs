@@ -36,15 +36,20 @@ pub struct Limits {
 /// The device files `nodes`, and pseudo terminals.
 #[must_use]
 pub fn allowed_devices(nodes: &[DeviceNode]) -> Vec<DeviceRule> {
-    let rule = |block, major, minor| DeviceRule {
+    let rule = |block, major, minor, write| DeviceRule {
         block,
         major: Some(major),
         minor,
         read: true,
-        write: true,
+        write,
         make: true,
     };
-    let nodes = nodes.iter().map(|node| rule(node.block, node.major, Some(node.minor)));
+    let of_node =
+        |node: &DeviceNode| rule(node.block, node.major, Some(node.minor), !node.read_only);
     // The multiplexer, and the terminals that it makes.
-    nodes.chain([rule(false, 5, Some(2)), rule(false, 136, None)]).collect()
+    nodes
+        .iter()
+        .map(of_node)
+        .chain([rule(false, 5, Some(2), true), rule(false, 136, None, true)])
+        .collect()
 }

@@ -19,7 +19,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::dev::{self, Console};
+use super::console::Pump;
+use super::dev;
 use super::group::Payload;
 use super::inside::{self, Belongings};
 use super::network::{Network, namespace};
@@ -42,7 +43,7 @@ pub(super) struct Boot {
     word: Option<OwnedFd>,
     reaped: bool,
     over: bool,
-    pub(super) consoles: Vec<Console>,
+    pub(super) consoles: Vec<Pump>,
     /// Its `/dev`.
     pub(super) dev: Tree,
     /// Where its network devices are, if it does not share somebody's.
@@ -83,10 +84,11 @@ impl Boot {
             word: Some(ours),
             reaped: false,
             over: false,
-            consoles,
+            consoles: Vec::new(),
             dev,
             network: None,
         };
+        boot.consoles = consoles.into_iter().map(Pump::new).collect::<Step<_>>()?;
         if let Some(ids) = &blueprint.id_map {
             users::map(boot.init.pid, ids)?;
         }

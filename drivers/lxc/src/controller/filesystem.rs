@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Opens what a container mounts, as mounts that are attached nowhere yet.
 
-mod loop_device;
 mod magic;
 
 use std::fs::File;
@@ -13,6 +12,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, open_tree,
 };
+use virtus_host::loop_device::LoopDevice;
 
 use super::sys::{self, MountChange};
 use super::tree::Tree;
@@ -34,8 +34,8 @@ pub(super) fn open(
         }
         Source::Block(path) => (disk(path, mount.read_only)?, path.display().to_string()),
         Source::Image(path) => {
-            let device = loop_device::attach(path, mount.read_only)?;
-            (disk(&device.path(), mount.read_only)?, path.display().to_string())
+            let device = LoopDevice::attach(path, mount.read_only)?;
+            (disk(device.path(), mount.read_only)?, path.display().to_string())
         }
         Source::Ram { bytes } => {
             let options = [("size", bytes.to_string()), ("mode", "755".to_owned())];

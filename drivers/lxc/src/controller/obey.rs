@@ -3,19 +3,27 @@
 
 use super::boot::Boot;
 use super::dev;
+use super::held::Held;
 use super::network::Network;
 use crate::blueprint::Blueprint;
 use crate::failure::{Failure, Step};
 use crate::orders::Order;
 
 /// Carries out one order.
-pub(super) fn obey(order: Order, boot: &mut Boot, blueprint: &mut Blueprint) -> Step<()> {
+pub(super) fn obey(
+    order: Order,
+    boot: &mut Boot,
+    held: &mut Held,
+    blueprint: &mut Blueprint,
+) -> Step<()> {
     match order {
         Order::MakeDevice(node) => {
-            dev::make(&boot.dev, &node)?;
+            held.hold(&node)?;
+            dev::make(&boot.dev, &node).inspect_err(|_| held.release(&node.path))?;
             blueprint.devices.push(node);
         }
         Order::RemoveDevice(path) => {
+            held.release(&path);
             boot.dev.remove(&path)?;
             blueprint.devices.retain(|node| node.path != path);
         }

@@ -11,6 +11,7 @@ use virtus_host::cgroup::Group;
 use super::boot::Boot;
 use super::console::Pump;
 use super::daemons::Daemons;
+use super::held::Held;
 use super::meminfo::Meminfo;
 use super::obey;
 use crate::blueprint::{Blueprint, OnReboot};
@@ -36,7 +37,7 @@ pub(super) enum After {
 /// Serves the container until its init has ended, or until a signal says that it is to end.
 pub(super) fn until_end(
     boot: &mut Boot,
-    mut pumps: Vec<Pump>,
+    held: &mut Held,
     daemons: &mut Daemons,
     signal: &OwnedFd,
     mut meminfo: Option<&mut Meminfo>,
@@ -53,7 +54,7 @@ pub(super) fn until_end(
     if let Some(meminfo) = &meminfo {
         watch(meminfo.as_fd(), MEMINFO, EventFlags::IN)?;
     }
-    for (number, pump) in (CONSOLES..).zip(&pumps) {
+    for (number, pump) in (CONSOLES..).zip(&boot.consoles) {
         for end in pump.ends() {
             watch(end, number, EventFlags::IN | EventFlags::OUT | EventFlags::ET)?;
         }
@@ -70,7 +71,7 @@ pub(super) fn until_end(
             match event.data.u64() {
                 INIT => {
                     // What it wrote last is still in its terminals.
-                    pumps.iter_mut().for_each(Pump::flow);
+                    boot.consoles.iter_mut().for_each(Pump::flow);
                     let status = boot.reap()?;
                     super::log(&format!("init ended: {}", described(&status)));
                     return Ok(if killed {
@@ -87,7 +88,7 @@ pub(super) fn until_end(
                     group.kill();
                 }
                 DAEMONS => {
-                    daemons.attend(boot.pid(), |order| obey::obey(order, boot, blueprint));
+                    daemons.attend(boot.pid(), |order| obey::obey(order, boot, held, blueprint));
                 }
                 MEMINFO => {
                     if let Some(meminfo) = &mut meminfo {
@@ -95,7 +96,7 @@ pub(super) fn until_end(
                     }
                 }
                 console => {
-                    if let Some(pump) = pumps.get_mut((console - CONSOLES) as usize) {
+                    if let Some(pump) = boot.consoles.get_mut((console - CONSOLES) as usize) {
                         pump.flow();
                     }
                 }

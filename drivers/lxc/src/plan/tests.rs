@@ -6,6 +6,7 @@ use virtus_host::link::PortVlan;
 use virtus_xml::ParseFlags;
 use virtus_xml::domain::interface::{ActualNetwork, Interface, InterfaceSource, InterfaceType};
 use virtus_xml::netdev::{Vlan, VlanTag};
+use virtus_xml::tree::Tree;
 
 use super::*;
 use crate::blueprint::{Account, Source};
@@ -99,6 +100,25 @@ fn a_card_of_a_network_is_in_the_vlan_of_its_port() {
     let refusal = network::cards(&def).unwrap_err();
     assert!(refusal.text().contains("vlan tag"), "{refusal}");
     assert!(refusal.hint_text().is_some_and(|hint| hint.contains("eth1")), "{refusal}");
+}
+
+#[test]
+fn a_disk_is_a_file_until_a_device_is_made_of_it() {
+    let disk = "<disk type='file'><source file='/image'/><target dev='sda'/><readonly/></disk>";
+    let Plan { def, nodes, .. } = planned(&format!("{OS}<devices>{disk}</devices>")).unwrap();
+    let of_file = HostNode {
+        source: "/image".into(),
+        target: "sda".into(),
+        block: true,
+        read_only: true,
+        fleeting: false,
+    };
+    assert_eq!(nodes[0], of_file);
+    let mut disk = def.devices.disks[0].clone();
+    let noted = Tree::new("loop").with("device", "/dev/loop7");
+    disk.private = Some(Box::new(Tree { children: vec![noted], ..Tree::default() }));
+    let of_device = HostNode { source: "/dev/loop7".into(), fleeting: true, ..of_file };
+    assert_eq!(disk_node(&disk).unwrap(), of_device);
 }
 
 #[test]

@@ -6,19 +6,24 @@ use std::path::Path;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_host::cgroup::BlkioDevice as Limit;
+use virtus_host::loop_device::LoopDevice;
 use virtus_host::usb::UsbDevice;
 use virtus_xml::domain::hostdev::{HostAddress, Hostdev, HostdevType};
 use virtus_xml::domain::tuning::BlkioDevice;
 
 use crate::blueprint::{DeviceNode, allowed_devices};
+use crate::disk_file;
 use crate::plan::{HostNode, Plan, nodes};
 
 /// Permission bits of devices that are given to a container.
 const MODE: u32 = 0o700;
 
-/// Looks up the devices of the plan.
-pub(super) fn number(plan: &mut Plan) -> Result<()> {
+/// Looks up the devices of the plan. What is made of files is there until the controller has it, too.
+pub(super) fn number(plan: &mut Plan) -> Result<Vec<LoopDevice>> {
     plan.def.devices.hostdevs.iter_mut().try_for_each(find_usb)?;
+    let files =
+        plan.def.devices.disks.iter_mut().filter_map(|disk| disk_file::lend(disk).transpose());
+    let files = files.collect::<Result<Vec<_>>>()?;
     let blueprint = &mut plan.blueprint;
     for host in &nodes(&plan.def)? {
         blueprint.devices.push(node(host)?);
@@ -27,7 +32,7 @@ pub(super) fn number(plan: &mut Plan) -> Result<()> {
     for device in plan.def.blkiotune.iter().flat_map(|tune| &tune.devices) {
         blueprint.limits.blkio_devices.push(limit(device)?);
     }
-    Ok(())
+    Ok(files)
 }
 
 /// Says where a USB device is plugged in of which only the kind is stated.
@@ -52,7 +57,15 @@ pub(crate) fn find_usb(device: &mut Hostdev) -> Result<()> {
 /// The device file of a device of the host.
 pub(crate) fn node(host: &HostNode) -> Result<DeviceNode> {
     let (major, minor) = numbers(&host.source, host.block)?;
-    Ok(DeviceNode { path: host.target.clone(), block: host.block, major, minor, mode: MODE })
+    Ok(DeviceNode {
+        path: host.target.clone(),
+        block: host.block,
+        major,
+        minor,
+        mode: MODE,
+        read_only: host.read_only,
+        held: host.fleeting.then(|| host.source.clone()),
+    })
 }
 
 /// A device's limits by its numbers.

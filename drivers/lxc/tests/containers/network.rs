@@ -105,8 +105,15 @@ fn devices_come_and_go_while_it_runs() -> Outcome {
     );
     bed.map_ids();
     let pair = Pair::new(&bed);
-    let node =
-        DeviceNode { path: "extra/null".into(), block: false, major: 1, minor: 3, mode: 0o666 };
+    let node = DeviceNode {
+        path: "extra/null".into(),
+        block: false,
+        major: 1,
+        minor: 3,
+        mode: 0o666,
+        read_only: false,
+        held: None,
+    };
     run(async {
         let process = bed.start().await?;
         bed.says("round 1").await?;

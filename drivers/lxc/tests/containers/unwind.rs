@@ -84,7 +84,15 @@ fn mount(source: &str, target: &str) -> Mount {
 }
 
 fn null(path: &str) -> DeviceNode {
-    DeviceNode { path: path.into(), block: false, major: 1, minor: 3, mode: 0o666 }
+    DeviceNode {
+        path: path.into(),
+        block: false,
+        major: 1,
+        minor: 3,
+        mode: 0o666,
+        read_only: false,
+        held: None,
+    }
 }
 
 fn link() -> Link {
