@@ -23,6 +23,7 @@ pub mod filter_bindings;
 mod found;
 mod handle;
 mod hooks;
+mod hotplug;
 pub mod image;
 mod ink;
 pub mod iotune;
@@ -59,6 +60,7 @@ pub use driver::{Local, started};
 pub use facts::Facts;
 pub use handle::Handle;
 pub use hooks::{Before, MachineHooks};
+pub use hotplug::{DeviceChange, Hotplug};
 pub use jobs::{Job, Long};
 pub use keeper::Keeper;
 pub use machine::{

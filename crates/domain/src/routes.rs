@@ -40,6 +40,7 @@ use crate::machines::Machines;
 use crate::snapshot::{Snapshot, not_running};
 
 pub use cpu::{HasCpuMap, baseline_document, baseline_flags, cpu_profiles, cpu_routes};
+pub use device::device_routes;
 pub use list::meant;
 pub use node::{HasNode, node_routes};
 pub use tuning::pinning::{cpus_of_all, note_iothread_pin, tell_bound, wanted_cpus};
@@ -105,11 +106,6 @@ pub fn routes<D: HasMachines>() -> Routes<D> {
         .on(by(vcpu::set_flags::<D>))
         .on(by(metadata::get::<D>))
         .on(by(metadata::set::<D>))
-        .on(by(device::attach::<D>))
-        .on(by(device::attach_flags::<D>))
-        .on(by(device::detach::<D>))
-        .on(by(device::detach_flags::<D>))
-        .on(by(device::update_flags::<D>))
         .on(by(job::info::<D>))
         .on(by(job::stats::<D>))
         .on(by(job::abort::<D>))

@@ -17,7 +17,7 @@ use virtus_core::events::{Delivery, EventSink, Hub, Interest};
 use virtus_core::{Connection, Identity, Paths, Service, Session, Uri};
 
 use crate::machines::Machines;
-use crate::routes::{HasMachines, routes};
+use crate::routes::{HasMachines, device_routes, routes};
 
 /// A folder that goes when the test ends.
 struct Folder(std::path::PathBuf);
@@ -88,6 +88,14 @@ struct Daemon {
     heard: Arc<Heard>,
 }
 
+fn connect(session: Arc<Session>, machines: &Arc<Machines<Null>>) -> Connection {
+    let driver = Arc::new(Driver { machines: machines.clone() });
+    let service = Service::new(driver, routes().include(device_routes()), |driver, session| {
+        driver.machines.session_closed(session);
+    });
+    Connection::new(session, vec![service])
+}
+
 impl Daemon {
     async fn start(folder: &Folder, host: &Arc<Host>) -> Self {
         let hub = Arc::new(Hub::new());
@@ -98,11 +106,8 @@ impl Daemon {
         }
         let null = Arc::new(Null { host: host.clone() });
         let machines = Machines::open(null, hub, &folder.paths()).await.unwrap();
-        let driver = Arc::new(Driver { machines: machines.clone() });
-        let service = Service::new(driver, routes::<Driver>(), |driver, session| {
-            driver.machines.session_closed(session);
-        });
-        Self { machines, client: Connection::new(session, vec![service]), heard }
+        let client = connect(session, &machines);
+        Self { machines, client, heard }
     }
 
     async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
@@ -117,11 +122,7 @@ impl Daemon {
     fn other_client(&self) -> Connection {
         let session =
             Session::new(Identity::default(), false, Uri::default(), Arc::new(Heard::default()));
-        let driver = Arc::new(Driver { machines: self.machines.clone() });
-        let service = Service::new(driver, routes::<Driver>(), |driver, session| {
-            driver.machines.session_closed(session);
-        });
-        Connection::new(session, vec![service])
+        connect(session, &self.machines)
     }
 
     /// kill -9: nobody is told, nothing is finished.

@@ -3,9 +3,10 @@
 //!
 //! What is done inside, its controller does. Invariant: what fails half-way is taken back.
 
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{DomainDeviceModifyFlags as Flags, Error, ErrorCode, Result};
 use virtus_domain::{
-    Context, Undo, attach_to, detach_from, filter_bindings, network_ports, unsupported,
+    Context, DeviceChange, Hotplug, Undo, attach_to, detach_from, filter_bindings, network_ports,
+    unsupported,
 };
 use virtus_host::cgroup::DeviceRule;
 use virtus_xml::Domain;
@@ -22,10 +23,27 @@ use crate::end::remove_link;
 use crate::orders::{Order, give};
 use crate::plan::{self, HostNode, device_node, disk_node};
 use crate::start::{connect, find_usb, node};
+use crate::update::update;
 use crate::validate::validate;
 
+impl Hotplug for Lxc {
+    const UPDATE_FLAGS: Flags = Flags::LIVE.union(Flags::CONFIG);
+
+    async fn change_device(
+        context: &Context<Self>,
+        change: DeviceChange,
+        device: AnyDevice,
+    ) -> Result<()> {
+        match change {
+            DeviceChange::Attach => attach(context, device).await,
+            DeviceChange::Detach => detach(context, device).await,
+            DeviceChange::Update { .. } => update(context, device).await,
+        }
+    }
+}
+
 /// Gives a container a device.
-pub(crate) async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
+async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
     settle(&mut device)?;
     let mut wanted = (*live).clone();
@@ -56,7 +74,7 @@ pub(crate) async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Res
 }
 
 /// Takes a device away from a container.
-pub(crate) async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
+async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
     settle(&mut device)?;
     let mut left = (*live).clone();

@@ -6,7 +6,6 @@ mod addresses;
 pub(crate) mod capabilities;
 mod connect;
 mod console;
-mod device;
 mod namespace;
 mod native;
 mod security;
@@ -17,7 +16,9 @@ use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{files_routes, find, node_routes, scheduler_routes, share_routes};
+use virtus_domain::routes::{
+    device_routes, files_routes, find, node_routes, scheduler_routes, share_routes,
+};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::container::Container;
@@ -34,7 +35,7 @@ pub(crate) fn routes() -> Routes<LxcDriver> {
         .include(connect::routes())
         .include(capabilities::routes())
         .include(console::routes())
-        .include(device::routes())
+        .include(device_routes())
         .include(namespace::routes())
         .include(native::routes())
         .include(security::routes())

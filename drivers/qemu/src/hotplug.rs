@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{DomainDeviceModifyFlags as Flags, Error, ErrorCode, Result};
 use virtus_core::Peers;
 use virtus_domain::{
-    Context, Machine, Origin, Start, attach_to, filter_bindings, network_ports, unsupported,
+    Context, DeviceChange, Hotplug, Machine, Origin, Start, attach_to, filter_bindings,
+    network_ports, unsupported,
 };
 use virtus_xml::Domain;
 use virtus_xml::domain::any_device::AnyDevice;
@@ -35,8 +36,24 @@ const GIVEN_UP: Duration = Duration::from_secs(5);
 /// How long a device that was asked back is waited for in the background.
 const EVENTUALLY: Duration = Duration::from_secs(3600);
 
+impl Hotplug for Qemu {
+    const UPDATE_FLAGS: Flags = Flags::LIVE.union(Flags::CONFIG).union(Flags::FORCE);
+
+    async fn change_device(
+        context: &Context<Self>,
+        change: DeviceChange,
+        device: AnyDevice,
+    ) -> Result<()> {
+        match change {
+            DeviceChange::Attach => attach(context, device).await,
+            DeviceChange::Detach => detach(context, &device).await,
+            DeviceChange::Update { force } => change_medium(context, &device, force).await,
+        }
+    }
+}
+
 /// Plugs a device in.
-pub(crate) async fn attach(context: &Context<Qemu>, device: AnyDevice) -> Result<()> {
+async fn attach(context: &Context<Qemu>, device: AnyDevice) -> Result<()> {
     let guest = context.running()?;
     let plan = with_device(context, device.clone())?;
     match device {
@@ -234,7 +251,7 @@ enum Rest {
 }
 
 /// Asks the guest to give a device up, and waits a little; it may do so later.
-pub(crate) async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Result<()> {
+async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Result<()> {
     let guest = context.running()?;
     let live = context.live()?;
     let (alias, rest) = match device {
@@ -314,11 +331,7 @@ async fn clean_when_gone(
 }
 
 /// Puts another medium into a drive, or takes it out.
-pub(crate) async fn change_medium(
-    context: &Context<Qemu>,
-    device: &AnyDevice,
-    force: bool,
-) -> Result<()> {
+async fn change_medium(context: &Context<Qemu>, device: &AnyDevice, force: bool) -> Result<()> {
     let AnyDevice::Disk(wanted) = device else {
         return Err(cannot("changed in", device.name()));
     };

@@ -10,7 +10,6 @@ pub(crate) mod capabilities;
 mod connect;
 pub(crate) mod console;
 mod cpu;
-mod device;
 mod dirty_rate;
 mod disks;
 pub(crate) mod domain_capabilities;
@@ -34,7 +33,9 @@ use std::sync::Arc;
 
 use virtus_api::{DomainRef, Result};
 use virtus_core::Routes;
-use virtus_domain::routes::{by, find, no_more_than, node_routes, scheduler_routes, tuning_routes};
+use virtus_domain::routes::{
+    by, device_routes, find, no_more_than, node_routes, scheduler_routes, tuning_routes,
+};
 use virtus_domain::{Snapshot, not_running};
 
 use crate::driver::QemuDriver;
@@ -47,7 +48,7 @@ pub(crate) fn routes() -> Routes<QemuDriver> {
         .include(cpu::routes())
         .include(resources())
         .include(guest())
-        .include(device::routes())
+        .include(device_routes())
         .include(console::routes())
         .include(keys::routes())
         .include(monitor::routes())

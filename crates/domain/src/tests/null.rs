@@ -10,11 +10,18 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use uuid::Uuid;
-use virtus_api::{DomainRunningReason, Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{
+    DomainDeviceModifyFlags, DomainRunningReason, Error, ErrorCode, ErrorDomain, Result,
+};
 use virtus_xml::Domain;
+use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::units::Kib;
 
-use crate::machine::{Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage};
+use crate::context::Context;
+use crate::hotplug::{DeviceChange, Hotplug};
+use crate::machine::{
+    Asked, GuestChannel, Launched, Machine, Notices, Origin, Start, Stop, Usage, unsupported,
+};
 use crate::notice::{End, Notice, PowerOff};
 use crate::state::State;
 use crate::status::{Private, Status};
@@ -217,4 +224,12 @@ fn launched(def: Domain, state: State) -> Launched<Null> {
     let running = Arc::new(Guest { uuid: def.uuid.unwrap_or_default(), name: def.name.clone() });
     let private = Private::default();
     Launched { running, status: Status { state, pid: Some(1), monitor: None, def, private } }
+}
+
+impl Hotplug for Null {
+    const UPDATE_FLAGS: DomainDeviceModifyFlags = DomainDeviceModifyFlags::empty();
+
+    async fn change_device(_: &Context<Self>, change: DeviceChange, _: AnyDevice) -> Result<()> {
+        Err(unsupported(format!("no {change:?} while it runs")))
+    }
 }
