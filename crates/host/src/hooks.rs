@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
+use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, Result};
 
 use crate::process::{Exit, Run};
@@ -73,7 +74,11 @@ impl Hooks {
         event: Event<'_>,
         document: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
-        let scripts = self.scripts();
+        let hooks = self.clone();
+        let scripts = spawn_blocking(move || hooks.scripts()).await.map_err(|cause| {
+            let text = format!("looking for scripts was broken off: {cause}");
+            Failure::Unheard(Error::new(ErrorCode::InternalError, text))
+        })?;
         if scripts.is_empty() {
             return Ok(());
         }
