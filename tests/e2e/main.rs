@@ -36,6 +36,7 @@ mod leftovers;
 mod life;
 mod locks;
 mod logs;
+mod managers;
 mod native;
 mod networks;
 mod objects;
@@ -99,6 +100,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("remote", remote::CASES),
     ("kerberos", kerberos::CASES),
     ("polkit", polkit::CASES),
+    ("managers", managers::CASES),
     ("proxy", proxy::CASES),
     ("peripherals", peripherals::CASES),
     ("images", images::CASES),

@@ -47,6 +47,7 @@ mod snapshot;
 mod start;
 pub mod state;
 mod status;
+mod systemd;
 mod tuner;
 mod undo;
 

@@ -11,13 +11,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
-use zbus::connection::Builder;
-use zbus::{Connection, OwnedObjectPath, Variant};
+use zbus::{Message, Variant};
 
+use crate::systemd::Manager;
+
+/// Its name among systemd's managers.
+const MACHINED: &str = "machine1";
 /// How long the bus and machined may take, together.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a scope that nobody waits for any more may still be made, to be forgotten.
+const LATEST: Duration = Duration::from_secs(120);
 /// The longest name of a machine.
 const LONGEST: usize = 64;
 /// Where it is if systemd runs this host.
@@ -45,57 +51,69 @@ impl Registration {
         if !Path::new(SYSTEMD).exists() {
             return None;
         }
-        let properties = vec![
-            ("Slice", Variant::from(slice(partition))),
-            ("After", Variant::from(vec!["libvirtd.service", "virtlxcd.service"])),
-            ("Before", Variant::from(vec!["virt-guest-shutdown.target"])),
-        ];
-        let create = async {
-            let bus = Builder::system().build().await?;
-            let Self { name, uuid, service, class, interfaces } = self;
-            let id = &uuid.as_bytes()[..];
-            let machine = (name, id, service, class, leader, "", interfaces, properties);
-            let path: OwnedObjectPath =
-                call(&bus, "CreateMachineWithNetwork", &machine).await?.body().deserialize()?;
-            zbus::Result::Ok(path)
-        };
-        self.done("registered", timeout(PATIENCE, create).await)?;
+        let (machine, slice) = (self.clone(), slice(partition));
+        let (made, waiting) = oneshot::channel();
+        tokio::spawn(async move {
+            let scope = machine.make_scope(leader, slice);
+            let scope = machine.done("registered", LATEST, scope).await;
+            // Nobody may wait for it any more.
+            if scope.is_some() && made.send(()).is_err() {
+                machine.forget("it came too late").await;
+            }
+        });
+        timeout(PATIENCE, waiting).await.ok()?.ok()?;
         let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup")).unwrap_or_default();
         let found = scope(&groups).map(str::to_owned);
         if found.is_none() {
-            tracing::warn!("machine '{}' is forgotten again: it has no scope", self.name);
-            let forget = async {
-                let bus = Builder::system().build().await?;
-                call(&bus, "UnregisterMachine", &(&self.name,)).await
-            };
-            self.done("forgotten", timeout(PATIENCE, forget).await);
+            self.forget("it has no scope").await;
         }
         found
     }
 
+    async fn make_scope(&self, leader: u32, slice: String) -> zbus::Result<Message> {
+        let properties = vec![
+            ("Slice", Variant::from(slice)),
+            ("After", Variant::from(vec!["libvirtd.service", "virtlxcd.service"])),
+            ("Before", Variant::from(vec!["virt-guest-shutdown.target"])),
+        ];
+        let Self { name, uuid, service, class, interfaces } = self;
+        let id = &uuid.as_bytes()[..];
+        let machine = (name, id, service, class, leader, "", interfaces, properties);
+        Manager::open(MACHINED).await?.call("CreateMachineWithNetwork", &machine).await
+    }
+
+    async fn forget(&self, why: &str) {
+        tracing::warn!("machine '{}' is forgotten again: {why}", self.name);
+        let forget = async {
+            Manager::open(MACHINED).await?.call("UnregisterMachine", &(&self.name,)).await
+        };
+        self.done("forgotten", PATIENCE, forget).await;
+    }
+
     /// Says which process is the guest's first one now.
     pub async fn lead(&self, leader: u32) {
-        let call = async {
-            let bus = Builder::system().build().await?;
+        let lead = async {
+            let machined = Manager::open(MACHINED).await?;
             // It may have gone with its last leader.
-            let _gone = call(&bus, "UnregisterMachine", &(&self.name,)).await;
+            let _gone = machined.call("UnregisterMachine", &(&self.name,)).await;
             let Self { name, uuid, service, class, interfaces } = self;
             let id = &uuid.as_bytes()[..];
             let machine = (name, id, service, class, leader, "", interfaces);
-            call(&bus, "RegisterMachineWithNetwork", &machine).await
+            machined.call("RegisterMachineWithNetwork", &machine).await
         };
-        self.done("led by its first process", timeout(PATIENCE, call).await);
+        self.done("led by its first process", PATIENCE, lead).await;
     }
 
-    fn done<T>(
+    async fn done<T>(
         &self,
         what: &str,
-        answer: Result<zbus::Result<T>, tokio::time::error::Elapsed>,
+        patience: Duration,
+        work: impl Future<Output = zbus::Result<T>>,
     ) -> Option<T> {
-        let cause = match answer {
+        let cause = match timeout(patience, work).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(cause)) => cause.to_string(),
-            Err(_) => format!("systemd-machined took longer than {PATIENCE:?}"),
+            Err(_) => format!("systemd-machined took longer than {patience:?}"),
         };
         tracing::warn!("machine '{}' is not {what}: {cause}", self.name);
         None
@@ -104,29 +122,11 @@ impl Registration {
 
 /// Ends what may still be in the scope of a machine, and forgets it.
 pub async fn terminate(name: &str) {
-    let call = async {
-        let bus = Builder::system().build().await?;
-        call(&bus, "TerminateMachine", &(name,)).await
-    };
+    let call = async { Manager::open(MACHINED).await?.call("TerminateMachine", &(name,)).await };
     // Mostly it went with its last process.
     if let Ok(Err(cause)) = timeout(PATIENCE, call).await {
         tracing::debug!("machine '{name}': {cause}");
     }
-}
-
-async fn call<B>(bus: &Connection, method: &str, body: &B) -> zbus::Result<zbus::Message>
-where
-    B: serde::Serialize + zbus::Type,
-{
-    let to = "org.freedesktop.machine1";
-    bus.call_method(
-        Some(to),
-        "/org/freedesktop/machine1",
-        Some("org.freedesktop.machine1.Manager"),
-        method,
-        body,
-    )
-    .await
 }
 
 /// The name of a guest among machines, of which its number makes it the only one: libvirt's.

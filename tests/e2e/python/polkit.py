@@ -7,14 +7,14 @@ and from then on that of the password in FOLDER/answer, as soon as that is there
 then a line for each question with the values of its details, and `typed PASSWORD` for each password that was judged; a
 process that is not who it seems to be is refused. Root may do everything, as with polkit itself."""
 import os
-import subprocess
 import sys
 from fnmatch import fnmatch
 
 import dbus
-import dbus.mainloop.glib
 import dbus.service
 from gi.repository import GLib
+
+from bus import serve
 
 _uri, path, *policy = sys.argv[1:]
 policy = [word.split("=", 1) for word in policy]
@@ -66,17 +66,4 @@ class Authority(dbus.service.Object):
         answer((word == "yes", kind in ("challenge", "agent"), dbus.Dictionary(details, signature="ss")))
 
 
-bus = subprocess.Popen(
-    ["dbus-daemon", "--session", "--nofork", f"--address=unix:path={path}", "--print-address"],
-    stdout=subprocess.PIPE,
-)
-bus.stdout.readline()
-dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
-connection = dbus.bus.BusConnection(f"unix:path={path}")
-name = dbus.service.BusName("org.freedesktop.PolicyKit1", connection)
-authority = Authority(connection, "/org/freedesktop/PolicyKit1/Authority")
-print("ready", flush=True)
-try:
-    GLib.MainLoop().run()
-finally:
-    bus.kill()
+serve(path, "org.freedesktop.PolicyKit1", lambda bus: Authority(bus, "/org/freedesktop/PolicyKit1/Authority"))
