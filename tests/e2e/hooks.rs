@@ -12,14 +12,9 @@ pub(crate) const CASES: &[Case] = &[
     ("hooks_are_told_of_the_daemon", daemon),
 ];
 
-/// Puts a script into the folder of hooks, by another process: this one may start programs at any moment, which would
-/// have the script open for writing.
+/// Puts a script into the folder of hooks.
 fn install(bed: &Testbed, name: &str, script: &str) -> Outcome {
-    let source = bed.write("hook", &format!("#!/bin/sh\n{script}\n"))?;
-    let target = bed.path("etc/libvirt/hooks").join(name);
-    let target = target.to_str().ok_or("the path is not text")?;
-    let done = bed.run("install", &["-D", "-m", "755", &source, target])?;
-    if done.ok() { Ok(()) } else { Err(done.err.into()) }
+    bed.install(&format!("etc/libvirt/hooks/{name}"), script)
 }
 
 /// A script that writes down how it is called, and by what name its input calls the domain.

@@ -354,6 +354,16 @@ impl Testbed {
         Ok(path.to_str().ok_or("the path is not text")?.to_owned())
     }
 
+    /// Writes a shell script into the folder, by another process: this one may start programs at any moment, which would
+    /// have the script open for writing. Those in `stand-ins` are found before all other programs.
+    pub fn install(&self, name: &str, script: &str) -> Outcome {
+        let source = self.write("script", &format!("#!/bin/sh\n{script}\n"))?;
+        let target = self.path(name);
+        let target = target.to_str().ok_or("the path is not text")?;
+        let done = self.run("install", &["-D", "-m", "755", &source, target])?;
+        if done.ok() { Ok(()) } else { Err(done.err.into()) }
+    }
+
     /// Defines a guest by `virsh define`.
     pub fn define(&self, guest: &crate::Guest) -> Outcome<String> {
         let file = self.write(&format!("{}.xml", guest.name()), &guest.xml())?;
@@ -386,6 +396,8 @@ impl Testbed {
     /// Nothing of the user who runs the tests reaches the programs.
     fn surroundings(&self, command: &mut Command) {
         command.env("HOME", self.path("home")).current_dir(&self.folder.0);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.path("stand-ins").display()));
         // No test asks the machine's own polkit.
         let bus = format!("unix:path={}", self.path("bus").display());
         command.env("DBUS_SYSTEM_BUS_ADDRESS", bus);

@@ -23,6 +23,7 @@ pub mod filter_bindings;
 mod found;
 mod handle;
 mod hooks;
+pub mod host_sleep;
 mod hotplug;
 pub mod image;
 mod ink;

@@ -8,7 +8,8 @@ use virtus_api::{
     ConnectGetSysinfo, Error, ErrorCode, NodeCpuStat, NodeGetCellsFreeMemory, NodeGetCpuMap,
     NodeGetCpuMapReply, NodeGetCpuStats, NodeGetCpuStatsReply, NodeGetFreeMemory, NodeGetFreePages,
     NodeGetInfo, NodeGetInfoReply, NodeGetMemoryStats, NodeGetMemoryStatsReply,
-    NodeGetSecurityModel, NodeGetSecurityModelReply, NodeMemoryStat, Result, params,
+    NodeGetSecurityModel, NodeGetSecurityModelReply, NodeMemoryStat, NodeSuspendForDuration,
+    Result, params,
 };
 use virtus_core::{Call, Routes};
 use virtus_host::node::Node;
@@ -18,6 +19,7 @@ use virtus_xml::reader::Element as _;
 use virtus_xml::writer::Writer;
 
 use super::{HasMachines, by, check_flags, node_memory};
+use crate::host_sleep;
 
 /// A driver whose machines run on this host.
 pub trait HasNode: HasMachines {
@@ -38,6 +40,7 @@ pub fn node_routes<D: HasNode>() -> Routes<D> {
         .on(by(get_security_model::<D>))
         .on(by(get_free_pages::<D>))
         .on(by(get_sysinfo::<D>))
+        .on(by(suspend::<D>))
         .include(node_memory::routes())
 }
 
@@ -222,4 +225,9 @@ async fn get_sysinfo<D: HasNode>(_: Arc<D>, _: Call, request: ConnectGetSysinfo)
     let mut out = Writer::new(FormatFlags::empty());
     sysinfo::host().await?.write("sysinfo", &mut out);
     Ok(out.finish())
+}
+
+async fn suspend<D: HasNode>(_: Arc<D>, _: Call, request: NodeSuspendForDuration) -> Result<()> {
+    check_flags(request.flags, 0, "virNodeSuspendForDuration")?;
+    host_sleep::suspend(request.target, request.duration).await
 }

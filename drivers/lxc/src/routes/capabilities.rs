@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use virtus_api::{ConnectGetCapabilities, Error, ErrorCode, Result};
 use virtus_core::{Call, Routes};
+use virtus_domain::host_sleep::power_management;
 use virtus_domain::routes::by;
 use virtus_host::node::{self, Node};
 use virtus_xml::capabilities::{
@@ -31,15 +32,17 @@ pub(crate) async fn document() -> Result<String> {
     let mut guests = vec![guest(&arch, 64)];
     // A process of the smaller architecture asks for its personality.
     guests.extend(smaller(&arch).map(|small| guest(small, 32)));
-    let looking =
-        spawn_blocking(move || Capabilities { host: host(&Node::new(), arch), guests }.format());
+    let power = power_management().await;
+    let looking = spawn_blocking(move || {
+        Capabilities { host: host(&Node::new(), arch, power), guests }.format()
+    });
     looking.await.map_err(|cause| {
         let text = format!("looking at the host was broken off: {cause}");
         Error::new(ErrorCode::InternalError, text)
     })
 }
 
-fn host(node: &Node, arch: String) -> Host {
+fn host(node: &Node, arch: String, power: PowerManagement) -> Host {
     let page = |size| PageSize { unit: Some("KiB".to_owned()), size };
     let none =
         Secmodel { model: "none".to_owned(), doi: Doi("0".to_owned()), baselabels: Vec::new() };
@@ -50,7 +53,7 @@ fn host(node: &Node, arch: String) -> Host {
             pages: node.page_sizes().into_iter().map(page).collect(),
             ..HostCpu::default()
         },
-        power_management: Some(PowerManagement::default()),
+        power_management: Some(power),
         topology: Some(node.host_topology(|id| node.cell_memory(id))),
         cache: node.host_caches(),
         secmodels: vec![none],

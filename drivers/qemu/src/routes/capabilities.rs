@@ -6,6 +6,7 @@ use std::sync::Arc;
 use virtus_api::{ConnectGetCapabilities, Result};
 use virtus_core::Call;
 use virtus_domain::cpu::Profile;
+use virtus_domain::host_sleep::power_management;
 use virtus_host::node;
 use virtus_xml::capabilities::{
     BaseLabel, Capabilities, Doi, Host, HostCpu, IommuSupport, Microcode, PageSize,
@@ -33,10 +34,11 @@ pub(crate) async fn document(qemu: Arc<Qemu>) -> Result<String> {
             Err(error) => tracing::warn!("{error}"),
         }
     }
-    beside(move || Ok(Capabilities { host: host(&qemu), guests }.format())).await
+    let power = power_management().await;
+    beside(move || Ok(Capabilities { host: host(&qemu, power), guests }.format())).await
 }
 
-fn host(qemu: &Qemu) -> Host {
+fn host(qemu: &Qemu, power: PowerManagement) -> Host {
     let node = &qemu.node;
     let identity = &qemu.config().identity;
     let label = format!("+{}:+{}", identity.uid, identity.gid);
@@ -51,7 +53,7 @@ fn host(qemu: &Qemu) -> Host {
     Host {
         uuid: node::uuid(),
         cpu: cpu(qemu),
-        power_management: Some(PowerManagement::default()),
+        power_management: Some(power),
         iommu: Some(IommuSupport { support: has_iommu().into() }),
         topology: Some(node.host_topology(|id| node.cell_memory(id))),
         cache: node.host_caches(),
