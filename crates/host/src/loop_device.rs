@@ -5,7 +5,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, ErrorCode, Result};
@@ -72,7 +72,10 @@ impl LoopDevice {
     /// Where the file cannot be opened, or the kernel has no loop devices or no file system that can do this.
     pub fn attach(path: &Path, read_only: bool) -> Result<Self> {
         let open = |path: &Path, what: &str| {
-            let file = OpenOptions::new().read(true).write(!read_only).open(path);
+            // A pipe would wait for its other end.
+            let flags = libc::O_NONBLOCK;
+            let file =
+                OpenOptions::new().read(true).write(!read_only).custom_flags(flags).open(path);
             file.map_err(|cause| {
                 Error::system(format!("cannot open {what} '{}'", path.display()), &cause)
             })
@@ -142,4 +145,20 @@ fn configure(device: &File, file: &File, read_only: bool) -> io::Result<()> {
     // SAFETY: this request reads a structure of this layout, which lives here.
     let status = unsafe { libc::ioctl(device.as_raw_fd(), CONFIGURE as _, &raw const config) };
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("virtus-pipe-{}", std::process::id()));
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let refused = LoopDevice::attach(&path, true);
+        std::fs::remove_file(&path).unwrap();
+        refused.unwrap_err();
+    }
 }
