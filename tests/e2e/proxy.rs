@@ -5,12 +5,13 @@ use std::fs;
 
 use virtus_tests::{Container, DEADLINE, Guest, Options, Outcome, Testbed, wait_for};
 
-use crate::remote::{TLS, sasl_of};
+use crate::remote::{TLS, sasl_of, tls_of};
 use crate::{Case, Skip, contains, equal};
 
 pub(crate) const CASES: &[Case] = &[
     ("every_client_gets_to_the_daemon_of_its_uri", forwards),
     ("clients_of_other_hosts_are_led_on_once_they_are_known", remote),
+    ("uploads_and_downloads_arrive_by_tcp_and_tls", uploads),
     ("descriptors_go_through_both_ways", descriptors),
     ("calls_in_flight_end_with_the_daemon_behind", in_flight),
 ];
@@ -94,6 +95,22 @@ fn remote() -> Outcome {
         contains(&ask(&uri, &["destroy", "far"])?.out, "destroyed")?;
         let refused = ask(&uri, &["--readonly", "start", "far"])?;
         contains(&refused.err, "read only access prevents")?;
+    }
+    Ok(())
+}
+
+fn uploads() -> Outcome {
+    let conf = "listen_tls = 1\nlisten_tcp = 1\nauth_tcp = \"none\"\ntcp_port = \"16994\"\n";
+    let (bed, _authority) = tls_of("virtproxyd", conf)?;
+    if !bed.is_ours() {
+        return Err(Skip("stock's test driver keeps nothing in volumes".to_owned()).into());
+    }
+    let certificate = bed.path("good");
+    for uri in [
+        "test+tcp://127.0.0.1:16994/default".to_owned(),
+        format!("test+tls://127.0.0.1:{TLS}/default?pkipath={}", certificate.display()),
+    ] {
+        contains(&bed.python_done("volume_streams.py", &[&uri])?, "all good")?;
     }
     Ok(())
 }

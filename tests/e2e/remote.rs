@@ -71,7 +71,7 @@ fn with_tls(conf: &str) -> Outcome<(Testbed, Authority)> {
     tls_of("libvirtd", conf)
 }
 
-fn tls_of(daemon: &'static str, conf: &str) -> Outcome<(Testbed, Authority)> {
+pub(crate) fn tls_of(daemon: &'static str, conf: &str) -> Outcome<(Testbed, Authority)> {
     let mut bed = Testbed::without_daemon(&listening_as(daemon, ""))?;
     let authority = Authority::new("Test CA")?;
     let server = authority.server("127.0.0.1")?;

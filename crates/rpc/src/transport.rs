@@ -228,6 +228,12 @@ impl Transport {
         poll(&mut look, Some(&now)).is_ok_and(|found| found > 0)
     }
 
+    /// Whether each write should be of one frame. libvirt's library waits for the socket alone, and does not see a second
+    /// frame that came in a TLS record with the end of the first.
+    pub(crate) fn wants_single_frames(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Writes some of `slices`; `WouldBlock` if nothing goes now.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

@@ -51,7 +51,8 @@ impl Writing {
         let mut slices = [IoSlice::new(&[]); 2 * BATCH];
         let mut used = 0;
         let mut skip = self.offset;
-        for frame in self.frames.iter().take(BATCH) {
+        let most = if to.wants_single_frames() { 1 } else { BATCH };
+        for frame in self.frames.iter().take(most) {
             for part in [&frame.bytes[..], &frame.body[..]] {
                 let rest = &part[skip.min(part.len())..];
                 skip = skip.saturating_sub(part.len());
