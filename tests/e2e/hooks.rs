@@ -76,12 +76,20 @@ fn follow_container() -> Outcome {
 }
 
 fn follow_guest() -> Outcome {
-    let bed = Testbed::new()?;
+    let mut bed = Testbed::new()?;
     bed.define(&Guest::firmware("told"))?;
     let mut notes = Notes::default();
     install_notebook(&bed, "qemu")?;
     bed.virsh("start told")?;
     notes.follow(&bed, "a start", expected("told", START))?;
+    // A hook that dies refuses nothing.
+    install(&bed, "qemu.d/50-dies", "[ $2 != reconnect ] || kill -KILL $$")?;
+    bed.restart()?;
+    notes.follow(&bed, "a new daemon", expected("told", ["reconnect begin -"]))?;
+    wait_for("the guest to be taken over", DEADLINE, || {
+        Ok(bed.log().contains("domain 'told' is taken over all the same"))
+    })?;
+    wait_for("the guest", DEADLINE, || Ok(bed.virsh("domstate told")? == "running"))?;
     bed.virsh("destroy told")?;
     let end = ["stopped end -", "release end destroyed"];
     notes.follow(&bed, "the end", expected("told", end))
