@@ -137,19 +137,19 @@ mod tests {
     async fn all_run_in_their_order_and_the_first_failure_counts() {
         let folder = std::env::temp_dir().join(format!("virtus-hooks-{}", std::process::id()));
         let hooks = Hooks::new(&folder, "lxc");
+        script(&folder.join("lxc.d/5"), "exit 5", "644").await;
         hooks.call(START, || unreachable!()).await.unwrap();
 
         let note = format!("{{ echo \"$(basename $0) $*\"; cat; }} >>{}/said", folder.display());
         script(&folder.join("lxc"), &note, "755").await;
         script(&folder.join("lxc.d/2"), &format!("{note}; echo no room >&2; exit 3"), "755").await;
         script(&folder.join("lxc.d/1"), &note, "755").await;
-        script(&folder.join("lxc.d/3"), "exit 4", "755").await;
-        script(&folder.join("lxc.d/4"), "exit 5", "644").await;
+        script(&folder.join("lxc.d/3"), &format!("{note}; exit 4"), "755").await;
         let error = Error::from(hooks.call(START, || "<domain/>\n".to_owned()).await.unwrap_err());
         let said = fs::read_to_string(folder.join("said")).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         let each = |name| format!("{name} vm start begin -\n<domain/>\n");
-        assert_eq!(said, ["lxc", "1", "2"].map(each).concat());
+        assert_eq!(said, ["lxc", "1", "2", "3"].map(each).concat());
         assert_eq!(error.code(), ErrorCode::HookScriptFailed);
         assert!(error.text().ends_with("failed (exit status 3): no room"), "{error}");
     }
