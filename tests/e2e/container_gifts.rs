@@ -9,6 +9,7 @@ pub(crate) const CASES: &[Case] = &[
     ("descriptors_are_passed_to_the_first_process", descriptors),
     ("a_usb_device_is_there", usb),
     ("a_host_without_fuse_runs_containers", without_fuse),
+    ("a_container_may_do_without_its_meminfo", unmounted),
     ("the_hosts_memory_can_be_tuned", memory),
 ];
 
@@ -56,6 +57,20 @@ fn without_fuse() -> Outcome {
     console.ask("cat /proc/meminfo", "MemTotal:", DEADLINE)?;
     let log = std::fs::read_to_string(bed.path("var/log/libvirt/lxc/plain.log"))?;
     contains(&log, "there is no '/dev/fuse'")
+}
+
+fn unmounted() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    bed.define_container(&Container::busybox(&bed, "bare")?)?;
+    bed.virsh("start bare")?;
+    let leave = "lxc-enter-namespace bare --noseclabel -- /bin/busybox umount /proc/meminfo";
+    bed.virsh(leave)?;
+    let controller = std::fs::read_to_string(bed.path("run/libvirt/lxc/bare.pid"))?;
+    let status = format!("/proc/{}/status", controller.trim());
+    // One that asks without end for what is no more never sleeps.
+    wait_for("the controller to sleep", DEADLINE, || {
+        Ok(bed.run("cat", &[&status])?.out.contains("State:\tS"))
+    })
 }
 
 fn memory() -> Outcome {

@@ -91,8 +91,12 @@ pub(super) fn until_end(
                     daemons.attend(boot.pid(), |order| obey::obey(order, boot, held, blueprint));
                 }
                 MEMINFO => {
-                    if let Some(meminfo) = &mut meminfo {
-                        meminfo.serve();
+                    let Some(meminfo) = &mut meminfo else { continue };
+                    meminfo.serve();
+                    // It is unmounted, which the kernel would tell without end.
+                    if { event.flags }.contains(EventFlags::ERR) {
+                        epoll::delete(&poll, meminfo.as_fd())
+                            .attempt(|| "watch '/proc/meminfo' no longer")?;
                     }
                 }
                 console => {
