@@ -13,7 +13,7 @@ packages=(
     libsys-virt-perl golang-go golang-github-digitalocean-go-libvirt-dev
     qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools
     busybox-static cpio debootstrap libxml2-utils e2fsprogs
-    iproute2 nftables util-linux procps kmod xz-utils zstd
+    iproute2 nftables openvswitch-switch util-linux procps kmod xz-utils zstd
     rpm python3-rpm debhelper lintian binutils systemd systemd-container
     gcc libc6-dev ca-certificates
 )
@@ -79,7 +79,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install -y --no-install-recommends ${suite:+-t "$suite"} "${missing[@]}"
 
-# Nor do they start with the machine: only the tests have a realm for the KDC.
-for package in krb5-kdc krb5-admin-server; do
+# Nor do they start with the machine: only the tests have a realm for the KDC, and switches.
+for package in krb5-kdc krb5-admin-server openvswitch-switch; do
     case " ${missing[*]} " in *" $package "*) systemctl disable "$package" || true ;; esac
 done

@@ -55,7 +55,7 @@ fn state_is(bed: &Testbed, name: &str, state: &str) -> Outcome {
 }
 
 /// What runs leave on the host while they last: links, control groups, files, controllers.
-fn traces(bed: &Testbed) -> Outcome<Vec<String>> {
+pub(crate) fn traces(bed: &Testbed) -> Outcome<Vec<String>> {
     let mut found = Vec::new();
     let links = bed.run("ip", &["-o", "link"])?.out;
     found.extend(links.lines().filter(|line| line.contains("vnet")).map(str::to_owned));

@@ -51,6 +51,7 @@ mod secrets;
 mod soak;
 mod storage;
 mod survival;
+mod switches;
 mod systemd;
 mod testdriver;
 mod transcripts;
@@ -90,6 +91,7 @@ const TOPICS: &[(&str, &[Case])] = &[
     ("fleet", fleet::CASES),
     ("cgroup2", cgroup2::CASES),
     ("networks", networks::CASES),
+    ("switches", switches::CASES),
     ("companions", companions::CASES),
     ("guests", guests::CASES),
     ("container_gifts", container_gifts::CASES),

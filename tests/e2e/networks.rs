@@ -20,7 +20,7 @@ const CARD: &str = "<interface type='network'><mac address='52:54:00:aa:bb:01'/>
                     <ip address='192.168.79.2' family='ipv4' prefix='24'/></interface>";
 
 /// The peer of a testbed; without the stock daemon there is none.
-fn peer(bed: &Testbed) -> Outcome<NetworkPeer<'_>> {
+pub(crate) fn peer(bed: &Testbed) -> Outcome<NetworkPeer<'_>> {
     if !bed.is_ours() {
         return Err(Skip("the stock daemon asks no peer".to_owned()).into());
     }

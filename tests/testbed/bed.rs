@@ -401,6 +401,8 @@ impl Testbed {
         // No test asks the machine's own polkit.
         let bus = format!("unix:path={}", self.path("bus").display());
         command.env("DBUS_SYSTEM_BUS_ADDRESS", bus);
+        // Nor its switch.
+        command.env("OVS_RUNDIR", self.path("ovs"));
         for variable in
             ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LIBVIRT_DEFAULT_URI"]
         {

@@ -21,6 +21,7 @@ mod host;
 mod languages;
 mod lines;
 mod nobody;
+mod open_vswitch;
 mod peer;
 mod pki;
 mod program;

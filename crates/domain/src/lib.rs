@@ -7,7 +7,7 @@
 
 mod actor;
 mod at_rest;
-mod bandwidth;
+pub mod bandwidth;
 pub mod console;
 mod context;
 mod control;
@@ -48,12 +48,12 @@ mod snapshot;
 mod start;
 pub mod state;
 mod status;
+pub mod switch_ports;
 mod systemd;
 mod tuner;
 mod undo;
 
 pub use at_rest::AtRest;
-pub use bandwidth::bandwidth;
 pub use context::Context;
 pub use define::Leftovers;
 pub use definitions::{Places, check_name};

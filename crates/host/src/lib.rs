@@ -18,6 +18,7 @@ pub mod loop_device;
 pub mod memory;
 pub mod net;
 pub mod node;
+pub mod open_vswitch;
 pub mod peer;
 pub mod pidfile;
 pub mod process;

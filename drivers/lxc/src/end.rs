@@ -10,7 +10,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{End, Private, Stop, filter_bindings, network_ports, unsupported};
+use virtus_domain::{
+    End, Private, Stop, filter_bindings, network_ports, switch_ports, unsupported,
+};
 use virtus_host::cgroup::Group;
 use virtus_host::link::Links;
 use virtus_host::net;
@@ -112,6 +114,7 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain, private: &Private) {
     }
     def.devices.disks.iter().for_each(disk_file::take_back);
     filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
+    switch_ports::leave(&network_ports::owner(def), &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {
         if let Some(dev) = interface.target_dev() {
             remove_link(dev);

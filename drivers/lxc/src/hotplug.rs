@@ -6,7 +6,7 @@
 use virtus_api::{DomainDeviceModifyFlags as Flags, Error, ErrorCode, Result};
 use virtus_domain::{
     Context, DeviceChange, Hotplug, Undo, attach_to, detach_from, filter_bindings, network_ports,
-    unsupported,
+    switch_ports, unsupported,
 };
 use virtus_host::cgroup::DeviceRule;
 use virtus_xml::Domain;
@@ -145,6 +145,7 @@ async fn unplug(context: &Context<Lxc>, interface: &Interface) -> Result<()> {
     }
     let cards = std::slice::from_ref(interface);
     filter_bindings::unbind(&context.machine().peers, cards).await;
+    switch_ports::leave(&network_ports::owner(&*context.live()?), cards).await;
     remove_link(end);
     network_ports::release(&context.machine().peers, cards).await;
     Ok(())

@@ -50,12 +50,8 @@ fn describe(lxc: &Lxc, plan: &Plan, rehearsal: &mut Rehearsal) {
     let start = &mut rehearsal.start;
     for card in &plan.cards {
         let (object, detail) = match &card.wire {
-            Wire::Veth { bridge: Some(bridge) } => {
-                ("veth pair", format!("a port of bridge '{bridge}'"))
-            }
-            Wire::Veth { bridge: None } => {
-                ("veth pair", "the host's end is nobody's port".to_owned())
-            }
+            Wire::Veth(Some(port)) => ("veth pair", format!("a port of bridge '{}'", port.bridge)),
+            Wire::Veth(None) => ("veth pair", "the host's end is nobody's port".to_owned()),
             Wire::Network(name) => ("network port", format!("on network '{name}'")),
             Wire::Macvlan { parent, .. } => ("macvlan", format!("on '{parent}'")),
         };

@@ -34,7 +34,7 @@ use crate::terminal;
 use crate::watch::watch;
 
 pub(crate) use devices::{find_usb, limit, node};
-pub(crate) use network::{connect, join};
+pub(crate) use network::connect;
 
 /// Carries a plan out.
 pub(crate) async fn start(

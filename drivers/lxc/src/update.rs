@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Changes a network device of a running container: whether it is plugged in, how fast it is, into which bridge.
+//! Changes a network device of a running container: whether it is plugged in, how fast it is, into which bridge
+//! and VLANs.
 //!
 //! Invariant: each change is in the live definition once it is made, also where a later one fails.
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::{Context, bandwidth, unsupported};
+use virtus_domain::switch_ports::SwitchPort;
+use virtus_domain::{Context, bandwidth, network_ports, unsupported};
 use virtus_host::net;
 use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::domain::interface::{Interface, InterfaceSource, InterfaceType, LinkState};
+use virtus_xml::netdev::VirtualPort;
 
 use crate::driver::Lxc;
 use crate::hotplug::order;
 use crate::orders::Order;
-use crate::plan::card;
-use crate::start::join;
 
 /// Changes the interface with the address of `device`.
 pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<()> {
@@ -22,6 +23,7 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
         return Err(unsupported(text).hint("detach it and attach it in its new form"));
     };
     let live = context.live()?;
+    let owner = network_ports::owner(&live);
     let place = live.devices.interfaces.iter().position(|known| same(known, &wanted));
     let place = place.ok_or_else(|| {
         let text = "no device matching the given interface was found";
@@ -37,9 +39,10 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
         context.change_live(|def| def.devices.interfaces.get_mut(place).map(change).unwrap_or(()))
     };
     if stated.bandwidth != wanted.bandwidth {
-        if let Err(error) = bandwidth(&wanted).replace(end).await {
+        let limit = async |limits| bandwidth::limit_anew(known, &owner, end, limits).await;
+        if let Err(error) = limit(bandwidth::of(&wanted)).await {
             // A part of it may hold already.
-            if let Err(worse) = bandwidth(known).replace(end).await {
+            if let Err(worse) = limit(bandwidth::of(known)).await {
                 tracing::warn!("{worse}");
             }
             return Err(error);
@@ -51,13 +54,19 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
             known.bandwidth.clone_from(&wanted.bandwidth);
         })?;
     }
-    if let (Some(old), Some(new)) = (bridge(known), bridge(&wanted))
-        && old != new
-    {
+    if bridge(known).is_some() && (bridge(known), &known.vlan) != (bridge(&wanted), &wanted.vlan) {
         let mut moved = known.clone();
         moved.source.clone_from(&wanted.source);
-        change_bridge(end, (old, known), (new, &moved))?;
-        note(&|known| known.source.clone_from(&wanted.source))?;
+        moved.vlan.clone_from(&wanted.vlan);
+        if let (Some(old), Some(new)) =
+            (SwitchPort::of(known, &owner)?, SwitchPort::of(&moved, &owner)?)
+        {
+            old.change(&new, end).await?;
+        }
+        note(&|known| {
+            known.source.clone_from(&wanted.source);
+            known.vlan.clone_from(&wanted.vlan);
+        })?;
     }
     if is_up(known) != is_up(&wanted) {
         plug(context, known, end, is_up(&wanted)).await?;
@@ -97,6 +106,16 @@ fn source(interface: &Interface) -> InterfaceSource {
     InterfaceSource { portid: None, ..interface.source.clone().unwrap_or_default() }
 }
 
+/// The port profile that is stated; an identifier that was made up need not be.
+fn virtual_port(known: &Interface, wanted: &Interface) -> Option<Box<VirtualPort>> {
+    let id = known.virtualport.as_ref().and_then(|port| port.parameters.as_ref()?.interfaceid);
+    let mut port = wanted.virtualport.clone()?;
+    if let Some(id) = id {
+        port.parameters.get_or_insert_default().interfaceid.get_or_insert(id);
+    }
+    Some(port)
+}
+
 /// What is stated otherwise than it is, and cannot be changed.
 fn refuse_others(known: &Interface, wanted: &Interface) -> Result<()> {
     let name = |interface: &Interface| interface.guest.as_ref().and_then(|guest| guest.dev.clone());
@@ -110,28 +129,16 @@ fn refuse_others(known: &Interface, wanted: &Interface) -> Result<()> {
         ("routes", wanted.routes.is_empty() || known.routes == wanted.routes),
         ("mtu", wanted.mtu.is_none() || known.mtu == wanted.mtu),
         ("filter", wanted.filterref.is_none() || known.filterref == wanted.filterref),
-        ("vlan", known.vlan == wanted.vlan),
-        ("virtualport", known.virtualport == wanted.virtualport),
+        ("vlan", bridge(known).is_some() || known.vlan == wanted.vlan),
+        ("virtualport", known.virtualport == virtual_port(known, wanted)),
     ];
     match stays.iter().find(|(_, stays)| !stays) {
         Some((what, _)) => {
             Err(unsupported(format!("cannot modify network device {what} of a running container"))
-                .hint("link, bandwidth and source bridge can be changed"))
+                .hint("link, bandwidth, source bridge and its VLANs can be changed"))
         }
         None => Ok(()),
     }
-}
-
-fn change_bridge(end: &str, old: (&str, &Interface), new: (&str, &Interface)) -> Result<()> {
-    let plug = |(bridge, interface): (&str, &Interface)| join(bridge, end, &card(0, interface)?);
-    net::remove_from_bridge(old.0, end)?;
-    plug(new).inspect_err(|_| {
-        // It may be in the new one already.
-        let _left = net::remove_from_bridge(new.0, end);
-        if let Err(error) = plug(old) {
-            tracing::warn!("{error}");
-        }
-    })
 }
 
 /// Switches both ends: the container's by itself could be switched on again by whoever is in it.

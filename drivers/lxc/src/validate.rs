@@ -2,6 +2,7 @@
 //! What a container cannot have, refused by its name instead of being left out silently. Pure.
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_domain::switch_ports;
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::ChardevType;
 use virtus_xml::domain::disk::Disk;
@@ -44,13 +45,11 @@ pub(crate) fn validate(def: &Domain) -> Result<()> {
                 "direct interfaces have no bandwidth limits and no port profiles: nothing of them stays on the host",
             );
         }
-        if card.virtualport.is_some() {
+        switch_ports::check(card)?;
+        if card.vlan.is_some() && !matches!(card.kind, Bridge | Network) {
             return refuse(
-                "port profiles of interfaces (Open vSwitch, 802.1Qbg) are not supported",
+                "only interfaces of the types 'bridge' and 'network' can have VLAN tags",
             );
-        }
-        if card.vlan.is_some() && card.kind != Bridge {
-            return refuse("only interfaces of type 'bridge' can have VLAN tags");
         }
         if card.script.is_some() {
             return refuse("scripts are not supported on LXC network interfaces");
@@ -187,5 +186,7 @@ mod tests {
         };
         assert_eq!(disk("type='qcow2'"), "disk format qcow2 is not supported");
         assert_eq!(disk("name='nbd' type='raw'"), "disk driver nbd is not supported");
+        let switch = "<interface type='bridge'><source bridge='b'/><virtualport type='midonet'/></interface>";
+        assert!(refusal(switch).contains("<virtualport type='midonet'>"));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Removes what a run leaves on the host: its folders, sockets, PID file, ports, TPM, cgroup.
 
-use virtus_domain::{filter_bindings, network_ports};
+use virtus_domain::{filter_bindings, network_ports, switch_ports};
 use virtus_xml::Domain;
 
 use crate::driver::Qemu;
@@ -36,6 +36,7 @@ pub(crate) async fn clean_up(qemu: &Qemu, def: &Domain) {
         None => Given::found(files::given_by(def, &qemu.config())).take_back().await,
     }
     filter_bindings::unbind(&qemu.peers, &def.devices.interfaces).await;
+    switch_ports::leave(&network_ports::owner(def), &def.devices.interfaces).await;
     network_ports::release(&qemu.peers, &def.devices.interfaces).await;
     cgroup::remove(&qemu.cgroups, id, name).await;
     files::remove(vec![places.domain(id, name), places.channel(id, name), places.pid_file(name)])

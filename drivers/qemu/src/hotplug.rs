@@ -15,12 +15,13 @@ use virtus_api::{DomainDeviceModifyFlags as Flags, Error, ErrorCode, Result};
 use virtus_core::Peers;
 use virtus_domain::{
     Context, DeviceChange, Hotplug, Machine, Origin, Start, attach_to, filter_bindings,
-    network_ports, unsupported,
+    network_ports, switch_ports, unsupported,
 };
 use virtus_xml::Domain;
 use virtus_xml::domain::any_device::AnyDevice;
 use virtus_xml::domain::disk::{Disk, DiskBus, DiskDevice};
 use virtus_xml::domain::interface::{Interface, InterfaceType};
+use virtus_xml::netdev::Owner;
 
 use crate::driver::Qemu;
 use crate::guest::{Guest, WORK};
@@ -247,7 +248,7 @@ async fn attach_card(context: &Context<Qemu>, guest: &Arc<Guest>, mut plan: Plan
 /// What is left on the host's side when the guest has given a device up.
 enum Rest {
     Disk { names: Vec<String>, disk: Box<Disk> },
-    Netdev { id: String, card: Box<Interface>, peers: Peers },
+    Netdev { id: String, card: Box<Interface>, owner: Owner, peers: Peers },
 }
 
 /// Asks the guest to give a device up, and waits a little; it may do so later.
@@ -268,7 +269,7 @@ async fn detach(context: &Context<Qemu>, device: &AnyDevice) -> Result<()> {
             let alias = card.info.alias.clone();
             let id = format!("host{}", alias.as_deref().unwrap_or_default());
             let (card, peers) = (Box::new(card.clone()), context.machine().peers.clone());
-            (alias, Rest::Netdev { id, card, peers })
+            (alias, Rest::Netdev { id, card, owner: network_ports::owner(&live), peers })
         }
         other => return Err(cannot("taken out of", other.name())),
     };
@@ -318,12 +319,13 @@ async fn clean_when_gone(
             remove_nodes(&guest, names).await;
             guest.locks().remove(&disk).await;
         }
-        Rest::Netdev { id, card, peers } => {
+        Rest::Netdev { id, card, owner, peers } => {
             if let Err(error) = guest.execute("netdev_del", json!({ "id": id }), WORK).await {
                 tracing::warn!("{error}");
             }
             let cards = std::slice::from_ref(&*card);
             filter_bindings::unbind(&peers, cards).await;
+            switch_ports::leave(&owner, cards).await;
             network_ports::release(&peers, cards).await;
         }
     }

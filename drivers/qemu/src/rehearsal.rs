@@ -9,7 +9,7 @@ use std::path::Path;
 use virtus_api::Result;
 use virtus_core::rehearsal::{Act, Effect, Rehearsal};
 use virtus_core::{Environment, Rehearsing};
-use virtus_domain::{Machine, Origin, Places as Definitions, Start, Undo};
+use virtus_domain::{Machine, Origin, Places as Definitions, Start, Undo, network_ports};
 use virtus_host::cgroup::machine_group;
 use virtus_host::net;
 use virtus_host::process::find_program;
@@ -157,15 +157,16 @@ impl Qemu {
                 start.push(Effect { act: Act::Link, object: "network port".to_owned(), detail });
                 continue;
             }
-            match network::wanted(card) {
+            match network::wanted(card, &network_ports::owner(def)) {
                 Ok(Some(plug)) if plug.ours => {
-                    let port = plug.bridge.as_deref().map(|bridge| format!(", port of '{bridge}'"));
+                    let bridge = plug.port.map(|port| port.bridge);
+                    let port = bridge.as_deref().map(|bridge| format!(", port of '{bridge}'"));
                     start.push(Effect {
                         act: Act::Link,
                         object: plug.name.unwrap_or_else(|| "vnet0 or the next free".to_owned()),
                         detail: format!("tap{}", port.unwrap_or_default()),
                     });
-                    if let Some(bridge) = plug.bridge.filter(|name| net::mtu(name).is_none()) {
+                    if let Some(bridge) = bridge.filter(|name| net::mtu(name).is_none()) {
                         obstacles.push(format!("there is no bridge '{bridge}' on this host"));
                     }
                 }

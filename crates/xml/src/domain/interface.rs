@@ -347,6 +347,13 @@ impl Interface {
         self.actual.as_ref().map_or(self.vlan.as_ref(), |actual| actual.vlan.as_ref())
     }
 
+    /// The port profile that holds for [`Self::plugged_kind`].
+    #[must_use]
+    pub fn plugged_virtualport(&self) -> Option<&VirtualPort> {
+        let own = self.virtualport.as_deref();
+        self.actual.as_ref().map_or(own, |actual| actual.virtualport.as_deref())
+    }
+
     /// How its port on a switch is set up, where it is on one.
     #[must_use]
     pub fn plugged_port(&self) -> Option<&PortOptions> {

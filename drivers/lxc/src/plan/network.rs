@@ -4,19 +4,18 @@
 use std::net::IpAddr;
 
 use virtus_api::{Error, ErrorCode, Result};
-use virtus_domain::bandwidth;
-use virtus_host::bandwidth::Bandwidth;
-use virtus_host::link::{MacvlanMode, PortVlan};
+use virtus_domain::network_ports;
+use virtus_domain::switch_ports::SwitchPort;
+use virtus_host::link::MacvlanMode;
 use virtus_xml::Domain;
 use virtus_xml::domain::hostdev::HostdevType;
 use virtus_xml::domain::interface::{Interface, InterfaceType, Ip, LinkState};
-use virtus_xml::netdev::{NativeMode, Route as RouteElement, Vlan};
-use virtus_xml::value::YesNo;
+use virtus_xml::netdev::{Owner, Route as RouteElement};
 
 use crate::blueprint::{Address, Link, Route};
 
 /// A network device that is made for a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Card {
     /// How it is made.
     pub(crate) wire: Wire,
@@ -28,22 +27,13 @@ pub(crate) struct Card {
     pub(crate) host_end: Option<String>,
     /// Addresses of the host's end.
     pub(crate) host_addresses: Vec<Address>,
-    /// How fast its packets may pass.
-    pub(crate) bandwidth: Bandwidth,
-    /// The VLANs that it carries; none: whatever the bridge gives its ports.
-    pub(crate) vlans: Vec<PortVlan>,
-    /// Whether it reaches only those ports of the bridge that are not isolated too.
-    pub(crate) isolated: bool,
 }
 
 /// What a container's device is connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Wire {
-    /// One end of a veth pair; the other is a port of this bridge, or nobody's.
-    Veth {
-        /// The bridge.
-        bridge: Option<String>,
-    },
+    /// One end of a veth pair; the other is such a port, or nobody's.
+    Veth(Option<SwitchPort>),
     /// A further address on a device of the host.
     Macvlan {
         /// The device of the host.
@@ -57,12 +47,13 @@ pub(crate) enum Wire {
 
 /// The devices of the definition's interfaces, in their order.
 pub(super) fn cards(def: &Domain) -> Result<Vec<Card>> {
-    let card = |(number, interface)| card(number, interface);
+    let owner = network_ports::owner(def);
+    let card = |(number, interface)| card(number, interface, &owner);
     def.devices.interfaces.iter().enumerate().map(card).collect()
 }
 
 /// The device of one interface, the container's `number`th.
-pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
+pub(crate) fn card(number: usize, interface: &Interface, owner: &Owner) -> Result<Card> {
     let source = interface.plugged_source();
     let missing = |what: &str| {
         let text = format!("interface of type '{}' lacks <source {what}='…'/>", interface.kind);
@@ -73,11 +64,9 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
             let name = source.and_then(|source| source.network.clone());
             Wire::Network(name.ok_or_else(|| missing("network"))?)
         }
-        InterfaceType::Bridge | InterfaceType::Network => {
-            let bridge = source.and_then(|source| source.bridge.clone());
-            Wire::Veth { bridge: Some(bridge.ok_or_else(|| missing("bridge"))?) }
+        InterfaceType::Bridge | InterfaceType::Network | InterfaceType::Ethernet => {
+            Wire::Veth(SwitchPort::of(interface, owner)?)
         }
-        InterfaceType::Ethernet => Wire::Veth { bridge: None },
         InterfaceType::Direct => {
             let parent = source.and_then(|source| source.dev.clone());
             if interface.plugged_vlan().is_some() {
@@ -113,12 +102,6 @@ pub(crate) fn card(number: usize, interface: &Interface) -> Result<Card> {
         // Names of this form are ours to give, and the one of a former run may be taken.
         host_end: stated.filter(|dev| !dev.starts_with("vnet")),
         host_addresses: addresses(host_ips)?,
-        bandwidth: bandwidth(interface),
-        vlans: interface.plugged_vlan().map(vlans).unwrap_or_default(),
-        isolated: interface
-            .plugged_port()
-            .and_then(|port| port.isolated)
-            .is_some_and(YesNo::is_yes),
     })
 }
 
@@ -151,20 +134,6 @@ fn untagged(interface: &Interface, parent: &str) -> Error {
         "plug it into a device that is in the VLAN: \
          ip link add link {parent} name {parent}.42 type vlan id 42"
     ))
-}
-
-/// One tag by itself is that of a port whose guest knows of no VLANs; several are a trunk.
-fn vlans(vlan: &Vlan) -> Vec<PortVlan> {
-    let alone = vlan.trunk.is_none() && vlan.tags.len() == 1;
-    let port = |tag: &virtus_xml::netdev::VlanTag| {
-        let mode = tag.native_mode.or(alone.then_some(NativeMode::Untagged));
-        PortVlan {
-            number: u16::try_from(tag.id).unwrap_or_default(),
-            native: mode.is_some(),
-            untagged: mode == Some(NativeMode::Untagged),
-        }
-    };
-    vlan.tags.iter().map(port).collect()
 }
 
 fn addresses(ips: &[Ip]) -> Result<Vec<Address>> {

@@ -2,7 +2,6 @@
 //! Plans of small definitions.
 
 use virtus_core::Paths;
-use virtus_host::link::PortVlan;
 use virtus_xml::ParseFlags;
 use virtus_xml::domain::interface::{ActualNetwork, Interface, InterfaceSource, InterfaceType};
 use virtus_xml::netdev::{Vlan, VlanTag};
@@ -71,19 +70,19 @@ fn a_definition_is_carried_over() {
     assert!(init.env.contains(&("container_ttys".to_owned(), "pts/1".to_owned())));
     assert_eq!(blueprint.on_reboot, OnReboot::End);
     assert_eq!(blueprint.network, Namespace::Own);
-    assert_eq!(cards[0].wire, Wire::Veth { bridge: Some("br0".to_owned()) });
+    assert!(matches!(&cards[0].wire, Wire::Veth(Some(port)) if port.bridge == "br0"));
     assert_eq!((cards[0].link.name.as_str(), cards[1].link.name.as_str()), ("eth0", "lan"));
     assert_eq!((cards[0].link.addresses[0].prefix, cards[0].link.routes[0].prefix), (24, 0));
     assert_eq!(nodes[0].target, Path::new("net/tun"));
 }
 
 #[test]
-fn a_card_of_a_network_is_in_the_vlan_of_its_port() {
+fn a_card_on_a_device_of_the_host_can_be_in_no_vlan() {
     let mut def = Domain::default();
     let mut interface = Interface { kind: InterfaceType::Network, ..Interface::default() };
     interface.actual = Some(Box::new(ActualNetwork {
-        kind: InterfaceType::Bridge,
-        source: Some(InterfaceSource { bridge: Some("br0".to_owned()), ..Default::default() }),
+        kind: InterfaceType::Direct,
+        source: Some(InterfaceSource { dev: Some("eth1".to_owned()), ..Default::default() }),
         vlan: Some(Vlan {
             tags: vec![VlanTag { id: 42, ..Default::default() }],
             ..Default::default()
@@ -91,12 +90,6 @@ fn a_card_of_a_network_is_in_the_vlan_of_its_port() {
         ..Default::default()
     }));
     def.devices.interfaces.push(interface);
-    let port = PortVlan { number: 42, native: true, untagged: true };
-    assert_eq!(network::cards(&def).unwrap()[0].vlans, [port]);
-
-    let actual = def.devices.interfaces[0].actual.as_mut().unwrap();
-    actual.kind = InterfaceType::Direct;
-    actual.source = Some(InterfaceSource { dev: Some("eth1".to_owned()), ..Default::default() });
     let refusal = network::cards(&def).unwrap_err();
     assert!(refusal.text().contains("vlan tag"), "{refusal}");
     assert!(refusal.hint_text().is_some_and(|hint| hint.contains("eth1")), "{refusal}");

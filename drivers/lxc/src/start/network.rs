@@ -6,7 +6,8 @@ use std::slice::from_mut;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::Peers;
-use virtus_domain::{Undo, filter_bindings, network_ports};
+use virtus_domain::switch_ports::SwitchPort;
+use virtus_domain::{Undo, bandwidth, filter_bindings, network_ports};
 use virtus_host::link::Links;
 use virtus_host::net;
 use virtus_xml::domain::interface::Interface;
@@ -40,12 +41,13 @@ pub(crate) async fn connect(
     undo: &mut Undo,
 ) -> Result<Link> {
     network_ports::claim(peers, owner, from_mut(interface), undo).await?;
-    let card = card(number, interface)?;
-    let Plugged { host_end, inner } = plug(&card)?;
+    let card = card(number, interface, owner)?;
+    let Plugged { host_end, inner } = make_device(&card)?;
     let made = host_end.clone().unwrap_or_else(|| inner.clone());
     undo.push("network device", async move { remove_link(&made) });
     if let Some(end) = &host_end {
-        card.bandwidth.limit(end).await?;
+        plug(&card, end, undo).await?;
+        bandwidth::limit(interface, end).await?;
     }
     interface.target.get_or_insert_default().dev = host_end;
     interface.guest.get_or_insert_default().actual = Some(card.link.name.clone());
@@ -62,13 +64,13 @@ struct Plugged {
 }
 
 /// Makes one device; nothing of it is left where that fails.
-fn plug(card: &Card) -> Result<Plugged> {
+fn make_device(card: &Card) -> Result<Plugged> {
     let links = Links::open()?;
     match &card.wire {
-        Wire::Veth { bridge } => {
+        Wire::Veth(port) => {
             let plugged = veth(&links, card)?;
             let host = plugged.host_end.clone().unwrap_or_default();
-            if let Err(error) = set_up(&links, card, bridge.as_deref(), &host, &plugged.inner) {
+            if let Err(error) = set_up(&links, card, port.as_ref(), &host, &plugged.inner) {
                 remove_link(&host);
                 return Err(error);
             }
@@ -123,38 +125,31 @@ fn first_free(prefix: &str, make: impl Fn(&str) -> Result<()>) -> Result<String>
     Err(Error::system(format!("cannot find a free name for a network device '{prefix}N'"), &taken))
 }
 
-/// Makes the host's end a port of a bridge, as the definition says.
-pub(crate) fn join(bridge: &str, host: &str, card: &Card) -> Result<()> {
-    if !card.vlans.is_empty() && !net::filters_vlans(bridge) {
-        let text = format!("bridge '{bridge}' does not tell VLANs apart");
-        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
-            .hint(format!("switch it on: ip link set {bridge} type bridge vlan_filtering 1")));
-    }
-    net::add_to_bridge(bridge, host)?;
-    if card.isolated {
-        net::isolate(host)?;
-    }
-    if card.vlans.is_empty() {
-        return Ok(());
-    }
-    Links::open()?.set_vlans(host, net::default_vlan(bridge), &card.vlans)
-}
-
-fn set_up(links: &Links, card: &Card, bridge: Option<&str>, host: &str, inner: &str) -> Result<()> {
+fn set_up(
+    links: &Links,
+    card: &Card,
+    port: Option<&SwitchPort>,
+    host: &str,
+    inner: &str,
+) -> Result<()> {
     if let Some(mut own) = card.link.mac {
         own[0] = HOST_MAC;
         links.set(host, Some(own), false)?;
     }
-    if let Some(mtu) = card.mtu.or_else(|| net::mtu(bridge?)) {
+    if let Some(mtu) = card.mtu.or_else(|| net::mtu(&port?.bridge)) {
         net::set_mtu(host, mtu)?;
         net::set_mtu(inner, mtu)?;
     }
-    if let Some(bridge) = bridge {
-        join(bridge, host, card)?;
-    }
-    links.set(host, None, true)?;
-    for own in &card.host_addresses {
-        links.add_address(host, own.address, own.prefix, own.peer)?;
-    }
     Ok(())
+}
+
+/// Plugs the host's end in and switches it on.
+async fn plug(card: &Card, host: &str, undo: &mut Undo) -> Result<()> {
+    if let Wire::Veth(Some(port)) = &card.wire {
+        port.join(host, undo).await?;
+    }
+    let links = Links::open()?;
+    links.set(host, None, true)?;
+    let mut addresses = card.host_addresses.iter();
+    addresses.try_for_each(|own| links.add_address(host, own.address, own.prefix, own.peer))
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Plugs network cards in: a tap device for each that is on a bridge or on the host itself.
 //!
-//! A tap lives as long as a descriptor of it is open, and QEMU holds the last one: there is nothing to undo.
+//! A tap lives as long as a descriptor of it is open, and QEMU holds the last one: there is nothing to undo but its port.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::Peers;
+use virtus_domain::switch_ports::SwitchPort;
 use virtus_domain::{Undo, bandwidth, filter_bindings, network_ports};
 use virtus_host::net::{self, Tap, TapOptions};
 use virtus_xml::Domain;
 use virtus_xml::domain::interface::{Interface, InterfaceType};
+use virtus_xml::netdev::Owner;
 use virtus_xml::value::YesNo;
 
 /// The kernel puts the first free number in the place of `%d`.
@@ -25,11 +27,10 @@ pub(crate) struct Plug {
     pub(crate) name: Option<String>,
     /// Whether it is made and set up here, not by somebody else.
     pub(crate) ours: bool,
-    /// The bridge that it becomes a port of.
-    pub(crate) bridge: Option<String>,
+    /// What it becomes.
+    pub(crate) port: Option<SwitchPort>,
     mac: Option<[u8; 6]>,
     mtu: Option<u32>,
-    isolated: bool,
     options: TapOptions,
 }
 
@@ -43,9 +44,9 @@ pub(super) async fn plug(
     network_ports::claim(peers, &owner, &mut def.devices.interfaces, undo).await?;
     let mut taps = BTreeMap::new();
     for card in &mut def.devices.interfaces {
-        if let Some(plug) = wanted(card)? {
-            let tap = plug.make()?;
-            bandwidth(card).limit(&tap.name).await?;
+        if let Some(plug) = wanted(card, &owner)? {
+            let tap = plug.make(undo).await?;
+            bandwidth::limit(card, &tap.name).await?;
             card.target.get_or_insert_default().dev = Some(tap.name);
             filter_bindings::bind(peers, &owner, card, undo).await?;
             // Queues are taken from the end.
@@ -63,34 +64,19 @@ pub(crate) fn undecided(card: &Interface) -> Option<&str> {
 }
 
 /// The tap that a card needs; none for cards without one.
-pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
+pub(crate) fn wanted(card: &Interface, owner: &Owner) -> Result<Option<Plug>> {
     if let Some(name) = undecided(card) {
         let text = format!("network '{name}' has not said what the interface is plugged into");
         return Err(Error::new(ErrorCode::OperationInvalid, text));
     }
-    let source = card.plugged_source();
-    let bridge = match card.plugged_kind() {
-        InterfaceType::Bridge | InterfaceType::Network => {
-            Some(source.and_then(|s| s.bridge.clone()).ok_or_else(|| {
-                Error::new(
-                    ErrorCode::XmlError,
-                    "interface of type 'bridge' lacks <source bridge='…'/>",
-                )
-            })?)
-        }
-        InterfaceType::Ethernet => None,
+    match card.plugged_kind() {
+        InterfaceType::Bridge | InterfaceType::Network | InterfaceType::Ethernet => {}
         InterfaceType::Direct => {
             let text = "interfaces of type 'direct' are not supported";
             return Err(Error::new(ErrorCode::ConfigUnsupported, text)
                 .hint("use a bridge or <interface type='user'>"));
         }
         _ => return Ok(None),
-    };
-    if card.plugged_vlan().is_some() {
-        let mac = card.mac_address().map(|mac| format!(" {mac}")).unwrap_or_default();
-        let text = format!("interface{mac} - vlan tag not supported for this connection type");
-        return Err(Error::new(ErrorCode::ConfigUnsupported, text)
-            .hint("plug it into a bridge of its own that is in the VLAN"));
     }
     let target = card.target.as_ref();
     let ours = target.is_none_or(|target| target.managed != Some(YesNo::No));
@@ -101,10 +87,9 @@ pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
     Ok(Some(Plug {
         name: stated.filter(|dev| !ours || !dev.starts_with("vnet")),
         ours,
-        bridge,
+        port: SwitchPort::of(card, owner)?,
         mac: card.mac.as_ref().map(|mac| mac.address.0),
         mtu: card.mtu.as_ref().map(|mtu| mtu.size),
-        isolated: card.plugged_port().and_then(|port| port.isolated).is_some_and(YesNo::is_yes),
         options: TapOptions {
             vnet_header: model.starts_with("virtio"),
             queues: usize::try_from(queues).unwrap_or(1).max(1),
@@ -113,7 +98,7 @@ pub(crate) fn wanted(card: &Interface) -> Result<Option<Plug>> {
 }
 
 impl Plug {
-    fn make(&self) -> Result<Tap> {
+    async fn make(&self, undo: &mut Undo) -> Result<Tap> {
         let tap = Tap::create(self.name.as_deref().unwrap_or(NAME), self.options)?;
         if !self.ours {
             return Ok(tap);
@@ -122,14 +107,11 @@ impl Plug {
             own[0] = TAP_MAC;
             net::set_mac(&tap.name, own)?;
         }
-        if let Some(mtu) = self.mtu.or_else(|| net::mtu(self.bridge.as_deref()?)) {
+        if let Some(mtu) = self.mtu.or_else(|| net::mtu(&self.port.as_ref()?.bridge)) {
             net::set_mtu(&tap.name, mtu)?;
         }
-        if let Some(bridge) = &self.bridge {
-            net::add_to_bridge(bridge, &tap.name)?;
-            if self.isolated {
-                net::isolate(&tap.name)?;
-            }
+        if let Some(port) = &self.port {
+            port.join(&tap.name, undo).await?;
         }
         net::set_up(&tap.name, true)?;
         Ok(tap)
