@@ -105,12 +105,34 @@ fn uploads() -> Outcome {
     if !bed.is_ours() {
         return Err(Skip("stock's test driver keeps nothing in volumes".to_owned()).into());
     }
-    let certificate = bed.path("good");
-    for uri in [
-        "test+tcp://127.0.0.1:16994/default".to_owned(),
-        format!("test+tls://127.0.0.1:{TLS}/default?pkipath={}", certificate.display()),
-    ] {
-        contains(&bed.python_done("volume_streams.py", &[&uri])?, "all good")?;
+    start_behind(&bed, "virtlxcd")?;
+    let eats = "busybox stty raw -echo; while busybox head -c 1 >/dev/null; do \
+                echo ready; busybox head -c 3000000 | busybox md5sum; done";
+    let init = format!(
+        "<init>/bin/sh</init><initarg>-c</initarg><initarg>{}</initarg>",
+        eats.replace('>', "&gt;")
+    );
+    let eater = bed.write("eater.xml", &Container::busybox(&bed, "eater")?.init(&init).xml())?;
+    let created = bed.run("virsh", &["-c", &bed.uri_of("lxc", "/system"), "create", &eater])?;
+    equal(&created.err, created.ok(), true)?;
+    let data: Vec<u8> = (0..10_u32 << 20).map(|at| (at * 31 % 241) as u8).collect();
+    let from = bed.path("from");
+    fs::write(&from, &data)?;
+    let certificate = format!("?pkipath={}", bed.path("good").display());
+    for (way, port, rest) in [("tcp", "16994", ""), ("tls", TLS, certificate.as_str())] {
+        // The proxy's own driver, then one of a daemon behind it.
+        let uri = format!("test+{way}://127.0.0.1:{port}/default{rest}");
+        let moves = format!(
+            "vol-create-as default-pool v 10M; vol-upload --pool default-pool v {}; \
+             vol-download --pool default-pool v {}",
+            from.display(),
+            bed.path(way).display()
+        );
+        let done = bed.run("virsh", &["-c", &uri, &moves])?;
+        equal("complaints", done.err.as_str(), "")?;
+        equal("a volume", fs::read(bed.path(way))? == data, true)?;
+        let uri = format!("lxc+{way}://127.0.0.1:{port}/system{rest}");
+        contains(&bed.python_done("console_upload.py", &[&uri, "eater"])?, "all good")?;
     }
     Ok(())
 }
