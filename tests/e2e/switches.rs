@@ -19,7 +19,7 @@ pub(crate) const CASES: &[Case] = &[
 fn card(bridge: &str, number: u8, vlan: &str) -> String {
     format!(
         "<interface type='bridge'><mac address='52:54:00:00:00:0{number}'/><source bridge='{bridge}'/>{vlan}\
-         <virtualport type='openvswitch'><parameters profileid='\"red\" one'/></virtualport>\
+         <virtualport type='openvswitch'><parameters profileid='red'/></virtualport>\
          <ip address='192.168.80.{number}' family='ipv4' prefix='24'/></interface>"
     )
 }
@@ -93,7 +93,8 @@ fn vlans() -> Outcome {
 fn ports_go() -> Outcome {
     let bed = switched(Testbed::of_containers()?, &["ovs0"])?;
     let container = Container::busybox(&bed, "box")?;
-    bed.define_container(&container.clone().device(&card("ovs0", 1, &tag(42))))?;
+    let odd = card("ovs0", 1, &tag(42)).replace("='red'", "='\"red\" one'");
+    bed.define_container(&container.clone().device(&odd))?;
     let broken = container.clone().called("broken").init("<init>/no/such</init>");
     bed.define_container(&broken.device(&card("ovs0", 2, "")))?;
     let lost = container.called("lost").device(&card("nobr", 3, ""));
@@ -174,11 +175,12 @@ fn guest() -> Outcome {
     bed.virsh("start vm")?;
     equal("ports", ports(&bed, "ovs0")?, vec!["vnet0".to_owned()])?;
     equal("VLAN", column(&bed, "Port", "vnet0", "tag")?, "42".to_owned())?;
+    contains(&column(&bed, "Port", "vnet0", "other-config")?, "transient=\"true\"")?;
     let uuid = format!("\"{}\"", bed.virsh("domuuid vm")?);
     equal("guest", column(&bed, "Interface", "vnet0", "external-ids:vm-id")?, uuid)?;
     let rate = column(&bed, "Interface", "vnet0", "ingress_policing_rate")?;
     equal("what it may send", rate.as_str(), "4000")?;
-    contains(&bed.vsctl(&["list", "QoS"])?, "max-rate=\"8192000\"")?;
+    contains(&bed.vsctl(&["list", "QoS"])?, "min-rate=\"8000000\"")?;
     let pid = bed.qemu_pid("vm")?;
     bed.signal("KILL", pid)?;
     wait_for("the port to go", DEADLINE, || Ok(ports(&bed, "ovs0")?.is_empty()))?;

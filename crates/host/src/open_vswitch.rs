@@ -51,7 +51,8 @@ impl Port {
         let device = self.device.as_str();
         let add = Transaction::default()
             .then(["--if-exists", "del-port", device])
-            .then(["add-port", switch, device])
+            // What starts the switch anew after this host did removes it.
+            .then(["add-port", switch, device, "other-config:transient=true"])
             .with(vlan.iter().flat_map(columns))
             .then(["set", "Interface", device, "external-ids:iface-status=active"])
             .with([id("vm-id", self.guest)])
@@ -130,7 +131,7 @@ impl Port {
 
     fn and_limit(&self, all: Transaction, limits: Bandwidth) -> Transaction {
         let device = self.device.as_str();
-        // The switch counts what a guest sends in kbit, what it receives in bit, as libvirt has it.
+        // The switch counts what a guest sends in kbit, what it receives in bit; kilobytes are those of `tc`.
         let (rate, burst) =
             limits.outbound.map_or((0, 0), |rate| (rate.average * 8, rate.burst.unwrap_or(0) * 8));
         let sending = all
@@ -140,12 +141,12 @@ impl Port {
             .then(["clear", "Port", device, "qos"]);
         let Some(rate) = limits.inbound else { return sending };
         let rates = [
-            Some(("min-rate", rate.average)),
-            Some(("max-rate", rate.peak.unwrap_or(rate.average))),
-            rate.burst.map(|burst| ("burst", burst)),
+            Some(("min-rate", rate.average * 8000)),
+            Some(("max-rate", rate.peak.unwrap_or(rate.average) * 8000)),
+            rate.burst.map(|burst| ("burst", burst * 8192)),
         ];
         let rates = rates.into_iter().flatten();
-        let row = rates.map(|(name, rate)| format!("other-config:{name}={}", rate * 8192));
+        let row = rates.map(|(name, bits)| format!("other-config:{name}={bits}"));
         let row = row.chain(self.ids());
         sending
             .then(["set", "Port", device, "qos=@qos"])
@@ -267,10 +268,10 @@ mod tests {
         let line = port.and_limit(Transaction::default(), both).0.join(" ");
         assert!(line.contains("ingress_policing_rate=800 ingress_policing_burst=512"), "{line}");
         assert!(
-            line.contains("create QoS type=linux-htb queues:0=@queue other-config:min-rate=819200"),
+            line.contains("create QoS type=linux-htb queues:0=@queue other-config:min-rate=800000"),
             "{line}"
         );
-        assert!(line.contains("other-config:max-rate=2457600 other-config:burst=524288"), "{line}");
+        assert!(line.contains("other-config:max-rate=2400000 other-config:burst=524288"), "{line}");
         let none = port.and_limit(Transaction::default(), Bandwidth::default()).0.join(" ");
         assert!(none.ends_with("ingress_policing_burst=0 -- clear Port vnet0 qos"), "{none}");
     }
