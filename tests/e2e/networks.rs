@@ -9,6 +9,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_missing_driver_of_networks_is_named", missing),
     ("a_container_is_plugged_into_a_network", container),
     ("a_guest_is_plugged_into_a_network", guest),
+    ("a_vlan_that_nothing_would_set_is_refused", tagged),
     ("a_limited_card_is_slow", bandwidth),
 ];
 
@@ -107,6 +108,23 @@ fn container() -> Outcome {
     equal("number of ports", ports(&peer)?.len(), 1)?;
     bed.virsh("destroy box")?;
     wait_for("the port to go", DEADLINE, || Ok(ports(&peer)?.is_empty()))
+}
+
+fn tagged() -> Outcome {
+    let bed = Testbed::of_containers()?;
+    let peer = peer(&bed)?;
+    bed.run("ip", &["link", "add", "up0", "type", "veth", "peer", "name", "up1"])?;
+    let network = "<network><name>direct</name>\
+                   <forward mode='passthrough'><interface dev='up0'/></forward>\
+                   <portgroup name='blue' default='yes'><vlan><tag id='7'/></vlan></portgroup></network>";
+    peer.virsh(&["net-define", &bed.write("direct.xml", network)?])?;
+    peer.virsh(&["net-start", "direct"])?;
+    let card = "<interface type='network'><source network='direct'/></interface>";
+    bed.define_container(&Container::busybox(&bed, "blue")?.device(card))?;
+    let said = bed.virsh_fails("start blue")?;
+    contains(&said, "vlan tag not supported for this connection type")?;
+    contains(&said, "ip link add link up0")?;
+    equal("ports", peer.virsh(&["net-port-list", "direct", "--uuid"])?.as_str(), "")
 }
 
 fn guest() -> Outcome {
