@@ -210,6 +210,13 @@ impl Part {
         write(&path, value).map_err(|cause| failed(&format!("write '{value}' to"), &path, &cause))
     }
 
+    /// Its part in each of the groups in this one.
+    pub(super) fn children(&self) -> Vec<Self> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        groups.map(|group| Self { folder: group.path(), ..self.clone() }).collect()
+    }
+
     /// Makes every folder from the top down, and readies each for use.
     fn make(&self) -> io::Result<()> {
         let below = self.folder.strip_prefix(&self.top).unwrap_or(Path::new(""));

@@ -301,7 +301,8 @@ impl Group {
         parse(part, name, text.strip_prefix("default ").unwrap_or(&text))
     }
 
-    /// Limits what may be done with one disk.
+    /// Limits what may be done with one disk. In version 1 a limit is that of a group's own processes: it is set in the
+    /// groups in this one too, if they are there already.
     ///
     /// # Errors
     /// Where the controller is not there or the kernel refuses the device.
@@ -318,9 +319,11 @@ impl Group {
             if part.unified {
                 let value = value.map_or_else(|| "max".to_owned(), |value| value.to_string());
                 part.write("io.max", &format!("{device} {key}={value}"))?;
-            } else {
-                part.write(file, &format!("{device} {}", value.unwrap_or(0)))?;
+                continue;
             }
+            let value = format!("{device} {}", value.unwrap_or(0));
+            part.write(file, &value)?;
+            part.children().iter().try_for_each(|child| child.write(file, &value))?;
         }
         Ok(())
     }

@@ -47,6 +47,9 @@ impl Payload {
         made.group = made.group.make()?;
         limit(&made.group, &blueprint.limits)?;
         made.payload = made.group.child("payload").make()?;
+        let mut disks = blueprint.limits.blkio_devices.iter();
+        // In version 1 it is the group with the processes that is limited.
+        disks.try_for_each(|disk| made.group.set_blkio_device(disk))?;
         let owner = blueprint.id_map.as_ref().map_or((0, 0), IdMap::root);
         if owner != (0, 0) {
             made.payload.delegate(owner.0, owner.1)?;
@@ -104,6 +107,5 @@ fn limit(group: &Group, limits: &Limits) -> virtus_api::Result<()> {
     set(limits.memory_and_swap, Group::set_memory_and_swap_limit)?;
     set(limits.processes, Group::set_process_limit)?;
     set(limits.blkio_weight, Group::set_blkio_weight)?;
-    limits.blkio_devices.iter().try_for_each(|device| group.set_blkio_device(device))?;
     limits.devices.as_deref().map_or(Ok(()), |rules| group.set_devices(rules))
 }
