@@ -10,6 +10,7 @@ use crate::{Case, Skip, contains, equal};
 pub(crate) const CASES: &[Case] = &[
     ("only_containers_of_one_vlan_meet", vlans),
     ("ports_go_with_their_containers", ports_go),
+    ("limits_go_along_to_another_bridge", limits),
     ("a_network_says_the_vlans_of_its_port_groups", networks),
     ("a_guest_is_a_port", guest),
     ("a_missing_switch_is_named", missing),
@@ -91,7 +92,7 @@ fn vlans() -> Outcome {
 }
 
 fn ports_go() -> Outcome {
-    let bed = switched(Testbed::of_containers()?, &["ovs0"])?;
+    let mut bed = switched(Testbed::of_containers()?, &["ovs0"])?;
     let container = Container::busybox(&bed, "box")?;
     let odd = card("ovs0", 1, &tag(42)).replace("='red'", "='\"red\" one'");
     bed.define_container(&container.clone().device(&odd))?;
@@ -132,7 +133,42 @@ fn ports_go() -> Outcome {
     wait_for("the end", DEADLINE, || Ok(bed.virsh("domstate box")? == "shut off"))?;
     bed.virsh("start box")?;
     bed.virsh("destroy box")?;
-    equal("ports", ports(&bed, "ovs0")?, Vec::new())
+    equal("ports", ports(&bed, "ovs0")?, Vec::new())?;
+
+    // One ends while nobody looks.
+    bed.virsh("start box")?;
+    bed.kill9()?;
+    let pid = std::fs::read_to_string(bed.path("run/libvirt/lxc/box.pid"))?;
+    bed.signal("KILL", pid.trim().parse()?)?;
+    equal("ports", ports(&bed, "ovs0")?.len(), 1)?;
+    bed.start()?;
+    wait_for("the port to go", DEADLINE, || Ok(ports(&bed, "ovs0")?.is_empty()))
+}
+
+fn limits() -> Outcome {
+    let bed = switched(Testbed::of_containers()?, &["ovs0", "ovs1"])?;
+    bed.define_container(&Container::busybox(&bed, "box")?.device(&card("ovs0", 1, "")))?;
+    bed.virsh("start box")?;
+    let update = |bridge: &str, average: Option<u32>| {
+        let limits = average.map(|average| {
+            format!("<bandwidth><inbound average='{average}'/></bandwidth><virtualport")
+        });
+        let card = card(bridge, 1, "");
+        let card = limits.map(|limits| card.replace("<virtualport", &limits)).unwrap_or(card);
+        let file = bed.write("card.xml", &card)?;
+        bed.virsh(&format!("update-device box {file} --live"))
+    };
+    let rates = || bed.vsctl(&["--bare", "--columns=other_config", "list", "Queue"]);
+    update("ovs0", Some(1000))?;
+    equal("rates", rates()?.as_str(), "max-rate=8000000 min-rate=8000000")?;
+    update("ovs1", Some(2000))?;
+    equal("ports", ports(&bed, "ovs1")?, vec!["vnet0".to_owned()])?;
+    equal("rates", rates()?.as_str(), "max-rate=16000000 min-rate=16000000")?;
+    update("ovs1", None)?;
+    equal("rates", rates()?.as_str(), "")?;
+    update("ovs1", Some(1000))?;
+    bed.virsh("destroy box")?;
+    equal("rates", rates()?.as_str(), "")
 }
 
 fn networks() -> Outcome {

@@ -58,6 +58,7 @@ pub(crate) async fn update(context: &Context<Lxc>, device: AnyDevice) -> Result<
         let mut moved = known.clone();
         moved.source.clone_from(&wanted.source);
         moved.vlan.clone_from(&wanted.vlan);
+        moved.bandwidth.clone_from(&wanted.bandwidth);
         if let (Some(old), Some(new)) =
             (SwitchPort::of(known, &owner)?, SwitchPort::of(&moved, &owner)?)
         {
