@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Bits of CPUID leaves and model-specific registers, as a set.
 
-use std::collections::BTreeMap;
-
 use virtus_api::Result;
 use virtus_xml::cpu_map::{CpuData, Cpuid, Msr};
 use virtus_xml::value::Hex;
@@ -21,9 +19,10 @@ pub enum Register {
 
 /// Registers and their values: `eax`, `ebx`, `ecx`, `edx`; a model-specific register uses the outer two.
 ///
-/// Invariant: no register without a bit is kept, so two sets are equal when their bits are.
+/// Invariant: no register without a bit is kept, and they are in order, so two sets are equal when their bits are.
+/// Each takes what it needs and no more: there are hundreds of them, most with a single register.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Registers(BTreeMap<Register, [u32; 4]>);
+pub struct Registers(Vec<(Register, [u32; 4])>);
 
 /// The leaf that carries the maker.
 const VENDOR: Register = Register::Leaf { eax: 0, ecx: 0 };
@@ -81,16 +80,27 @@ impl Registers {
 
     /// Adds the bits of one register.
     pub fn insert(&mut self, register: Register, value: [u32; 4]) {
-        if value != [0; 4] {
-            let known = self.0.entry(register).or_default();
-            known.iter_mut().zip(value).for_each(|(a, b)| *a |= b);
+        if value == [0; 4] {
+            return;
         }
+        match self.find(register) {
+            Ok(at) => self.0[at].1.iter_mut().zip(value).for_each(|(a, b)| *a |= b),
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (register, value));
+            }
+        }
+    }
+
+    /// Where a register stands, or would.
+    fn find(&self, register: Register) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&register, |(known, _)| *known)
     }
 
     /// The value of a register, 0 where it is not known.
     #[must_use]
     pub fn get(&self, register: Register) -> [u32; 4] {
-        self.0.get(&register).copied().unwrap_or_default()
+        self.find(register).map(|at| self.0[at].1).unwrap_or_default()
     }
 
     /// Adds all bits of `other`.
@@ -102,17 +112,17 @@ impl Registers {
 
     /// Takes all bits of `other` away.
     pub fn subtract(&mut self, other: &Self) {
-        self.keep(|register, bits| bits & !other.0.get(register).map_or(Word::NONE, Word::of));
+        self.keep(|register, bits| bits & !Word::of(other.get(register)));
     }
 
     /// Leaves the bits that `other` has, too.
     pub fn intersect(&mut self, other: &Self) {
-        self.keep(|register, bits| bits & other.0.get(register).map_or(Word::NONE, Word::of));
+        self.keep(|register, bits| bits & Word::of(other.get(register)));
     }
 
-    fn keep(&mut self, left: impl Fn(&Register, Word) -> Word) {
-        self.0.retain(|register, value| {
-            *value = left(register, Word::of(value)).words();
+    fn keep(&mut self, left: impl Fn(Register, Word) -> Word) {
+        self.0.retain_mut(|(register, value)| {
+            *value = left(*register, Word::of(*value)).words();
             *value != [0; 4]
         });
     }
@@ -134,7 +144,7 @@ impl Registers {
     /// Whether bits of model-specific registers are among them.
     #[must_use]
     pub fn uses_msr(&self) -> bool {
-        self.0.keys().any(|register| matches!(register, Register::Msr(_)))
+        self.0.iter().any(|(register, _)| matches!(register, Register::Msr(_)))
     }
 
     /// The bits of a maker's twelve letters.
@@ -167,10 +177,8 @@ impl Registers {
 struct Word(u128);
 
 impl Word {
-    const NONE: Self = Self(0);
-
-    fn of([a, b, c, d]: &[u32; 4]) -> Self {
-        Self([a, b, c, d].into_iter().fold(0, |all, word| all << 32 | u128::from(*word)))
+    fn of(words: [u32; 4]) -> Self {
+        Self(words.into_iter().fold(0, |all, word| all << 32 | u128::from(word)))
     }
 
     fn words(self) -> [u32; 4] {
