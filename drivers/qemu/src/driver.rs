@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri};
@@ -201,10 +201,9 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let cache = Cache::new(places.cache.join("capabilities"), identity);
         let qemu = Arc::new(Qemu::new(environment, places, config, cache));
         // Ask the usual binaries before somebody needs the answer; whoever needs it earlier waits for it.
-        let mut asked = JoinSet::new();
         for (_, binary) in Qemu::binaries() {
             let qemu = qemu.clone();
-            asked.spawn(async move {
+            tokio::spawn(async move {
                 if let Err(error) = qemu.capabilities(&binary).await {
                     tracing::warn!("{error}");
                 }
@@ -214,11 +213,6 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
         let early = qemu.clone();
         spawn_blocking(move || {
             let _known = LazyLock::force(&early.cpus);
-        });
-        tokio::spawn(async move {
-            asked.join_all().await;
-            // The answers of a binary are ten times as large as what is kept of them.
-            let _given_back = spawn_blocking(virtus_host::memory::give_back).await;
         });
         let of_document = qemu.clone();
         let document = SharedAnswer::new("the host's capabilities", move || {

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use rustix::fs::{Access, access};
 use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::store;
 use virtus_host::user::Identity;
@@ -113,9 +114,15 @@ impl Cache {
                 caps.binary_ctime = facts.ctime();
             }
             caps.kernel_version = Some(kernel());
+            let text = caps.to_cache_xml();
+            // The answers are ten times as large as what is kept of them, which lies scattered among them. Read anew it
+            // lies together, and their memory can go; and it is what the next start will know.
+            drop(caps);
             if saves {
-                save(&file, &caps);
+                save(&file, &text);
             }
+            let caps = Capabilities::from_cache_xml(&text)?;
+            spawn_blocking(virtus_host::memory::give_back);
             Ok(Arc::new(caps))
         });
         let answer = async move {
@@ -145,10 +152,10 @@ fn load(file: &Path, binary: &Path, stamp: &str) -> Option<Capabilities> {
 }
 
 /// A cache that cannot be written costs time, nothing else.
-fn save(file: &Path, caps: &Capabilities) {
+fn save(file: &Path, text: &str) {
     let folder = file.parent().unwrap_or(Path::new("/"));
-    let saved = store::make_folder(folder, 0o755)
-        .and_then(|()| store::write(file, caps.to_cache_xml().as_bytes(), 0o600));
+    let saved =
+        store::make_folder(folder, 0o755).and_then(|()| store::write(file, text.as_bytes(), 0o600));
     if let Err(error) = saved {
         tracing::warn!(%error, "QEMU will be asked again after a restart");
     }
