@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Typed parameters: values that carry their name and type. Names stand in [`crate::params`].
 
+use std::borrow::Cow;
+
 /// A named value.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct TypedParam {
-    pub field: String,
+    /// The name; most of those that are sent are constants.
+    pub field: Cow<'static, str>,
     pub value: TypedValue,
 }
 
@@ -23,7 +26,7 @@ pub enum TypedValue {
 }
 
 impl TypedParam {
-    pub fn new(field: impl Into<String>, value: impl Into<TypedValue>) -> Self {
+    pub fn new(field: impl Into<Cow<'static, str>>, value: impl Into<TypedValue>) -> Self {
         Self { field: field.into(), value: value.into() }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn on_behalf_of(identity: &Identity) -> ConnectSetIdentity {
         (connect_identity::SELINUX_CONTEXT, text(&identity.selinux_context)),
     ];
     let known = facts.into_iter().filter_map(|(field, value)| Some((field, value?)));
-    let params = known.map(|(field, value)| TypedParam { field: field.to_owned(), value });
+    let params = known.map(|(field, value)| TypedParam::new(field, value));
     ConnectSetIdentity { params: params.collect(), flags: 0 }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn on_behalf_of(identity: &Identity) -> ConnectSetIdentity {
 pub(crate) fn identity_of(request: &ConnectSetIdentity) -> Result<Identity> {
     let mut identity = Identity::default();
     for parameter in &request.params {
-        let name = parameter.field.as_str();
+        let name = &*parameter.field;
         let number = match parameter.value {
             TypedValue::ULLong(number) => Some(number),
             TypedValue::LLong(number) => u64::try_from(number).ok(),

@@ -2,6 +2,8 @@
 //! The types that messages are made of. `char`, `uchar`, `short` and `ushort` take a whole word each,
 //! in lists too; on reading, what does not fit is cut off as C does it.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 use virtus_api::{AuthType, TypedValue};
 
@@ -99,6 +101,18 @@ impl Xdr for String {
 
     fn take(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         input.string(STRING_MAX).map(str::to_owned)
+    }
+}
+
+impl Xdr for Cow<'static, str> {
+    const SHAPE: Shape = Shape::String(STRING_MAX);
+
+    fn put(&self, out: &mut Encoder<'_>) {
+        out.string(self, STRING_MAX);
+    }
+
+    fn take(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        String::take(input).map(Self::Owned)
     }
 }
 
@@ -245,5 +259,5 @@ impl Xdr for TypedValue {
 }
 
 xdr! {
-    TypedParam { field: String, value: TypedValue }
+    TypedParam { field: Cow<'static, str>, value: TypedValue }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the agent tells of the guest: file systems, addresses, users, the operating system.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -44,7 +45,7 @@ pub(super) async fn get_fsinfo(
     Ok(DomainGetFsinfoReply { info, ret })
 }
 
-fn param(field: impl Into<String>, value: impl Into<TypedValue>) -> TypedParam {
+fn param(field: impl Into<Cow<'static, str>>, value: impl Into<TypedValue>) -> TypedParam {
     TypedParam::new(field, value)
 }
 

@@ -76,7 +76,7 @@ impl Wish {
     fn of(params: &[TypedParam]) -> Result<Self> {
         let mut wish = Self::default();
         for param in params {
-            let field = param.field.as_str();
+            let field = &*param.field;
             let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
             let row = ROWS.iter().find(|row| row.name == field);
             let row = row.ok_or_else(|| Error::unknown_param(field))?;

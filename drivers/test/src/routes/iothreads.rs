@@ -119,7 +119,7 @@ fn known(def: &Domain, id: u32, text: String) -> Result<()> {
 fn polls(params: &[TypedParam]) -> Result<Poll> {
     let mut poll = Poll::default();
     for param in params {
-        let field = param.field.as_str();
+        let field = &*param.field;
         let place = match field {
             name::POLL_MAX_NS => &mut poll.max,
             name::POLL_GROW => &mut poll.grow,

@@ -63,7 +63,7 @@ async fn get(world: Arc<World>, _: Call, request: DomainGetPerfEvents) -> Result
 async fn set(world: Arc<World>, _: Call, request: DomainSetPerfEvents) -> Result<()> {
     let mut wanted = Vec::new();
     for param in &request.params {
-        let field = param.field.as_str();
+        let field = &*param.field;
         let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
         if !EVENTS.contains(&field) {
             return Err(Error::unknown_param(field));

@@ -116,6 +116,6 @@ fn describe(
         (info::SELINUX_CONTEXT, who.selinux_context.map(Into::into)),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some(TypedParam { field: name.to_owned(), value: value? }))
+    .filter_map(|(name, value)| Some(TypedParam::new(name, value?)))
     .collect()
 }

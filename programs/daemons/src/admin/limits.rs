@@ -121,11 +121,9 @@ mod tests {
 
     #[test]
     fn only_known_settings_of_their_type_are_taken_once() {
-        let read = |given: &[(&str, TypedValue)]| {
-            let given: Vec<_> = given
-                .iter()
-                .map(|(name, value)| TypedParam { field: (*name).to_owned(), value: value.clone() })
-                .collect();
+        let read = |given: &[(&'static str, TypedValue)]| {
+            let given: Vec<_> =
+                given.iter().map(|(name, value)| TypedParam::new(*name, value.clone())).collect();
             settings(["max", "min"], &given).map_err(|error| error.to_string())
         };
         assert_eq!(read(&[]), Ok([None, None]));

@@ -75,7 +75,7 @@ impl Changes {
     fn of(params: &[TypedParam]) -> Result<Self> {
         let mut changes = Self::default();
         for param in params {
-            let field = param.field.as_str();
+            let field = &*param.field;
             let invalid = |what: &str| {
                 let text = format!("{what} for parameter '{field}'");
                 Error::new(ErrorCode::InvalidArg, text)
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn devices_are_limited_one_by_one() {
-        let set = |field: &str, text: &str| Changes::of(&[TypedParam::new(field, text)]);
+        let set = |field: &'static str, text: &str| Changes::of(&[TypedParam::new(field, text)]);
         let mut tune = None;
         set("device_read_bytes_sec", "/dev/sda,100,/dev/sdb,7").unwrap().note(&mut tune);
         set("device_write_iops_sec", "/dev/sdb,3").unwrap().note(&mut tune);

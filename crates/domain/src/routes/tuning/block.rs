@@ -96,7 +96,7 @@ impl Wish {
     fn of(params: &[TypedParam]) -> Result<Self> {
         let mut wish = Self::default();
         for param in params {
-            let field = param.field.as_str();
+            let field = &*param.field;
             let wrong_type = || {
                 let text = format!("invalid type for parameter '{field}'");
                 Error::new(ErrorCode::InvalidArg, text)
@@ -245,7 +245,7 @@ where
 mod tests {
     use super::*;
 
-    fn wish(values: &[(&str, u64)]) -> Result<Wish> {
+    fn wish(values: &[(&'static str, u64)]) -> Result<Wish> {
         let params: Vec<_> =
             values.iter().map(|(field, value)| TypedParam::new(*field, *value)).collect();
         Wish::of(&params)
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn limits_that_only_add_need_a_burst() {
-        let after = |values: &[(&str, u64)], before: &Iotune| {
+        let after = |values: &[(&'static str, u64)], before: &Iotune| {
             wish(values).unwrap().after(before, Throttling::Add)
         };
         let refused = after(&[("total_bytes_sec", 1)], &Iotune::default()).unwrap_err();

@@ -28,7 +28,7 @@ impl Limits {
     fn of(params: &[TypedParam]) -> Result<Self> {
         let mut limits = Self::default();
         for param in params {
-            let field = param.field.as_str();
+            let field = &*param.field;
             let place = match field {
                 name::HARD_LIMIT => &mut limits.hard,
                 name::SOFT_LIMIT => &mut limits.soft,
@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn limits_are_kept_until_they_are_lifted() {
-        let set = |field: &str, kib: u64| Limits::of(&[TypedParam::new(field, kib)]).unwrap();
+        let set =
+            |field: &'static str, kib: u64| Limits::of(&[TypedParam::new(field, kib)]).unwrap();
         let mut tune = None;
         set("hard_limit", 4096).note(&mut tune).unwrap();
         set("soft_limit", 2048).note(&mut tune).unwrap();

@@ -81,7 +81,7 @@ impl Change {
     fn of(params: &[TypedParam]) -> Result<Self> {
         let mut change = Self::default();
         for param in params {
-            match param.field.as_str() {
+            match &*param.field {
                 name::MODE => {
                     let number = param.value.as_i64().and_then(|mode| i32::try_from(mode).ok());
                     let mode = number.and_then(|mode| Mode::try_from(mode).ok());

@@ -82,7 +82,7 @@ impl Scope {
 impl Change {
     /// Reads and checks one parameter.
     fn read(scopes: &[Scope], param: &TypedParam) -> Result<Self> {
-        let field = param.field.as_str();
+        let field = &*param.field;
         let wrong_type = || {
             let text = format!("invalid type for parameter '{field}', a number is expected");
             Error::new(ErrorCode::InvalidArg, text)
@@ -315,7 +315,7 @@ mod tests {
 
     const ALL: &[Scope] = &[Scope::Vcpu, Scope::Emulator, Scope::Global, Scope::Iothread];
 
-    fn change(field: &str, value: impl Into<TypedValue>) -> Result<Change> {
+    fn change(field: &'static str, value: impl Into<TypedValue>) -> Result<Change> {
         Change::read(ALL, &TypedParam::new(field, value))
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One guest's statistics as clients read them: libvirt's names, types and order.
 
+use std::borrow::Cow;
+
 use virtus_api::params::domain_bulk_stats as name;
 use virtus_api::{DomainStatsTypes as Groups, TypedParam, TypedValue, VcpuState};
 use virtus_domain::facts::{DiskFacts, Facts, Image};
@@ -18,7 +20,7 @@ use crate::routes::interface_stats;
 struct Record(Vec<TypedParam>);
 
 impl Record {
-    fn put(&mut self, field: impl Into<String>, value: impl Into<TypedValue>) {
+    fn put(&mut self, field: impl Into<Cow<'static, str>>, value: impl Into<TypedValue>) {
         self.0.push(TypedParam::new(field, value));
     }
 
@@ -33,7 +35,7 @@ impl Record {
         self.put(format!("{kind}{number}{field}"), value);
     }
 
-    fn put_if_some(&mut self, field: &str, value: Option<u64>) {
+    fn put_if_some(&mut self, field: &'static str, value: Option<u64>) {
         if let Some(value) = value {
             self.put(field, value);
         }
