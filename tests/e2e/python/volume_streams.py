@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-"""Moves data in and out of volumes of the test driver, and does what a client should not; prints `all good`."""
+"""Moves data in and out of volumes of the test driver, and, without `--briefly`, does what a client should not; prints
+`all good`."""
 
 import random
 import sys
@@ -140,9 +141,10 @@ def main():
     libvirt.registerErrorHandler(lambda *_: None, None)
     pool = conn.storagePoolLookupByName("default-pool")
     round_trip(conn, pool)
-    holes(conn, pool)
-    misuse(conn, pool)
-    stalled(conn, pool, sys.argv[-1])
+    if "--briefly" not in sys.argv:
+        holes(conn, pool)
+        misuse(conn, pool)
+        stalled(conn, pool, sys.argv[-1])
     before = pool.info()
     for vol in pool.listAllVolumes():
         vol.delete()
