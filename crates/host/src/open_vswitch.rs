@@ -132,8 +132,11 @@ impl Port {
     fn and_limit(&self, all: Transaction, limits: Bandwidth) -> Transaction {
         let device = self.device.as_str();
         // The switch counts what a guest sends in kbit, what it receives in bit; kilobytes are those of `tc`.
-        let (rate, burst) =
-            limits.outbound.map_or((0, 0), |rate| (rate.average * 8, rate.burst.unwrap_or(0) * 8));
+        // What is too much for 64 bits is too much for the switch, which says so.
+        let times = |amount: u64, unit| amount.saturating_mul(unit);
+        let (rate, burst) = limits
+            .outbound
+            .map_or((0, 0), |rate| (times(rate.average, 8), times(rate.burst.unwrap_or(0), 8)));
         let sending = all
             .then(["set", "Interface", device])
             .with([format!("ingress_policing_rate={rate}")])
@@ -141,9 +144,9 @@ impl Port {
             .then(["clear", "Port", device, "qos"]);
         let Some(rate) = limits.inbound else { return sending };
         let rates = [
-            Some(("min-rate", rate.average * 8000)),
-            Some(("max-rate", rate.peak.unwrap_or(rate.average) * 8000)),
-            rate.burst.map(|burst| ("burst", burst * 8192)),
+            Some(("min-rate", times(rate.average, 8000))),
+            Some(("max-rate", times(rate.peak.unwrap_or(rate.average), 8000))),
+            rate.burst.map(|burst| ("burst", times(burst, 8192))),
         ];
         let rates = rates.into_iter().flatten();
         let row = rates.map(|(name, bits)| format!("other-config:{name}={bits}"));
