@@ -77,3 +77,18 @@ fn state_now(before: State, frozen: bool) -> State {
         (true, _) => State::Paused(DomainPausedReason::Unknown),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_the_state_counts() {
+        let running = State::Running(DomainRunningReason::Booted);
+        let paused = State::Paused(DomainPausedReason::User);
+        assert_eq!(state_now(running, false), running);
+        assert_eq!(state_now(paused, true), paused);
+        assert_eq!(state_now(paused, false), State::Running(DomainRunningReason::Unknown));
+        assert_eq!(state_now(running, true), State::Paused(DomainPausedReason::Unknown));
+    }
+}
