@@ -108,12 +108,20 @@ fn background() -> Outcome {
 
 fn idle_end() -> Outcome {
     ours_only()?;
-    let bed = Testbed::with(&Options {
-        arguments: vec!["--timeout".to_owned(), "1".to_owned()],
+    let until = |timeout: &str| Options {
+        arguments: vec!["--timeout".to_owned(), timeout.to_owned()],
         ..Options::default()
-    })?;
-    wait_for("the idle daemon's end", DEADLINE, || Ok(bed.processes()?.is_empty()))?;
-    equal("socket", bed.socket().exists(), false)
+    };
+    let busy = Testbed::with(&until("600"))?;
+    busy.define(&Guest::firmware("guest"))?;
+    busy.virsh("start guest")?;
+    busy.admin("daemon-timeout 1")?;
+    let idle = Testbed::with(&until("1"))?;
+    wait_for("the idle daemon's end", DEADLINE, || Ok(idle.processes()?.is_empty()))?;
+    equal("socket", idle.socket().exists(), false)?;
+    // It has had as long to end, but for its guest.
+    busy.virsh("destroy guest")?;
+    wait_for("the end of the other", DEADLINE, || Ok(busy.processes()?.is_empty()))
 }
 
 fn socket_activation() -> Outcome {
