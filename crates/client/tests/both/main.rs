@@ -39,7 +39,7 @@ async fn volume(connection: &Connection, key: &str) -> StorageVolume {
 async fn bytes_go_up_and_come_down() {
     let daemon = Daemon::start();
     for connection in both(&daemon).await {
-        let volume = volume(&connection, "v").await;
+        let volume = volume(&connection, "plain").await;
         let data: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8).collect();
         let mut upload = volume.upload(0, 0).await.unwrap();
         upload.write_all(&data).await.unwrap();
@@ -56,7 +56,7 @@ async fn bytes_go_up_and_come_down() {
 async fn holes_stay_holes_where_they_may() {
     let daemon = Daemon::start();
     for connection in both(&daemon).await {
-        let volume = volume(&connection, "v").await;
+        let volume = volume(&connection, "sparse").await;
         let mut plain = volume.upload(0, 0).await.unwrap();
         assert_eq!(plain.hole(5).await.unwrap_err().code(), ErrorCode::OperationInvalid);
         plain.abort();
@@ -79,7 +79,7 @@ async fn holes_stay_holes_where_they_may() {
 async fn readers_of_bytes_see_zeroes_in_holes() {
     let daemon = Daemon::start();
     for connection in both(&daemon).await {
-        let volume = volume(&connection, "v").await;
+        let volume = volume(&connection, "holes").await;
         let mut upload = volume.upload(0, 0).flags(1_u32).await.unwrap();
         upload.hole(10_000).await.unwrap();
         upload.send("x").await.unwrap();
@@ -222,7 +222,7 @@ fn no_runtime_is_needed() {
     use virtus_client::blocking::{Blocking, Wait};
 
     let connection = Connection::options().drivers(&[DRIVER]).open("place:///").wait().unwrap();
-    let volume = connection.storage_vol_by_key("w").wait().unwrap();
+    let volume = connection.storage_vol_by_key("blocking").wait().unwrap();
     let mut upload = Blocking(volume.upload(0, 0).wait().unwrap());
     upload.write_all(b"blocking").unwrap();
     upload.0.finish().wait().unwrap();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A driver with one volume and one console, in this process and behind a socket: both look the same
+//! A driver with volumes and one console, in this process and behind a socket: both look the same
 //! to an application.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,10 +20,10 @@ use virtus_core::{
 };
 use virtus_rpc::{Access, Limits, Listener, Server, Serving};
 
-/// One volume: what was uploaded last, holes and all.
+/// Volumes: what was uploaded last to each, holes and all. Tests of one process share those of the driver in it.
 #[derive(Default)]
 pub(crate) struct Place {
-    volume: Mutex<Vec<Packet>>,
+    volumes: Mutex<HashMap<String, Vec<Packet>>>,
     pub(crate) hub: Hub,
 }
 
@@ -114,7 +115,7 @@ async fn upload(place: Arc<Place>, call: Call, request: StorageVolUpload) -> Res
         loop {
             match stream.receiver.recv().await {
                 Packet::Finish => {
-                    *place.volume.lock().unwrap() = packets;
+                    place.volumes.lock().unwrap().insert(request.vol.key, packets);
                     return stream.finish().await;
                 }
                 Packet::Abort(_) => return,
@@ -129,9 +130,9 @@ async fn upload(place: Arc<Place>, call: Call, request: StorageVolUpload) -> Res
     Ok(())
 }
 
-async fn download(place: Arc<Place>, call: Call, _: StorageVolDownload) -> Result<()> {
+async fn download(place: Arc<Place>, call: Call, request: StorageVolDownload) -> Result<()> {
     let stream = taken(call)?;
-    let packets = std::mem::take(&mut *place.volume.lock().unwrap());
+    let packets = place.volumes.lock().unwrap().remove(&request.vol.key).unwrap_or_default();
     tokio::spawn(async move {
         for packet in packets {
             if stream.sender.send(packet).await.is_err() {
