@@ -115,12 +115,16 @@ impl Cache {
             }
             caps.kernel_version = Some(kernel());
             let text = caps.to_cache_xml();
-            // The answers are ten times as large as what is kept of them, which lies scattered among them. Read anew it
-            // lies together, and their memory can go; and it is what the next start will know.
-            drop(caps);
             if saves {
                 save(&file, &text);
             }
+            // A text that cannot be read costs memory and the next start's time, nothing else.
+            if Capabilities::from_cache_xml(&text).is_err() {
+                return Ok(Arc::new(caps));
+            }
+            // The answers are ten times as large as what is kept of them, which lies scattered among them. Read anew it
+            // lies together, and their memory can go; and it is what the next start will know.
+            drop(caps);
             let caps = Capabilities::from_cache_xml(&text)?;
             spawn_blocking(virtus_host::memory::give_back);
             Ok(Arc::new(caps))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Writes packets into a file. Blocks; runs on the blocking pool.
+//! Gathers packets, and writes them into a file. Only the latter blocks, on the blocking pool.
 //!
 //! A hole reads as zeroes afterwards, whatever was there before.
 
@@ -17,7 +17,8 @@ use super::{BATCH, End, Extent, Packet, Stream};
 /// Zeroes written at once where a file system cannot make holes.
 const ZEROES: usize = 1 << 20;
 
-/// How long a packet waits for others to be written with it: to wake a thread for each would cost a fifth of an upload's CPU time.
+/// How long a packet waits for others to be written with it: to wake a thread for each would cost a fifth of an upload's
+/// CPU time.
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// Packets that are written together, and how the stream ended behind them if it did.

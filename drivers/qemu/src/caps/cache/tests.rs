@@ -54,6 +54,8 @@ async fn a_real_binary_is_asked_once_and_then_remembered() {
 
     let saved = || fs::metadata(cache.file(&binary)).unwrap().modified().unwrap();
     let then = saved();
+    let asked = probe(&binary, None).await.unwrap();
+    assert_eq!(Capabilities::from_cache_xml(&asked.to_cache_xml()).unwrap(), asked);
     let later = Cache::new(&folder.0, None).get(&binary).await.unwrap();
     assert_eq!(*later, *first);
     assert_eq!(saved(), then, "it was asked again");
