@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::idle::{self, Idle};
 use crate::options::Options;
 use crate::reexec::{self, Inheritance, Kept, Over};
-use crate::signals::{Signals, Told};
+use crate::signals::{Requests, Signals, Told};
 use crate::sockets::{self, Door, Listening, Passed};
 use crate::table::Daemon;
 use crate::work::Work;
@@ -75,11 +75,11 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     rustix::process::umask(Mode::from_raw_mode(mask));
     let runtime = runtime(daemon)?;
     // Whoever changes the configuration after it was read, and says so, is heard, if only when we serve.
-    let signals = runtime.block_on(async { Signals::new() })?;
+    let requests = runtime.block_on(async { Requests::new() })?;
     let config = Config::load(daemon, &config_file, options.config.is_some())?;
     let log = start_log(daemon, &options, &config, &paths)?;
     let life = Life { daemon, options, paths, config_file, log };
-    let outcome = life.run(&config, (runtime, signals), passed, left);
+    let outcome = life.run(&config, (runtime, requests), passed, left);
     if let Err(error) = &outcome {
         life.log_failure(error);
     }
@@ -155,7 +155,7 @@ impl Life {
     fn run(
         &self,
         config: &Config,
-        (runtime, signals): (Runtime, Signals),
+        (runtime, requests): (Runtime, Requests),
         passed: Option<Vec<Passed>>,
         left: Option<Inheritance>,
     ) -> Result<()> {
@@ -176,7 +176,7 @@ impl Life {
             }
             None => self.sockets(config, passed)?,
         };
-        let outcome = runtime.block_on(self.serve(config, signals, &listening, tls, left));
+        let outcome = runtime.block_on(self.serve(config, requests, &listening, tls, left));
         // Everything that the successor gets is held until then.
         let outcome = outcome.and_then(|kept| match kept {
             Some(_kept) => Err(reexec::follow()),
@@ -234,11 +234,12 @@ impl Life {
     async fn serve(
         &self,
         config: &Config,
-        mut signals: Signals,
+        requests: Requests,
         listening: &[Listening],
         tls: Option<Tls>,
         left: Option<Inheritance>,
     ) -> Result<Option<Kept>> {
+        let mut signals = Signals::new(requests)?;
         let start = async {
             self.tell_hooks("start", "-", "start").await;
             Work::start(self.daemon, &self.paths, config, left.as_ref()).await
