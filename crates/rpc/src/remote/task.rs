@@ -155,7 +155,6 @@ impl Task {
 
     fn flush(&mut self) -> io::Result<()> {
         self.transport.push()?;
-        self.transport.push()?;
         while let Some((bytes, fd)) = self.engine.output() {
             let written = match fd {
                 Some(fd) => self.transport.send_fd(fd).map(|()| 1),
