@@ -367,8 +367,10 @@ fn only_root() -> Outcome {
     let bed = Testbed::without_daemon(&Options { daemon: Some("virtlxcd"), ..Options::default() })?;
     // The target folder may be closed to others.
     let program = bed.path("virtlxcd");
-    std::fs::copy(built_program("virtlxcd")?, &program)?;
-    let done = bed.run_as_nobody(program.to_str().ok_or("the path is not text")?, &[])?;
+    let program = program.to_str().ok_or("the path is not text")?;
+    let built = built_program("virtlxcd")?.display().to_string();
+    equal("a copy", bed.run("install", &[&built, program])?.ok(), true)?;
+    let done = bed.run_as_nobody(program, &[])?;
     equal("success", done.ok(), false)?;
     contains(&done.err, "virtlxcd must be run as root")
 }

@@ -388,7 +388,7 @@ impl Testbed {
         // Debian's own interpreter: the bindings are installed for it.
         let mut command = self.space.command("/usr/bin/python3");
         command.env("VIRTUS_ROOT", &self.folder.0);
-        command.arg("-u").arg(script).arg(self.uri()).args(arguments);
+        command.args(["-B", "-u"]).arg(script).arg(self.uri()).args(arguments);
         self.surroundings(&mut command);
         command
     }
