@@ -70,6 +70,14 @@ fn what_contradicts_itself_is_refused() {
             "malformed 'wwpn'",
         ),
         ("<disk><source file='/a'/><target dev='sda'/><wwn>500a0981</wwn></disk>", "Malformed wwn"),
+        (
+            "<interface type='ethernet'><virtualport type='openvswitch'/></interface>",
+            "<virtualport> element unsupported for <interface type='ethernet'>",
+        ),
+        (
+            "<interface type='bridge'><source bridge='b'/><virtualport/></interface>",
+            "missing required virtualport type",
+        ),
     ] {
         let error = guest(stated).unwrap_err();
         assert!(error.to_string().contains(said), "{stated}: {error}");

@@ -62,6 +62,16 @@ fn source(interface: &Interface) -> Result<()> {
 fn fits(net: &Interface) -> Result<()> {
     let kind = net.kind;
     let element = format!("<interface type='{kind}'>");
+    if let Some(port) = &net.virtualport {
+        use InterfaceType::{Bridge, Direct, Hostdev, Network};
+        need(matches!(kind, Network | Bridge | Direct | Hostdev), || {
+            format!("<virtualport> element unsupported for {element}")
+        })?;
+        // A network may say which type it is.
+        must(kind == Network || port.kind.is_some(), || {
+            xml_error("missing required virtualport type")
+        })?;
+    }
     for (name, size) in net
         .driver
         .iter()
