@@ -167,6 +167,9 @@ fn limits() -> Outcome {
     update("ovs1", None)?;
     equal("rates", rates()?.as_str(), "")?;
     update("ovs1", Some(1000))?;
+    // Also where somebody else has removed the port.
+    bed.vsctl(&["del-port", "vnet0"])?;
+    equal("rates", rates()?.as_str(), "max-rate=8000000 min-rate=8000000")?;
     bed.virsh("destroy box")?;
     equal("rates", rates()?.as_str(), "")
 }

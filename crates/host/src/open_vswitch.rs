@@ -2,8 +2,8 @@
 //! Ports of Open vSwitch, by its program `ovs-vsctl`.
 //!
 //! What stands with a port in the switch's database is what libvirt writes there: controllers of switches find a guest's
-//! card by it, and so do we. Invariant: what fails leaves a port as it was, and nothing of another guest is removed,
-//! although names of devices are used again.
+//! card by it, and so do we. Invariant: nothing of another guest is removed, although names of devices are used again.
+//! What fails leaves a port as it was, unless it timed out: its database may have taken in what the switch is yet to do.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -49,6 +49,8 @@ impl Port {
     pub async fn add(&self, switch: &str, profile: &Profile) -> Result<()> {
         let Profile { mac, known_as, vlan, limits } = profile;
         let device = self.device.as_str();
+        let attempt = format!("add '{device}' to the Open vSwitch bridge '{switch}'");
+        let old = self.limits(&attempt).await?;
         let add = Transaction::default()
             .then(["--if-exists", "del-port", device])
             // What starts the switch anew after this host did removes it.
@@ -59,11 +61,7 @@ impl Port {
             .with(mac.map(|mac| id("attached-mac", mac)))
             .with(known_as.interfaceid.map(|uuid| id("iface-id", uuid)))
             .with(known_as.profileid.as_ref().map(|profile| id("port-profile", profile)));
-        let (add, old) = match *limits == Bandwidth::default() {
-            true => (add, String::new()),
-            false => (self.and_limit(add, *limits), self.limits().await?),
-        };
-        let added = add.run(&format!("add '{device}' to the Open vSwitch bridge '{switch}'")).await;
+        let added = self.and_limit(add, *limits).run(&attempt).await;
         added.map_err(|error| match error.text().contains("no bridge named") {
             true => no_such(switch, device),
             false => error,
@@ -92,9 +90,9 @@ impl Port {
     /// # Errors
     /// Where it is no port, or the switch does not answer.
     pub async fn limit(&self, limits: Bandwidth) -> Result<()> {
-        let old = self.limits().await?;
-        let limit = self.and_limit(Transaction::default(), limits);
-        limit.run(&format!("limit the bandwidth of the port '{}'", self.device)).await?;
+        let attempt = format!("limit the bandwidth of the port '{}'", self.device);
+        let old = self.limits(&attempt).await?;
+        self.and_limit(Transaction::default(), limits).run(&attempt).await?;
         forget(&old).await;
         Ok(())
     }
@@ -106,23 +104,28 @@ impl Port {
     pub async fn remove(&self) -> Result<()> {
         let device = self.device.as_str();
         let attempt = format!("remove the Open vSwitch port '{device}'");
+        // They may be left of a port that is gone.
+        let old = self.limits(&attempt).await?;
         let port = Transaction::default()
             .then(["--columns=name", "find", "Interface"])
             .with([format!("name={}", quoted(device)), id("vm-id", self.guest)]);
-        if !port.run(&attempt).await?.trim().is_empty() {
-            let old = self.limits().await?;
-            Transaction::default().then(["--if-exists", "del-port", device]).run(&attempt).await?;
-            forget(&old).await;
-        }
-        Ok(())
+        let removed = match port.run(&attempt).await?.trim() {
+            "" => Ok(()),
+            _ => {
+                let remove = Transaction::default().then(["--if-exists", "del-port", device]);
+                remove.run(&attempt).await.map(drop)
+            }
+        };
+        forget(&old).await;
+        removed
     }
 
     /// The rows with the limits, which do not go with the port.
-    async fn limits(&self) -> Result<String> {
+    async fn limits(&self, attempt: &str) -> Result<String> {
         let find = |table| ["--columns=_uuid", "find", table];
         let (qos, queue) = (find("QoS"), find("Queue"));
         let find = Transaction::default().then(qos).with(self.ids()).then(queue).with(self.ids());
-        find.run(&format!("find the limits of the port '{}'", self.device)).await
+        find.run(attempt).await
     }
 
     fn ids(&self) -> [String; 2] {
