@@ -52,7 +52,7 @@ impl Registration {
             return None;
         }
         let (machine, slice) = (self.clone(), slice(partition));
-        let (made, waiting) = oneshot::channel();
+        let (made, mut waiting) = oneshot::channel();
         tokio::spawn(async move {
             let scope = machine.make_scope(leader, slice);
             let scope = machine.done("registered", LATEST, scope).await;
@@ -61,7 +61,14 @@ impl Registration {
                 machine.forget("it came too late").await;
             }
         });
-        timeout(PATIENCE, waiting).await.ok()?.ok()?;
+        match timeout(PATIENCE, &mut waiting).await {
+            Ok(made) => made.ok()?,
+            Err(_) => {
+                // From now on nobody waits, but it may have been made just before.
+                waiting.close();
+                waiting.try_recv().ok()?;
+            }
+        }
         let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup")).unwrap_or_default();
         let found = scope(&groups).map(str::to_owned);
         if found.is_none() {
