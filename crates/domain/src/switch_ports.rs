@@ -78,17 +78,23 @@ impl SwitchPort {
         self.plug(device).await
     }
 
-    /// Plugs a device that is plugged in as `self` says in as `new` says. Where that fails it stays as it was.
+    /// Plugs a device that is plugged in as `self` says in as `new` says. Where that fails it stays as it was, or is made
+    /// so again.
     ///
     /// # Errors
     /// As [`Self::join`].
     pub async fn change(&self, new: &Self, device: &str) -> Result<()> {
         match &new.kind {
-            Kind::OpenVswitch { guest, profile } if self.bridge == new.bridge => {
-                let port = Port { device: device.to_owned(), guest: *guest };
-                port.change_vlan(profile.vlan.as_ref()).await
+            Kind::OpenVswitch { .. } => {
+                let changed = self.change_port(new, device).await;
+                // The database may have taken in what the switch has not done.
+                if changed.as_ref().is_err_and(timed_out)
+                    && let Err(error) = new.change_port(self, device).await
+                {
+                    tracing::warn!("{error}");
+                }
+                changed
             }
-            Kind::OpenVswitch { .. } => new.plug(device).await,
             Kind::Kernel { .. } => {
                 net::remove_from_bridge(&self.bridge, device)?;
                 let plugged = new.plug(device).await;
@@ -101,6 +107,17 @@ impl SwitchPort {
                 }
                 plugged
             }
+        }
+    }
+
+    /// [`Self::change`] within Open vSwitch.
+    async fn change_port(&self, new: &Self, device: &str) -> Result<()> {
+        match &new.kind {
+            Kind::OpenVswitch { guest, profile } if self.bridge == new.bridge => {
+                let port = Port { device: device.to_owned(), guest: *guest };
+                port.change_vlan(profile.vlan.as_ref()).await
+            }
+            _ => new.plug(device).await,
         }
     }
 
@@ -145,15 +162,25 @@ pub fn check(card: &Interface) -> Result<()> {
         .hint("leave it out, or use a bridge of Open vSwitch: <virtualport type='openvswitch'/>"))
 }
 
-/// Removes the ports of cards that do not go with their devices. What is not there any more is no matter.
+/// Removes the ports of cards that do not go with their devices. What is not there any more is no matter. A switch that
+/// does not answer is asked once, for others wait to clean up after the same guest.
 pub async fn leave(owner: &Owner, cards: &[Interface]) {
-    for card in cards {
-        if let Some(port) =
-            card.target_dev().and_then(|device| of_open_vswitch(card, owner, device))
-        {
-            remove(port).await;
+    let port = |card: &Interface| of_open_vswitch(card, owner, card.target_dev()?);
+    let ports: Vec<Port> = cards.iter().filter_map(port).collect();
+    for (index, port) in ports.iter().enumerate() {
+        let Err(error) = port.remove().await else { continue };
+        tracing::warn!("{error}");
+        if timed_out(&error) {
+            for Port { device, .. } in &ports[index..] {
+                tracing::warn!("the port may be left: 'ovs-vsctl del-port {device}' removes it");
+            }
+            return;
         }
     }
+}
+
+fn timed_out(error: &Error) -> bool {
+    error.code() == ErrorCode::OperationTimeout
 }
 
 /// The port of a card's device, where it is one of Open vSwitch.
