@@ -142,7 +142,17 @@ fn plugged() -> Outcome {
     contains(&first_line(&bed, "sdc")?, "plugged in")?;
     contains(&inside(&bed, "echo x >/dev/sdc")?, "Operation not permitted")?;
     contains(&bed.virsh_fails(&format!("attach-device box {file} --live"))?, "sdc")?;
+    let other = "<hostdev mode='capabilities' type='storage'><source><block>/dev/sdc</block></source></hostdev>";
+    let other = bed.write("other.xml", other)?;
+    equal("a device", bed.run("mknod", &["/dev/sdc", "b", "7", "31"])?.ok(), true)?;
+    contains(&bed.virsh_fails(&format!("attach-device box {other} --live"))?, "File exists")?;
     equal("loop devices", loops(&bed, "sdc")?.len(), 1)?;
+
+    // The container's root can have its device files elsewhere.
+    inside(&bed, "mv /dev/sdc /dev/mine && mkdir /dev/sdc")?;
+    contains(&bed.virsh_fails("detach-disk box sdc --live")?, "cannot remove")?;
+    equal("loop devices", loops(&bed, "sdc")?.len(), 1)?;
+    inside(&bed, "rmdir /dev/sdc")?;
     bed.virsh("detach-disk box sdc --live")?;
     gone(&bed, "sdc")?;
     contains(&inside(&bed, "cat /dev/sdc")?, "No such file")?;

@@ -169,7 +169,8 @@ pub struct DeviceNode {
     pub minor: u32,
     /// Permission bits.
     pub mode: u32,
-    /// Whether nothing can be written to it.
+    /// Whether nothing can be written to it. A daemon from before there were such devices does not say.
+    #[serde(default)]
     pub read_only: bool,
     /// The device file of the host that the controller keeps open as long as the container may use the device: a loop
     /// device goes with its last user.

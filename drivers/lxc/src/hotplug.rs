@@ -156,7 +156,8 @@ async fn add(context: &Context<Lxc>, wanted: &Domain, host: &HostNode) -> Result
     let container = context.running()?;
     let device = node(host)?;
     allow(&container, wanted, &device)?;
-    let made = order(context, &Order::MakeDevice(device.clone())).await;
+    let make = if host.fleeting { Order::MakeHeldDevice } else { Order::MakeDevice };
+    let made = order(context, &make(device.clone())).await;
     if made.is_err()
         && let Err(error) = forbid(&container, &*context.live()?, &device)
     {

@@ -27,6 +27,8 @@ pub(crate) const LONGEST: usize = 64 << 10;
 pub enum Order {
     /// Makes a device file. That the device may be used is a matter of the control group.
     MakeDevice(DeviceNode),
+    /// The same for a device that the controller has to hold: one from before it could do so refuses this.
+    MakeHeldDevice(DeviceNode),
     /// Removes the device file at this path below `/dev`.
     RemoveDevice(PathBuf),
     /// Moves a network device into the container and sets it up.

@@ -17,14 +17,21 @@ pub(super) fn obey(
     blueprint: &mut Blueprint,
 ) -> Step<()> {
     match order {
-        Order::MakeDevice(node) => {
-            held.hold(&node)?;
-            dev::make(&boot.dev, &node).inspect_err(|_| held.release(&node.path))?;
+        Order::MakeDevice(node) | Order::MakeHeldDevice(node) => {
+            dev::make(&boot.dev, &node)?;
+            if let Err(failure) = held.hold(&node) {
+                boot.dev.remove(&node.path)?;
+                return Err(failure);
+            }
             blueprint.devices.push(node);
         }
         Order::RemoveDevice(path) => {
+            match boot.dev.remove(&path) {
+                // The container's root may have removed it.
+                Err(failure) if failure.errno == libc::ENOENT => {}
+                removed => removed?,
+            }
             held.release(&path);
-            boot.dev.remove(&path)?;
             blueprint.devices.retain(|node| node.path != path);
         }
         Order::TakeLink(link) => {
