@@ -112,7 +112,6 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain, private: &Private) {
     if let Some(registration) = registration {
         forget(registration.name, scope).await;
     }
-    def.devices.disks.iter().for_each(disk_file::take_back);
     filter_bindings::unbind(&lxc.peers, &def.devices.interfaces).await;
     switch_ports::leave(&network_ports::owner(def), &def.devices.interfaces).await;
     for interface in &def.devices.interfaces {
@@ -122,6 +121,8 @@ pub(crate) async fn clean_up(lxc: &Lxc, def: &Domain, private: &Private) {
     }
     network_ports::release(&lxc.peers, &def.devices.interfaces).await;
     remove_files(vec![lxc.places.socket(name), lxc.places.pid_file(name)]).await;
+    // What waits for storage comes last.
+    disk_file::take_back(&def.devices.disks).await;
 }
 
 /// A controller of this container that still runs, by its PID file.

@@ -61,7 +61,7 @@ async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
             let mut disks = wanted.devices.disks.iter_mut();
             let new = disks.find(|new| new.target.dev == disk.target.dev);
             let new = new.ok_or_else(|| cannot("attached", "disk"))?;
-            let _until_the_controller_has_it = disk_file::lend(new)?;
+            let _until_the_controller_has_it = disk_file::lend(new).await?;
             let host = disk_node(new)?;
             add(context, &wanted, &host).await?;
         }
@@ -90,7 +90,7 @@ async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
             let known = disks.find(|known| known.target.dev == disk.target.dev);
             let known = known.unwrap_or(&disk);
             remove(context, &left, &disk_node(known)?).await?;
-            disk_file::take_back(known);
+            disk_file::take_back(std::slice::from_ref(known)).await;
         }
         AnyDevice::Hostdev(device) if device.kind != HostdevType::Net => {
             remove(context, &left, &device_node(&device)?).await?;

@@ -48,7 +48,7 @@ pub(crate) async fn start(
     let program = controller();
     let mut spawn = Spawn::new(&program).pass_env("PATH").pid_file(&pid_file);
     shares::open(lxc, &mut plan, &mut spawn)?;
-    let _until_the_controller_has_them = devices::number(&mut plan)?;
+    let _until_the_controller_has_them = devices::number(&mut plan).await?;
     terminals(&mut plan, &mut spawn)?;
     files(&mut plan, &mut spawn)?;
     network::make(&lxc.peers, &mut plan, undo).await?;

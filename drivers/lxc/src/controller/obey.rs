@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Carries out a daemon's orders, and notes them in the blueprint, so that the next boot has what this one has.
 
+use rustix::io::Errno;
+
 use super::boot::Boot;
 use super::dev;
 use super::held::Held;
 use super::network::Network;
 use crate::blueprint::Blueprint;
-use crate::failure::{Failure, Step};
+use crate::failure::{Attempt, Failure, Step};
 use crate::orders::Order;
 
 /// Carries out one order.
@@ -18,6 +20,11 @@ pub(super) fn obey(
 ) -> Step<()> {
     match order {
         Order::MakeDevice(node) | Order::MakeHeldDevice(node) => {
+            // The container's root may have moved the file away: what is held belongs to the first.
+            if blueprint.devices.iter().any(|known| known.path == node.path) {
+                return Err(Errno::EXIST)
+                    .attempt(|| format!("make the device file '/dev/{}'", node.path.display()));
+            }
             dev::make(&boot.dev, &node)?;
             if let Err(failure) = held.hold(&node) {
                 boot.dev.remove(&node.path)?;

@@ -19,11 +19,12 @@ use crate::plan::{HostNode, Plan, nodes};
 const MODE: u32 = 0o700;
 
 /// Looks up the devices of the plan. What is made of files is there until the controller has it, too.
-pub(super) fn number(plan: &mut Plan) -> Result<Vec<LoopDevice>> {
+pub(super) async fn number(plan: &mut Plan) -> Result<Vec<LoopDevice>> {
     plan.def.devices.hostdevs.iter_mut().try_for_each(find_usb)?;
-    let files =
-        plan.def.devices.disks.iter_mut().filter_map(|disk| disk_file::lend(disk).transpose());
-    let files = files.collect::<Result<Vec<_>>>()?;
+    let mut files = Vec::new();
+    for disk in &mut plan.def.devices.disks {
+        files.extend(disk_file::lend(disk).await?);
+    }
     let blueprint = &mut plan.blueprint;
     for host in &nodes(&plan.def)? {
         blueprint.devices.push(node(host)?);
