@@ -98,9 +98,9 @@ pub async fn receive(stream: Stream, file: File, extent: Extent) -> Result<End> 
     extent.check()?;
     let mut writer = Writer::new(stream, file, extent);
     loop {
-        let batch = writer.next().await;
+        let first = writer.next().await;
         let written = spawn_blocking(move || {
-            let end = writer.run(batch);
+            let end = writer.run(first);
             (writer, end)
         });
         let end;

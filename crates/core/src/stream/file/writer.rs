@@ -1,51 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Gathers packets, and writes them into a file. Only the latter blocks, on the blocking pool.
+//! Writes packets into a file. Blocks; runs on the blocking pool.
 //!
 //! A hole reads as zeroes afterwards, whatever was there before.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
-use tokio::time::timeout;
 
 use super::{BATCH, End, Extent, Packet, Stream};
 
 /// Zeroes written at once where a file system cannot make holes.
 const ZEROES: usize = 1 << 20;
-
-/// How long a packet waits for others to be written with it: to wake a thread for each would cost a fifth of an upload's
-/// CPU time.
-const MOMENT: Duration = Duration::from_millis(1);
-
-/// Packets that are written together, and how the stream ended behind them if it did.
-#[derive(Default)]
-pub(super) struct Batch {
-    packets: Vec<Packet>,
-    end: Option<End>,
-}
-
-impl Batch {
-    fn take(&mut self, packet: Packet) {
-        match packet {
-            Packet::Finish => self.end = Some(End::Whole),
-            Packet::Abort(_) => self.end = Some(End::Aborted),
-            packet => self.packets.push(packet),
-        }
-    }
-
-    /// Whether nothing else belongs to it.
-    fn is_full(&self) -> bool {
-        self.packets.len() >= BATCH || self.end.is_some()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.packets.is_empty() && self.end.is_none()
-    }
-}
 
 /// A file that is being written, and what comes for it.
 pub(super) struct Writer {
@@ -60,45 +28,46 @@ impl Writer {
         Self { stream, file, position: extent.offset, end: extent.end() }
     }
 
-    /// The next packets: a batch of them, or what comes in a [`MOMENT`].
-    pub(super) async fn next(&mut self) -> Batch {
-        let mut batch = Batch::default();
-        batch.take(self.stream.receiver.recv().await);
-        let more = async {
-            while !batch.is_full() {
-                batch.take(self.stream.receiver.recv().await);
-            }
-        };
-        // What has come is taken even if no more does.
-        let _late = timeout(MOMENT, more).await;
-        batch
+    /// The next packet, as soon as there is one.
+    pub(super) async fn next(&mut self) -> Packet {
+        self.stream.receiver.recv().await
     }
 
-    /// Writes `batch`, and what waits behind it until nothing does. How the stream ended, if it did.
-    pub(super) fn run(&mut self, mut batch: Batch) -> io::Result<Option<End>> {
-        loop {
-            let Batch { mut packets, end } = batch;
+    /// Writes `first`, and what waits behind it until nothing does. How the stream ended, if it did.
+    pub(super) fn run(&mut self, first: Packet) -> io::Result<Option<End>> {
+        let mut next = Some(first);
+        while let Some(first) = next {
+            let (mut rest, end) = self.gather(first);
             if end == Some(End::Aborted) {
                 return Ok(end);
             }
             // A hole may take many steps to fill; nobody waits for them once the client is gone.
-            while !packets.is_empty() {
+            while !rest.is_empty() {
                 if self.stream.sender.is_closed() {
                     return Ok(Some(End::Aborted));
                 }
-                self.step(&mut packets)?;
+                self.step(&mut rest)?;
             }
             if end.is_some() {
                 return Ok(end);
             }
-            batch = Batch::default();
-            while !batch.is_full()
-                && let Some(packet) = self.stream.receiver.try_recv()
-            {
-                batch.take(packet);
+            next = self.stream.receiver.try_recv();
+        }
+        Ok(None)
+    }
+
+    /// `next` and the packets that wait behind it, at most a batch; and how the stream ended if it did.
+    fn gather(&mut self, mut next: Packet) -> (Vec<Packet>, Option<End>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            match next {
+                Packet::Finish => return (batch, Some(End::Whole)),
+                Packet::Abort(_) => return (batch, Some(End::Aborted)),
+                packet => batch.push(packet),
             }
-            if batch.is_empty() {
-                return Ok(None);
+            match (batch.len() < BATCH).then(|| self.stream.receiver.try_recv()).flatten() {
+                Some(packet) => next = packet,
+                None => return (batch, None),
             }
         }
     }
