@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
-use tokio::task::spawn_blocking;
 use virtus_api::{Error, ErrorCode, Result};
 
+use crate::blocking;
 use crate::process::{Exit, Run};
 
 /// How long all scripts may take to answer to one event.
@@ -75,10 +75,8 @@ impl Hooks {
         document: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         let hooks = self.clone();
-        let scripts = spawn_blocking(move || hooks.scripts()).await.map_err(|cause| {
-            let text = format!("looking for scripts was broken off: {cause}");
-            Failure::Unheard(Error::new(ErrorCode::InternalError, text))
-        })?;
+        let scripts = blocking::run("looking for scripts", move || Ok(hooks.scripts())).await;
+        let scripts = scripts.map_err(Failure::Unheard)?;
         if scripts.is_empty() {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod bandwidth;
+pub mod blocking;
 pub mod capabilities;
 pub mod cgroup;
 pub mod descriptor;

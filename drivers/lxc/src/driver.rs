@@ -9,12 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use tokio::task::spawn_blocking;
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{Error, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri, store};
 use virtus_domain::routes::{HasMachines, HasNode};
 use virtus_domain::{Local, Machine, MachineHooks, Machines, SharedAnswer, started};
+use virtus_host::blocking;
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 
@@ -113,17 +113,14 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
 
 /// Reads the configuration and makes the folders.
 async fn prepare(paths: Paths) -> Result<Config> {
-    let prepared = spawn_blocking(move || {
+    let prepare = move || {
         let config = Config::load(&paths)?;
         for (folder, mode) in Places::new(&paths).standing() {
             make_folder(&folder, mode)?;
         }
         Ok(config)
-    });
-    prepared.await.map_err(|cause| {
-        let text = format!("preparing the driver was broken off: {cause}");
-        Error::new(ErrorCode::InternalError, text)
-    })?
+    };
+    blocking::run("preparing the driver", prepare).await
 }
 
 /// Makes a folder; the mode of one that is there is set too, as its content depends on it.

@@ -14,6 +14,7 @@ use virtus_core::events::Hub;
 use virtus_core::{BoxFuture, Driver, DriverEntry, Environment, Paths, Peers, Uri};
 use virtus_domain::routes::{HasMachines, HasNode};
 use virtus_domain::{Local, Machine, MachineHooks, Machines, SharedAnswer, started};
+use virtus_host::blocking;
 use virtus_host::cgroup::Cgroups;
 use virtus_host::node::Node;
 use virtus_host::process::find_program;
@@ -224,7 +225,7 @@ fn start(environment: Environment) -> BoxFuture<Result<Arc<dyn Driver>>> {
 
 /// Reads the configuration and makes the folders.
 async fn prepare(paths: Paths) -> Result<(Config, Places)> {
-    beside(move || {
+    blocking::run("preparing the driver", move || {
         let config = Config::load(&paths)?;
         let places = Places::new(&paths);
         for (folder, mode, owned) in places.standing() {
@@ -233,15 +234,6 @@ async fn prepare(paths: Paths) -> Result<(Config, Places)> {
         Ok((config, places))
     })
     .await
-}
-
-/// Does what waits for files where it holds nobody up.
-pub(crate) async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    spawn_blocking(work).await.map_err(|cause| {
-        Error::new(ErrorCode::InternalError, format!("looking at files was broken off: {cause}"))
-    })?
 }
 
 /// Makes a folder; the mode of one that is there is set too, as its content depends on it.

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
+use virtus_api::{Error, ErrorDomain, Result};
 use virtus_core::events::Hub;
 use virtus_core::{Paths, Peers};
 use virtus_domain::{Before, Launched, MachineHooks, Notices, Private, Start, State, Status, Undo};
+use virtus_host::blocking;
 use virtus_host::cgroup::Cgroups;
 use virtus_host::process::{Limit, Process, Spawn};
 use virtus_xml::Domain;
@@ -52,8 +52,6 @@ pub(crate) mod tpm;
 
 /// How long QEMU may take until it greets: it allocates and maybe clears the guest's memory first.
 const GREETING: Duration = Duration::from_secs(60);
-/// How long files may take: dead network storage must not hang a start for ever.
-const FILES: Duration = Duration::from_secs(30);
 
 /// What a start will do.
 pub(crate) struct Plan {
@@ -162,22 +160,7 @@ pub(crate) async fn look_at_files<T: Send + 'static>(
     guest: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match timeout(FILES, spawn_blocking(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(cause)) => Err(Error::new(
-            ErrorCode::InternalError,
-            format!("preparing the files of {} was broken off: {cause}", subject(guest)),
-        )),
-        Err(_) => Err(Error::new(
-            ErrorCode::OperationTimeout,
-            format!(
-                "the files of {} could not be prepared within {} s",
-                subject(guest),
-                FILES.as_secs()
-            ),
-        )
-        .hint("storage that holds an image of the guest does not answer")),
-    }
+    blocking::run(&format!("preparing the files of {}", subject(guest)), work).await
 }
 
 /// The variables of the new process; QEMU's libraries keep their files in the folder of the run.

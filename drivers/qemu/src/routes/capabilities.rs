@@ -7,14 +7,14 @@ use virtus_api::{ConnectGetCapabilities, Result};
 use virtus_core::Call;
 use virtus_domain::cpu::Profile;
 use virtus_domain::host_sleep::power_management;
-use virtus_host::node;
+use virtus_host::{blocking, node};
 use virtus_xml::capabilities::{
     BaseLabel, Capabilities, Doi, Host, HostCpu, IommuSupport, Microcode, PageSize,
     PowerManagement, Secmodel,
 };
 use virtus_xml::domain::cpu::{MaxPhysAddr, PhysAddrMode, Topology};
 
-use crate::driver::{Qemu, QemuDriver, beside};
+use crate::driver::{Qemu, QemuDriver};
 use crate::guest_caps::guest;
 
 pub(super) async fn get(
@@ -27,15 +27,17 @@ pub(super) async fn get(
 
 /// The document, as the host is now. Hundreds of small files are looked at for it.
 pub(crate) async fn document(qemu: Arc<Qemu>) -> Result<String> {
+    let looking = "looking at this host";
     let mut guests = Vec::new();
-    for (arch, binary) in beside(|| Ok(Qemu::binaries())).await? {
+    for (arch, binary) in blocking::run(looking, || Ok(Qemu::binaries())).await? {
         match qemu.capabilities(&binary).await {
             Ok(caps) => guests.push(guest(arch, &binary, &caps)),
             Err(error) => tracing::warn!("{error}"),
         }
     }
     let power = power_management().await;
-    beside(move || Ok(Capabilities { host: host(&qemu, power), guests }.format())).await
+    let write = move || Ok(Capabilities { host: host(&qemu, power), guests }.format());
+    blocking::run(looking, write).await
 }
 
 fn host(qemu: &Qemu, power: PowerManagement) -> Host {
