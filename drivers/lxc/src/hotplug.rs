@@ -45,7 +45,7 @@ impl Hotplug for Lxc {
 /// Gives a container a device.
 async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
-    settle(&mut device)?;
+    settle(&mut device).await?;
     let mut wanted = (*live).clone();
     attach_to(&mut wanted, device.clone())?;
     wanted.name_missing(MAC_PREFIX, &mut random);
@@ -76,7 +76,7 @@ async fn attach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
 /// Takes a device away from a container.
 async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
     let live = context.live()?;
-    settle(&mut device)?;
+    settle(&mut device).await?;
     let mut left = (*live).clone();
     detach_from(&mut left, device.clone())?;
     match device {
@@ -101,9 +101,9 @@ async fn detach(context: &Context<Lxc>, mut device: AnyDevice) -> Result<()> {
 }
 
 /// Fills in what the host knows of a device.
-fn settle(device: &mut AnyDevice) -> Result<()> {
+async fn settle(device: &mut AnyDevice) -> Result<()> {
     match device {
-        AnyDevice::Hostdev(device) => find_usb(device),
+        AnyDevice::Hostdev(device) => find_usb(device).await,
         _ => Ok(()),
     }
 }
@@ -154,12 +154,12 @@ async fn unplug(context: &Context<Lxc>, interface: &Interface) -> Result<()> {
 /// Makes a device file in the container and allows its use.
 async fn add(context: &Context<Lxc>, wanted: &Domain, host: &HostNode) -> Result<()> {
     let container = context.running()?;
-    let device = node(host)?;
-    allow(&container, wanted, &device)?;
+    let device = node(host).await?;
+    allow(&container, wanted, &device).await?;
     let make = if host.fleeting { Order::MakeHeldDevice } else { Order::MakeDevice };
     let made = order(context, &make(device.clone())).await;
     if made.is_err()
-        && let Err(error) = forbid(&container, &*context.live()?, &device)
+        && let Err(error) = forbid(&container, &*context.live()?, &device).await
     {
         tracing::warn!("{error}");
     }
@@ -168,23 +168,23 @@ async fn add(context: &Context<Lxc>, wanted: &Domain, host: &HostNode) -> Result
 
 /// Forbids the use of a device, also to who has it open, and removes its file.
 async fn remove(context: &Context<Lxc>, left: &Domain, host: &HostNode) -> Result<()> {
-    let device = node(host)?;
-    forbid(&*context.running()?, left, &device)?;
+    let device = node(host).await?;
+    forbid(&*context.running()?, left, &device).await?;
     order(context, &Order::RemoveDevice(device.path)).await
 }
 
 /// The rules for all devices of a definition.
-fn rules(def: &Domain) -> Result<Vec<DeviceRule>> {
+async fn rules(def: &Domain) -> Result<Vec<DeviceRule>> {
     let mut nodes = DeviceNode::standard();
     for host in plan::nodes(def)? {
-        nodes.push(node(&host)?);
+        nodes.push(node(&host).await?);
     }
     Ok(allowed_devices(&nodes))
 }
 
-fn allow(container: &Container, wanted: &Domain, device: &DeviceNode) -> Result<()> {
+async fn allow(container: &Container, wanted: &Domain, device: &DeviceNode) -> Result<()> {
     if container.group.asks_for_devices() {
-        return container.group.set_devices(&rules(wanted)?);
+        return container.group.set_devices(&rules(wanted).await?);
     }
     let rule = allowed_devices(std::slice::from_ref(device));
     // The group with the limits, and the one in it where the processes are.
@@ -192,9 +192,9 @@ fn allow(container: &Container, wanted: &Domain, device: &DeviceNode) -> Result<
     groups.iter().try_for_each(|group| group.allow_device(&rule[0]))
 }
 
-fn forbid(container: &Container, left: &Domain, device: &DeviceNode) -> Result<()> {
+async fn forbid(container: &Container, left: &Domain, device: &DeviceNode) -> Result<()> {
     if container.group.asks_for_devices() {
-        return container.group.set_devices(&rules(left)?);
+        return container.group.set_devices(&rules(left).await?);
     }
     let rule = allowed_devices(std::slice::from_ref(device));
     container.group.deny_device(&rule[0])

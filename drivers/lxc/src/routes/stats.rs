@@ -94,7 +94,7 @@ async fn get_memory(
 }
 
 /// What one disk was used for; with no name, what all of the host's were.
-fn traffic(driver: &LxcDriver, dom: &DomainRef, path: &str) -> Result<DiskTraffic> {
+async fn traffic(driver: &LxcDriver, dom: &DomainRef, path: &str) -> Result<DiskTraffic> {
     let (container, snapshot) = running(driver, dom)?;
     if path.is_empty() {
         return container.group.disk_traffic(None);
@@ -103,7 +103,7 @@ fn traffic(driver: &LxcDriver, dom: &DomainRef, path: &str) -> Result<DiskTraffi
         Error::new(ErrorCode::InvalidArg, format!("invalid path: {path}"))
             .hint(format!("see the targets with 'virsh domblklist {}'", snapshot.name))
     })?;
-    let device = node(&disk_node(disk)?)?;
+    let device = node(&disk_node(disk)?).await?;
     container.group.disk_traffic(Some((device.major, device.minor)))
 }
 
@@ -113,7 +113,7 @@ async fn get_block(
     _: Call,
     request: DomainBlockStats,
 ) -> Result<DomainBlockStatsReply> {
-    let traffic = traffic(&driver, &request.dom, &request.path)?;
+    let traffic = traffic(&driver, &request.dom, &request.path).await?;
     Ok(DomainBlockStatsReply {
         rd_req: signed(traffic.reads),
         rd_bytes: signed(traffic.read_bytes),
@@ -130,7 +130,7 @@ async fn get_block_flags(
     request: DomainBlockStatsFlags,
 ) -> Result<DomainBlockStatsFlagsReply> {
     check_flags(request.flags, TYPED_STRINGS, "virDomainBlockStatsFlags")?;
-    let traffic = traffic(&driver, &request.dom, &request.path)?;
+    let traffic = traffic(&driver, &request.dom, &request.path).await?;
     let params = [
         (block::WRITE_BYTES, traffic.written_bytes),
         (block::WRITE_REQ, traffic.writes),

@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use virtus_api::{Error, ErrorCode, Result};
+use virtus_host::blocking;
 use virtus_host::cgroup::BlkioDevice as Limit;
 use virtus_host::loop_device::LoopDevice;
 use virtus_host::usb::UsbDevice;
@@ -20,24 +21,26 @@ const MODE: u32 = 0o700;
 
 /// Looks up the devices of the plan. What is made of files is there until the controller has it, too.
 pub(super) async fn number(plan: &mut Plan) -> Result<Vec<LoopDevice>> {
-    plan.def.devices.hostdevs.iter_mut().try_for_each(find_usb)?;
+    for device in &mut plan.def.devices.hostdevs {
+        find_usb(device).await?;
+    }
     let mut files = Vec::new();
     for disk in &mut plan.def.devices.disks {
         files.extend(disk_file::lend(disk).await?);
     }
     let blueprint = &mut plan.blueprint;
     for host in &nodes(&plan.def)? {
-        blueprint.devices.push(node(host)?);
+        blueprint.devices.push(node(host).await?);
     }
     blueprint.limits.devices = Some(allowed_devices(&blueprint.devices));
-    for device in plan.def.blkiotune.iter().flat_map(|tune| &tune.devices) {
-        blueprint.limits.blkio_devices.push(limit(device)?);
-    }
+    let tune = plan.def.blkiotune.clone();
+    let limits = move || tune.iter().flat_map(|tune| &tune.devices).map(limit).collect();
+    blueprint.limits.blkio_devices = blocking::run("looking at limited disks", limits).await?;
     Ok(files)
 }
 
 /// Says where a USB device is plugged in of which only the kind is stated.
-pub(crate) fn find_usb(device: &mut Hostdev) -> Result<()> {
+pub(crate) async fn find_usb(device: &mut Hostdev) -> Result<()> {
     if device.kind != HostdevType::Usb {
         return Ok(());
     }
@@ -50,14 +53,18 @@ pub(crate) fn find_usb(device: &mut Hostdev) -> Result<()> {
         return Err(Error::new(ErrorCode::ConfigUnsupported, text));
     };
     let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
-    let found = UsbDevice::find(number(vendor.id.0), number(product.id.0))?;
+    let (vendor, product) = (number(vendor.id.0), number(product.id.0));
+    let find = move || UsbDevice::find(vendor, product);
+    let found = blocking::run("looking for a USB device", find).await?;
     source.address = Some(HostAddress::Usb { bus: found.bus, device: found.device });
     Ok(())
 }
 
 /// The device file of a device of the host.
-pub(crate) fn node(host: &HostNode) -> Result<DeviceNode> {
-    let (major, minor) = numbers(&host.source, host.block)?;
+pub(crate) async fn node(host: &HostNode) -> Result<DeviceNode> {
+    let what = format!("looking at the device '{}'", host.source.display());
+    let (source, block) = (host.source.clone(), host.block);
+    let (major, minor) = blocking::run(&what, move || numbers(&source, block)).await?;
     Ok(DeviceNode {
         path: host.target.clone(),
         block: host.block,
