@@ -4,7 +4,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mknodat, openat, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mknodat, openat, symlinkat,
+    unlinkat,
+};
 use rustix::mount::MountAttrFlags;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 
@@ -98,8 +101,10 @@ pub(super) fn make(dev: &Tree, node: &DeviceNode) -> Step<()> {
     let number = makedev(node.major, node.minor);
     mknodat(&above, name, kind, Mode::from_raw_mode(node.mode), number).attempt(attempt)?;
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-    chownat(&above, name, Some(user), Some(group), flags).attempt(attempt)
+    let given = chownat(&above, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+    given.attempt(attempt).inspect_err(|_| {
+        let _gone = unlinkat(&above, name, AtFlags::empty());
+    })
 }
 
 /// The master of the next terminal of this `devpts`; the other end belongs to the container's root.
@@ -119,4 +124,36 @@ fn tty_group(map: &IdMap) -> Option<u32> {
         (range.inside..range.inside.saturating_add(range.count)).contains(&TTY_GROUP)
     })?;
     Some(range.outside + (TTY_GROUP - range.inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+
+    use super::*;
+
+    #[test]
+    fn a_device_file_that_cannot_be_given_away_does_not_stay() {
+        let folder = std::env::temp_dir().join(format!("virtus-dev-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let dev = Tree::new(std::fs::File::open(&folder).unwrap().into(), (1, 1));
+        // These numbers are no device's: whoever runs the test may make it.
+        let node = DeviceNode {
+            path: "none".into(),
+            block: false,
+            major: 0,
+            minor: 0,
+            mode: 0o600,
+            read_only: false,
+            held: None,
+        };
+        let own = capabilities(None).unwrap();
+        let effective = own.effective.difference(CapabilitySet::CHOWN);
+        set_capabilities(None, CapabilitySets { effective, ..own }).unwrap();
+        let made = make(&dev, &node);
+        set_capabilities(None, own).unwrap();
+        let failure = made.unwrap_err();
+        assert_eq!(failure.errno, libc::EPERM);
+        std::fs::remove_dir(&folder).expect("it is empty");
+    }
 }
