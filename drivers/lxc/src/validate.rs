@@ -6,7 +6,7 @@ use virtus_domain::switch_ports;
 use virtus_xml::Domain;
 use virtus_xml::domain::chardev::ChardevType;
 use virtus_xml::domain::disk::Disk;
-use virtus_xml::domain::filesystem::{FilesystemDriverType, FilesystemType};
+use virtus_xml::domain::filesystem::{Filesystem, FilesystemDriverType, FilesystemType};
 use virtus_xml::domain::hostdev::{HostdevMode, HostdevType};
 use virtus_xml::domain::interface::InterfaceType;
 use virtus_xml::domain::lxc::{ShareType, ShareWhat};
@@ -24,17 +24,7 @@ pub(crate) fn validate(def: &Domain) -> Result<()> {
         return Err(unsupported(text).hint("leave <emulator> out"));
     }
     devices(def)?;
-    for filesystem in &def.devices.filesystems {
-        if matches!(filesystem.kind, FilesystemType::Template | FilesystemType::Volume) {
-            return refuse(format!("cannot mount a filesystem of type '{}'", filesystem.kind));
-        }
-        let driver = filesystem.driver.as_ref().and_then(|driver| driver.kind);
-        if let Some(driver) = driver
-            && !matches!(driver, FilesystemDriverType::Path | FilesystemDriverType::Loop)
-        {
-            return refuse(format!("filesystem driver '{driver}' is not supported"));
-        }
-    }
+    def.devices.filesystems.iter().try_for_each(filesystem)?;
     for card in &def.devices.interfaces {
         use InterfaceType::{Bridge, Direct, Ethernet, Network};
         if !matches!(card.kind, Bridge | Direct | Ethernet | Network) {
@@ -111,7 +101,20 @@ fn devices(def: &Domain) -> Result<()> {
     Ok(())
 }
 
-/// Files are given as loop devices, which show them as they are.
+fn filesystem(filesystem: &Filesystem) -> Result<()> {
+    if matches!(filesystem.kind, FilesystemType::Template | FilesystemType::Volume) {
+        return refuse(format!("cannot mount a filesystem of type '{}'", filesystem.kind));
+    }
+    let Some(driver) = &filesystem.driver else { return Ok(()) };
+    if let Some(kind) = driver.kind
+        && !matches!(kind, FilesystemDriverType::Path | FilesystemDriverType::Loop)
+    {
+        return refuse(format!("filesystem driver '{kind}' is not supported"));
+    }
+    let file = filesystem.source.as_ref().and_then(|source| source.file.as_deref());
+    file.map_or(Ok(()), |file| raw("fs", file, driver.format))
+}
+
 fn disk(disk: &Disk) -> Result<()> {
     if !matches!(disk.kind, StorageType::Block | StorageType::File) {
         return refuse("only disks of type 'block' or 'file' can be given to containers");
@@ -123,10 +126,16 @@ fn disk(disk: &Disk) -> Result<()> {
         let text = format!("disk driver {name} is not supported");
         return Err(unsupported(text).hint("files are given to containers by the driver 'loop'"));
     }
-    match driver.format {
+    let file = disk.source.as_ref().and_then(|source| source.local_path());
+    raw("disk", file.unwrap_or_default(), driver.format)
+}
+
+/// Files are given as loop devices, which show them as they are.
+fn raw(what: &str, file: &str, format: Option<ImageFormat>) -> Result<()> {
+    match format {
         None | Some(ImageFormat::Raw | ImageFormat::None) => Ok(()),
-        Some(format) => Err(unsupported(format!("disk format {format} is not supported"))
-            .hint("make a raw image of it: qemu-img convert -O raw")),
+        Some(format) => Err(unsupported(format!("{what} format {format} is not supported"))
+            .hint(format!("make a raw image of '{file}': qemu-img convert -O raw"))),
     }
 }
 
@@ -186,6 +195,9 @@ mod tests {
         };
         assert_eq!(disk("type='qcow2'"), "disk format qcow2 is not supported");
         assert_eq!(disk("name='nbd' type='raw'"), "disk driver nbd is not supported");
+        let image = "<filesystem type='file'><driver type='loop' format='qcow2'/><source file='/image'/>\
+                     <target dir='/'/></filesystem>";
+        assert_eq!(refusal(image), "fs format qcow2 is not supported");
         let switch = "<interface type='bridge'><source bridge='b'/><virtualport type='midonet'/></interface>";
         assert!(refusal(switch).contains("<virtualport type='midonet'>"));
     }
