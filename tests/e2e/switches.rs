@@ -171,7 +171,16 @@ fn limits() -> Outcome {
     bed.vsctl(&["del-port", "vnet0"])?;
     equal("rates", rates()?.as_str(), "max-rate=8000000 min-rate=8000000")?;
     bed.virsh("destroy box")?;
-    equal("rates", rates()?.as_str(), "")
+    equal("rates", rates()?.as_str(), "")?;
+
+    // A switch that hangs is waited for once; its database knows the rest.
+    bed.virsh("start box")?;
+    update("ovs0", Some(1000))?;
+    bed.hang_open_vswitch()?;
+    bed.virsh("destroy box")?;
+    equal("rates", rates()?.as_str(), "")?;
+    equal("ports", ports(&bed, "ovs0")?, Vec::new())?;
+    equal("waits for limits", bed.log().contains("remove limits of Open vSwitch"), false)
 }
 
 fn networks() -> Outcome {

@@ -34,6 +34,12 @@ impl Testbed {
         Ok(())
     }
 
+    /// Lets its daemon hang; the database goes on to answer.
+    pub fn hang_open_vswitch(&self) -> Outcome {
+        let pid = std::fs::read_to_string(self.path("ovs/ovs-vswitchd.pid"))?;
+        self.signal("STOP", pid.trim().parse()?)
+    }
+
     /// What `ovs-vsctl` prints; its failure is an error.
     pub fn vsctl(&self, words: &[&str]) -> Outcome<String> {
         let done = self.run("ovs-vsctl", &[&["--timeout=60"], words].concat())?;

@@ -163,14 +163,15 @@ impl Port {
     }
 }
 
-/// Removes rows from whichever of the tables of limits has them, once no port refers to them any more.
+/// Removes rows from whichever of the tables of limits has them, once no port refers to them any more. The database does
+/// that by itself.
 async fn forget(limits: &str) {
     let rows = limits.split_whitespace().flat_map(|row| [("QoS", row), ("Queue", row)]);
     let gone = rows.fold(Transaction::default(), |all, (table, row)| {
         all.then(["--if-exists", "destroy", table, row])
     });
     if !gone.0.is_empty()
-        && let Err(error) = gone.run("remove limits of Open vSwitch").await
+        && let Err(error) = gone.at_once().run("remove limits of Open vSwitch").await
     {
         tracing::warn!("{error}");
     }
@@ -215,6 +216,12 @@ impl Transaction {
     /// Adds to the last command.
     fn with(mut self, words: impl IntoIterator<Item = String>) -> Self {
         self.0.extend(words);
+        self
+    }
+
+    /// Does not wait until the switch has done it: its database is enough.
+    fn at_once(mut self) -> Self {
+        self.0.insert(0, "--no-wait".to_owned());
         self
     }
 
