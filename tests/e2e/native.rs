@@ -84,6 +84,16 @@ fn plan() -> Outcome {
     contains(&json.out, "\"act\": \"cgroup\"")?;
     equal("files that are new", files()?.out, before)?;
 
+    let card = "<interface type='bridge'><source bridge='ovs0'/><virtualport type='openvswitch'/></interface>";
+    let container = format!(
+        "<domain type='lxc'><name>box</name><memory>1024</memory><os><type>exe</type></os>\
+         <devices>{card}</devices></domain>"
+    );
+    for switched in [guest().device(card).xml(), container] {
+        let said = bed.virtus(&["plan", &bed.write("switched.xml", &switched)?])?;
+        contains(&said.out, "run     ovs-vsctl  (plugs it in)")?;
+    }
+
     let wrong = bed.write(
         "wrong.xml",
         "<domain type='qemu'>\n  <name>x</name>\n  <vcpu>y</vcpu>\n</domain>\n",

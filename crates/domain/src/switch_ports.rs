@@ -7,7 +7,7 @@ use uuid::Uuid;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_host::link::{Links, PortVlan};
 use virtus_host::net;
-use virtus_host::open_vswitch::{Port, Profile};
+use virtus_host::open_vswitch::{PROGRAM, Port, Profile};
 use virtus_xml::domain::interface::{Interface, InterfaceType};
 use virtus_xml::netdev::{NativeMode, Owner, VirtualPortType, Vlan, VlanTag};
 use virtus_xml::value::YesNo;
@@ -65,6 +65,12 @@ impl SwitchPort {
         });
         let guest = owner.uuid.unwrap_or_default();
         Ok(Some(Self { bridge, kind: Kind::OpenVswitch { guest, profile } }))
+    }
+
+    /// The program that plugs devices in, where the kernel alone does not.
+    #[must_use]
+    pub fn program(&self) -> Option<&'static str> {
+        matches!(self.kind, Kind::OpenVswitch { .. }).then_some(PROGRAM)
     }
 
     /// Plugs a new device in.

@@ -16,6 +16,8 @@ use virtus_xml::value::{Mac, YesNo};
 use crate::bandwidth::Bandwidth;
 use crate::process::Run;
 
+/// The program that tells the switch.
+pub const PROGRAM: &str = "ovs-vsctl";
 /// How long the switch may take, as libvirt has it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -228,7 +230,7 @@ impl Transaction {
     /// Waits until the switch has done it; what the program prints.
     async fn run(self, attempt: &str) -> Result<String> {
         // Where the switch's database is, if not at the usual place.
-        let run = Run::new("ovs-vsctl").change(|spawn| spawn.pass_env("OVS_RUNDIR"));
+        let run = Run::new(PROGRAM).change(|spawn| spawn.pass_env("OVS_RUNDIR"));
         let said = run.arg("--bare").args(self.0).succeed(PATIENCE).await.map_err(|error| {
             let error = error.context(format!("cannot {attempt}")).in_domain(ErrorDomain::Network);
             match error.hint_text() {

@@ -57,6 +57,9 @@ fn describe(lxc: &Lxc, plan: &Plan, rehearsal: &mut Rehearsal) {
         };
         let detail = format!("'{}' in the container; {detail}", card.link.name);
         start.push(Effect { act: Act::Link, object: object.to_owned(), detail });
+        if let Wire::Veth(Some(port)) = &card.wire {
+            start.extend(port.program().map(|name| Effect::on(Act::Run, name, "plugs it in")));
+        }
     }
     for node in &plan.nodes {
         start.push(Effect::on(Act::Device, &node.source, "for the container"));

@@ -9,6 +9,7 @@ use std::path::Path;
 use virtus_api::Result;
 use virtus_core::rehearsal::{Act, Effect, Rehearsal};
 use virtus_core::{Environment, Rehearsing};
+use virtus_domain::switch_ports::SwitchPort;
 use virtus_domain::{Machine, Origin, Places as Definitions, Start, Undo, network_ports};
 use virtus_host::cgroup::machine_group;
 use virtus_host::net;
@@ -159,6 +160,7 @@ impl Qemu {
             }
             match network::wanted(card, &network_ports::owner(def)) {
                 Ok(Some(plug)) if plug.ours => {
+                    let program = plug.port.as_ref().and_then(SwitchPort::program);
                     let bridge = plug.port.map(|port| port.bridge);
                     let port = bridge.as_deref().map(|bridge| format!(", port of '{bridge}'"));
                     start.push(Effect {
@@ -166,6 +168,7 @@ impl Qemu {
                         object: plug.name.unwrap_or_else(|| "vnet0 or the next free".to_owned()),
                         detail: format!("tap{}", port.unwrap_or_default()),
                     });
+                    start.extend(program.map(|name| Effect::on(Act::Run, name, "plugs it in")));
                     if let Some(bridge) = bridge.filter(|name| net::mtu(name).is_none()) {
                         obstacles.push(format!("there is no bridge '{bridge}' on this host"));
                     }
