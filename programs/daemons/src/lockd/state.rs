@@ -75,3 +75,50 @@ fn resource(described: &Value) -> Result<Held> {
     let path = described["path"].as_str().unwrap_or_default().into();
     Ok(Held { locked: Locked { path, file, how, autocreate: has(AUTOCREATE) }, owners })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_has_the_locks_as_they_were() {
+        let folder = std::env::temp_dir().join(format!("virtus-left-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let (disk, lease) = (folder.join("disk"), folder.join("lease"));
+        super::super::resource::create(&disk).unwrap();
+        let own = std::process::id();
+        let lock = |name: &str, path, how, autocreate| {
+            let locked = Locked::new(name, path, how, autocreate).unwrap();
+            let held = Held { locked, owners: vec![Owner::now(own), Owner::now(1)] };
+            Resources::from([(name.to_owned(), Slot::Held(held))])
+        };
+        let spaces = BTreeMap::from([
+            (String::new(), lock("disk", &disk, Lock::Exclusive, false)),
+            ("space".to_owned(), lock("lease", &lease, Lock::Shared, true)),
+        ]);
+        let described = |name, path, flags| {
+            json!([{
+                "name": name, "path": path, "fd": 0, "lockHeld": true, "flags": flags, "owners": [own, 1],
+            }])
+        };
+        let expected = json!({
+            "defaultLockspace": { "resources": described("disk", &disk, 0) },
+            "lockspaces": [{ "directory": "space", "resources": described("lease", &lease, 3) }],
+        });
+        let shown = |left: &Value| {
+            let mut left = left.clone();
+            left["defaultLockspace"]["resources"][0]["fd"] = json!(0);
+            left["lockspaces"][0]["resources"][0]["fd"] = json!(0);
+            left
+        };
+        let mut kept = Kept::default();
+        let left = write(&spaces, &mut kept).unwrap();
+        assert_eq!(shown(&left), expected);
+        // As an exec does, which closes the descriptors that are not for the successor.
+        std::mem::forget(kept);
+        drop(spaces);
+        let successor = read(&left);
+        assert_eq!(shown(&write(&successor, &mut Kept::default()).unwrap()), expected);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
