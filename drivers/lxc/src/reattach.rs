@@ -4,6 +4,7 @@
 //! Its controller is recognised by its number and by the container's name in its arguments, and held by a
 //! descriptor from then on. Nothing is changed in the container.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(crate) async fn reattach(
     home.note(&mut status.private);
     let known = (lxc.cgroups.group(&home.group), home.registration);
     let container = Container::new(&name, process, known, notices, lxc.places.log_file(&name));
-    container.set_init(known_init(&status, &container).unwrap_or_default());
+    container.set_init(known_init(&status, &container.group.processes()).unwrap_or_default());
     let container = Arc::new(container);
     let monitor = timeout(PATIENCE, Monitor::connect(&lxc.places.socket(&name))).await;
     let monitor = match monitor {
@@ -60,12 +61,11 @@ pub(crate) async fn reattach(
     Ok(Launched { running: container, status })
 }
 
-/// The first process: mostly the container's number. The one at its start is noted too.
-fn known_init(status: &Status, container: &Container) -> Option<u32> {
+/// The first process: mostly the container's number, if that is one of its `processes`. The one at its start is noted too.
+fn known_init(status: &Status, processes: &BTreeSet<u32>) -> Option<u32> {
     let number = status.def.id.and_then(|id| id.try_into().ok());
     let noted = status.private.others.iter().find(|tree| tree.name == "init");
     let noted = || noted?.attr("pid")?.parse().ok();
-    let processes = container.group.processes();
     number.filter(|pid| processes.contains(pid)).or_else(noted)
 }
 
@@ -80,7 +80,27 @@ fn state_now(before: State, frozen: bool) -> State {
 
 #[cfg(test)]
 mod tests {
+    use virtus_domain::Private;
+    use virtus_xml::Domain;
+
     use super::*;
+
+    #[test]
+    fn the_first_process_is_one_of_the_containers() {
+        let def = Domain { id: Some(7), ..Domain::default() };
+        let mut status = Status {
+            state: State::STARTING,
+            pid: None,
+            monitor: None,
+            def,
+            private: Private::default(),
+        };
+        note_init(&mut status, 8);
+        assert_eq!(known_init(&status, &BTreeSet::from([7, 8])), Some(7));
+        assert_eq!(known_init(&status, &BTreeSet::from([8, 9])), Some(8));
+        status.private = Private::default();
+        assert_eq!(known_init(&status, &BTreeSet::from([8, 9])), None);
+    }
 
     #[test]
     fn what_the_kernel_says_of_the_state_counts() {
