@@ -294,7 +294,18 @@ fn update(bed: &Testbed, console: &mut Terminal) -> Outcome {
     contains(&bed.virsh("domiflist net")?, "br8")?;
     let other = card.replace("BR", "br8").replace("</i", "<mtu size='1400'/></i");
     let file = bed.write("card.xml", &other)?;
-    contains(&bed.virsh_fails(&format!("update-device net {file} --live"))?, "device mtu")
+    contains(&bed.virsh_fails(&format!("update-device net {file} --live"))?, "device mtu")?;
+
+    // A device that its container has renamed cannot be switched off inside: then it is not outside either.
+    console.ask(
+        "ip link set eth1 down && ip link set eth1 name away; echo away-$?",
+        "away-0",
+        DEADLINE,
+    )?;
+    bed.virsh_fails("domif-setlink net 52:54:00:44:55:66 down")?;
+    contains(&bed.run("ip", &["link", "show", "vnet1"])?.out, ",UP")?;
+    contains(&bed.virsh("domif-getlink net 52:54:00:44:55:66")?, "up")?;
+    console.ask("ip link set away name eth1; echo back-$?", "back-0", DEADLINE)
 }
 
 fn tagged() -> Outcome {

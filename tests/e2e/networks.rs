@@ -60,12 +60,24 @@ fn bandwidth() -> Outcome {
     if !bed.run("tc", &["qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb"])?.ok() {
         return Err(Skip("this kernel's traffic control has no htb".to_owned()).into());
     }
-    let card = "<interface type='ethernet'><bandwidth><inbound average='1000' burst='64'/></bandwidth></interface>";
+    let card = "<interface type='ethernet'><mac address='52:54:00:aa:bb:01'/><bandwidth><inbound average='1000' burst='64'/></bandwidth></interface>";
     bed.define_container(&Container::busybox(&bed, "slow")?.device(card))?;
     bed.virsh("start slow")?;
     let class = bed.run("tc", &["class", "show", "dev", "vnet0"])?.out;
     contains(&class, "htb 1:1 root")?;
     contains(&class, "rate 8Mbit")?;
+    let update = |limits: &str| {
+        let file = bed.write("card.xml", &card.replace("average='1000' burst='64'/>", limits))?;
+        bed.try_virsh(&format!("update-device slow {file} --live"))
+    };
+    // What is limited before the failure is so again.
+    let refused = update("average='500'/><outbound average='1' burst='99999999999'/>")?;
+    contains(&refused.err, "cannot limit the bandwidth of network device 'vnet0'")?;
+    contains(&bed.run("tc", &["class", "show", "dev", "vnet0"])?.out, "rate 8Mbit")?;
+    contains(&bed.virsh("dumpxml slow")?, "<inbound average='1000' burst='64'/>")?;
+    equal("update", update("average='500'/>")?.err.as_str(), "")?;
+    contains(&bed.run("tc", &["class", "show", "dev", "vnet0"])?.out, "rate 4Mbit")?;
+    contains(&bed.virsh("dumpxml slow")?, "<inbound average='500'/>")?;
     bed.virsh("destroy slow").map(drop)
 }
 
