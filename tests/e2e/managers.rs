@@ -10,7 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_host_sleeps_as_it_can", sleep),
     ("a_host_sleeps_once_at_a_time", sleep_once),
     ("pm_utils_put_a_host_without_logind_to_sleep", pm_utils),
-    ("a_machine_that_is_made_too_late_is_forgotten", late),
+    ("a_machine_without_a_scope_or_made_too_late_is_forgotten", late),
 ];
 
 /// A bus with one of systemd's managers.
@@ -100,9 +100,20 @@ fn late() -> Outcome {
     // As if systemd ran this host.
     bed.run("sh", &["-ec", "mount -t tmpfs run /run; mkdir -p /run/systemd/system"])?;
     bed.define_container(&Container::busybox(&bed, "late")?)?;
+    bed.define_container(&Container::busybox(&bed, "bare")?)?;
+    let mut start = bed.terminal("start bare")?;
+    let created = machined.expect("CreateMachine lxc-", DEADLINE)?;
+    machined.say("made")?;
+    // There is no scope of it.
+    machined.expect(&created.replace("Create", "Unregister"), DEADLINE)?;
+    equal("start", start.end(DEADLINE)?, Some(0))?;
+
     bed.virsh("start late")?;
     let created = machined.expect("CreateMachine lxc-", DEADLINE)?;
     machined.say("made")?;
     machined.expect(&created.replace("Create", "Unregister"), DEADLINE)?;
-    equal("its state", bed.virsh("domstate late")?, "running".to_owned())
+    for name in ["bare", "late"] {
+        equal(name, bed.virsh(&format!("domstate {name}"))?, "running".to_owned())?;
+    }
+    Ok(())
 }
