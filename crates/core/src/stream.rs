@@ -9,7 +9,10 @@ pub mod file;
 
 pub use buffers::Buffers;
 
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -107,6 +110,31 @@ impl Receiver {
     pub fn try_recv(&mut self) -> Option<Packet> {
         self.0.try_recv().ok()
     }
+
+    /// The next packet if it comes within `limit`. Blocks the thread.
+    pub fn recv_blocking(&mut self, limit: Duration) -> Option<Packet> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let end = Instant::now() + limit;
+        loop {
+            if let Poll::Ready(packet) = self.poll_recv(&mut Context::from_waker(&waker)) {
+                return Some(packet);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::park_timeout(left);
+        }
+    }
+}
+
+/// Wakes a thread that waits by parking.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 impl Stream {
@@ -136,6 +164,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_thread_waits_as_long_as_it_likes() {
+        let (driver, mut client) = pair();
+        let (say, said) = tokio::sync::oneshot::channel();
+        let thread = tokio::task::spawn_blocking(move || {
+            assert!(client.receiver.recv_blocking(Duration::from_millis(1)).is_none());
+            say.send(()).unwrap();
+            [(); 2].map(|()| client.receiver.recv_blocking(Duration::from_secs(600)))
+        });
+        said.await.unwrap();
+        driver.sender.send(Packet::Hole(1)).await.unwrap();
+        drop(driver);
+        let came = thread.await.unwrap();
+        assert!(matches!(came, [Some(Packet::Hole(1)), Some(Packet::Abort(None))]));
+    }
+
+    #[tokio::test]
     async fn a_full_queue_makes_the_sender_wait() {
         let (driver, mut client) = pair();
         for _ in 0..QUEUE {
@@ -143,7 +187,7 @@ mod tests {
         }
         let ninth = driver.sender.send(Packet::Hole(1));
         tokio::pin!(ninth);
-        let waited = tokio::time::timeout(std::time::Duration::ZERO, ninth.as_mut()).await;
+        let waited = tokio::time::timeout(Duration::ZERO, ninth.as_mut()).await;
         assert!(waited.is_err());
         client.receiver.recv().await;
         ninth.await.unwrap();

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -14,6 +15,10 @@ use super::{BATCH, End, Extent, Packet, Stream};
 
 /// Zeroes written at once where a file system cannot make holes.
 const ZEROES: usize = 1 << 20;
+
+/// How long a thread stays with an upload of which nothing has come yet: to come back to it takes two threads longer than a
+/// client of this host needs for a packet.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// A file that is being written, and what comes for it.
 pub(super) struct Writer {
@@ -33,7 +38,7 @@ impl Writer {
         self.stream.receiver.recv().await
     }
 
-    /// Writes `first`, and what waits behind it until nothing does. How the stream ended, if it did.
+    /// Writes `first` and what comes behind it, until nothing does for a moment. How the stream ended, if it did.
     pub(super) fn run(&mut self, first: Packet) -> io::Result<Option<End>> {
         let mut next = Some(first);
         while let Some(first) = next {
@@ -51,7 +56,7 @@ impl Writer {
             if end.is_some() {
                 return Ok(end);
             }
-            next = self.stream.receiver.try_recv();
+            next = self.stream.receiver.recv_blocking(LINGER);
         }
         Ok(None)
     }
