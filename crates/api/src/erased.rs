@@ -3,6 +3,7 @@
 
 use std::any::{Any, type_name};
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::{CallId, Request, Subject};
 
@@ -13,7 +14,11 @@ pub struct AnyRequest {
 }
 
 /// Any reply, to be understood with the id of its call.
-pub struct AnyReply(Box<dyn Answer>);
+pub struct AnyReply {
+    answer: Box<dyn Answer>,
+    /// Descriptors that travel with it.
+    pub fds: Vec<OwnedFd>,
+}
 
 trait Body: Send + Sync {
     fn as_any(&self) -> &dyn Any;
@@ -135,27 +140,33 @@ impl fmt::Debug for AnyRequest {
 impl AnyReply {
     /// Erases the reply to an `R`.
     pub fn new<R: Request>(reply: R::Reply) -> Self {
-        Self(Box::new(reply))
+        Self { answer: Box::new(reply), fds: Vec::new() }
+    }
+
+    /// The same reply with these descriptors.
+    #[must_use]
+    pub fn with_fds(self, fds: Vec<OwnedFd>) -> Self {
+        Self { fds, ..self }
     }
 
     /// The reply as a value of any type.
     #[must_use]
     pub fn as_any(&self) -> &dyn Any {
-        (*self.0).as_any()
+        (*self.answer).as_any()
     }
 
     /// The reply, if it is one to an `R`.
     #[must_use]
     pub fn get<R: Request>(&self) -> Option<&R::Reply> {
-        (*self.0).as_any().downcast_ref()
+        self.as_any().downcast_ref()
     }
 
-    /// The reply itself, or the unchanged erased one if its type is not that of replies to an `R`.
+    /// The reply itself without descriptors, or the unchanged erased one if its type is not that of replies to an `R`.
     pub fn take<R: Request>(self) -> Result<R::Reply, Self> {
-        if !(*self.0).as_any().is::<R::Reply>() {
+        if !self.as_any().is::<R::Reply>() {
             return Err(self);
         }
-        match self.0.into_any().downcast() {
+        match self.answer.into_any().downcast() {
             Ok(reply) => Ok(*reply),
             Err(_) => unreachable!("the type was just compared"),
         }
@@ -164,7 +175,7 @@ impl AnyReply {
 
 impl fmt::Debug for AnyReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (*self.0).debug().fmt(f)
+        (*self.answer).debug().fmt(f)
     }
 }
 

@@ -2,6 +2,7 @@
 //! A call that is about to be made: arguments first, then flags and deadline, then await.
 
 use std::future::IntoFuture;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -73,13 +74,13 @@ impl<R: Request, T> Ask<R, T> {
             luggage.stream = Some(theirs);
             Stream::new(&connection, ours, kind, sparse)
         });
-        let (reply, luggage) =
-            connection.link().call(AnyRequest::new(request), luggage, limit).await?;
+        let mut reply = connection.link().call(AnyRequest::new(request), luggage, limit).await?;
+        let fds = mem::take(&mut reply.fds);
         let reply = reply.take::<R>().map_err(|_| {
             let text = format!("the reply to {} is that to another call", meta.shown());
             Error::new(ErrorCode::InternalError, text).in_domain(ErrorDomain::Rpc)
         })?;
-        Ok(then(Answer { connection, reply, fds: luggage.fds, stream }))
+        Ok(then(Answer { connection, reply, fds, stream }))
     }
 }
 

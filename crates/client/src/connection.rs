@@ -43,12 +43,12 @@ impl Connection {
     }
 
     /// Makes a call whose kind is known only at run time, as those who pass calls on need it. Streams and
-    /// descriptors do not travel with it.
+    /// the caller's descriptors do not travel with it.
     ///
     /// # Errors
     /// Those of the call.
     pub async fn call_any(&self, request: AnyRequest) -> Result<AnyReply> {
-        Ok(self.link.call(request, Luggage::default(), None).await?.0)
+        self.link.call(request, Luggage::default(), None).await
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {

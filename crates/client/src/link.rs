@@ -14,7 +14,7 @@
 mod keeper;
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -33,10 +33,10 @@ use keeper::Keeper;
 /// Readers that may wait for the keeper.
 const ORDERS: usize = 16;
 
-/// What travels with a call, besides request and reply.
+/// What travels with a call, besides the request.
 #[derive(Default)]
 pub(crate) struct Luggage {
-    /// Descriptors for the driver; afterwards those from it.
+    /// Descriptors for the driver.
     pub(crate) fds: Vec<OwnedFd>,
     /// The driver's end of a stream.
     pub(crate) stream: Option<Stream>,
@@ -96,7 +96,7 @@ impl Link {
         request: AnyRequest,
         luggage: Luggage,
         limit: Option<Duration>,
-    ) -> Result<(AnyReply, Luggage)> {
+    ) -> Result<AnyReply> {
         let id = request.call();
         let limit = limit.or(self.shared.options.deadline).unwrap_or_else(|| deadline::usual(id));
         within(limit, id.meta().shown(), self.shared.ask(request, luggage)).await
@@ -160,23 +160,20 @@ impl Drop for Leaving<'_> {
 }
 
 impl Shared {
-    async fn ask(&self, request: AnyRequest, luggage: Luggage) -> Result<(AnyReply, Luggage)> {
+    async fn ask(&self, request: AnyRequest, luggage: Luggage) -> Result<AnyReply> {
         let (connection, in_process) = self.up().await?;
         let mut call = Call::new(connection.session().clone());
         (call.fds, call.stream) = (luggage.fds, luggage.stream);
-        let fds = call.reply_fds();
         let name = request.call().meta().shown();
         let answer = connection.respond(call, request);
-        let reply = if in_process {
+        if in_process {
             // What has been started is finished, even if nobody waits: a machine half started would
             // be worse.
             let finished = tokio::spawn(answer).await;
-            finished.unwrap_or_else(|_| Err(panicked(name)))?
+            finished.unwrap_or_else(|_| Err(panicked(name)))
         } else {
-            answer.await?
-        };
-        let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((reply, Luggage { fds, stream: None }))
+            answer.await
+        }
     }
 
     async fn up(&self) -> Result<(Connection, bool)> {

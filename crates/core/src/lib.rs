@@ -28,7 +28,7 @@ pub mod store;
 pub mod stream;
 mod uri;
 
-pub use call::{Call, ReplyFds};
+pub use call::Call;
 pub use connection::{Connection, Responder, Service};
 pub use credentials::{Credentials, Keychain};
 pub use driver::{Driver, DriverEntry, Environment, Rehearsing, Role, Starting};

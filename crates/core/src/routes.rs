@@ -3,6 +3,7 @@
 //! what is not in it answers `VIR_ERR_NO_SUPPORT`.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -30,17 +31,38 @@ impl<D: Send + Sync + 'static> Routes<D> {
 
     /// Registers `handler` for the call that its third argument names.
     #[must_use]
-    pub fn on<R, F, Fut>(mut self, handler: F) -> Self
+    pub fn on<R, F, Fut>(self, handler: F) -> Self
     where
         R: Request,
         F: Fn(Arc<D>, Call, R) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R::Reply>> + Send + 'static,
     {
+        self.erased(handler, AnyReply::new::<R>)
+    }
+
+    /// The same for a handler that answers with descriptors beside the reply.
+    #[must_use]
+    pub fn on_with_fds<R, F, Fut>(self, handler: F) -> Self
+    where
+        R: Request,
+        F: Fn(Arc<D>, Call, R) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(R::Reply, Vec<OwnedFd>)>> + Send + 'static,
+    {
+        self.erased(handler, |(reply, fds)| AnyReply::new::<R>(reply).with_fds(fds))
+    }
+
+    fn erased<R, F, Fut, T>(mut self, handler: F, erase: fn(T) -> AnyReply) -> Self
+    where
+        R: Request,
+        F: Fn(Arc<D>, Call, R) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+        T: 'static,
+    {
         let erased = move |driver, call, request: AnyRequest| -> BoxFuture<Result<AnyReply>> {
             match request.take::<R>() {
                 Ok(request) => {
                     let answer = handler(driver, call, request);
-                    Box::pin(async move { answer.await.map(AnyReply::new::<R>) })
+                    Box::pin(async move { answer.await.map(erase) })
                 }
                 Err(request) => Box::pin(async move { Err(unsupported(request.call())) }),
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use virtus_api::{AnyRequest, Error, ErrorDomain, Result};
 use virtus_core::events::{EventSink, NoEvents};
-use virtus_core::{BoxFuture, Connection, Identity, Paths, Peer, ReplyFds, Session, Ways};
+use virtus_core::{BoxFuture, Connection, Identity, Paths, Peer, Session, Ways};
 
 use crate::behalf::on_behalf_of;
 use crate::engine::Authentication;
@@ -47,7 +47,7 @@ impl Beside {
         // Only root may speak for others; a user's own daemon knows its user.
         if rustix::process::geteuid().is_root() {
             let identity = AnyRequest::new(on_behalf_of(&session.identity));
-            remote.ask(identity, Vec::new(), ReplyFds::default(), None).await?;
+            remote.ask(identity, Vec::new(), None).await?;
         }
         Ok(remote)
     }

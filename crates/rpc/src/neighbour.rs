@@ -7,13 +7,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use virtus_api::{AnyRequest, Error, ErrorCode, ErrorDomain, Program, Request, Result};
-use virtus_core::ReplyFds;
 
 use crate::remote::Remote;
 use crate::transport::Transport;
@@ -118,11 +117,10 @@ impl Conversation {
     /// # Errors
     /// As [`ask`](Self::ask).
     pub async fn ask_for_fds<R: Request>(&self, request: R) -> Result<(R::Reply, Vec<OwnedFd>)> {
-        let fds = ReplyFds::default();
-        let asked = self.remote.ask(AnyRequest::new(request), Vec::new(), fds.clone(), None);
-        let reply = timeout(DEADLINE, asked).await.map_err(|_| self.neighbour.silent())??;
+        let asked = self.remote.ask(AnyRequest::new(request), Vec::new(), None);
+        let mut reply = timeout(DEADLINE, asked).await.map_err(|_| self.neighbour.silent())??;
+        let fds = std::mem::take(&mut reply.fds);
         let reply = reply.take::<R>().map_err(|_| Error::no_support(R::CALL.meta().shown()))?;
-        let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((reply, fds))
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use virtus_api::{AnyReply, AnyRequest, CallId, Error, ErrorCode, ErrorDomain, Program, Result};
 use virtus_core::events::{Delivery, EventSink};
 use virtus_core::stream::{Packet, Stream};
-use virtus_core::{BoxFuture, Call, ReplyFds, Responder, Session};
+use virtus_core::{BoxFuture, Call, Responder, Session};
 
 use crate::KeepalivePolicy;
 use crate::engine::{Abilities, Authentication, Greeting, Step};
@@ -62,7 +62,6 @@ enum Order {
 struct Asking {
     request: AnyRequest,
     fds: Vec<OwnedFd>,
-    reply_fds: ReplyFds,
     stream: Option<Stream>,
     answer: oneshot::Sender<Result<AnyReply>>,
 }
@@ -85,8 +84,7 @@ impl Remote {
             (greeting, step) = next(greeting, reply).await?;
             match step {
                 Step::Ask(request) => {
-                    let asked = remote.ask(request, Vec::new(), ReplyFds::default(), None);
-                    reply = Some(asked.await);
+                    reply = Some(remote.ask(request, Vec::new(), None).await);
                 }
                 Step::Seal(seal) => {
                     remote.order(Order::Seal(seal)).await?;
@@ -152,11 +150,10 @@ impl Remote {
         &self,
         request: AnyRequest,
         fds: Vec<OwnedFd>,
-        reply_fds: ReplyFds,
         stream: Option<Stream>,
     ) -> BoxFuture<Result<AnyReply>> {
         let (answer, answered) = oneshot::channel();
-        let asking = Asking { request, fds, reply_fds, stream, answer };
+        let asking = Asking { request, fds, stream, answer };
         let (orders, lost) = (self.orders.clone(), self.lost.clone());
         let reason = move || lost.borrow().clone().unwrap_or_else(closed);
         Box::pin(async move {
@@ -176,8 +173,7 @@ impl Responder for Remote {
     }
 
     fn respond(&self, mut call: Call, request: AnyRequest) -> BoxFuture<Result<AnyReply>> {
-        let reply_fds = call.reply_fds();
-        self.ask(request, std::mem::take(&mut call.fds), reply_fds, call.stream.take())
+        self.ask(request, std::mem::take(&mut call.fds), call.stream.take())
     }
 
     fn session_closed(&self, _: &Arc<Session>) {

@@ -83,7 +83,7 @@ fn start(paths: &Paths, conf: &Conf, left: Option<&Value>) -> Starting {
 
 impl Keeper for Logd {
     fn responder(self: Arc<Self>) -> Arc<dyn Responder> {
-        let routes = Routes::new().on(open).on(position).on(read).on(append);
+        let routes = Routes::new().on_with_fds(open).on(position).on(read).on(append);
         Service::new(self, routes.in_domain(ErrorDomain::Logging), |_, _| {})
     }
 
@@ -147,9 +147,9 @@ async fn look_for_old_logs(logd: Arc<Logd>) {
 
 async fn open(
     logd: Arc<Logd>,
-    call: Call,
+    _: Call,
     request: LogDomainOpenLogFile,
-) -> Result<LogFilePosition> {
+) -> Result<(LogFilePosition, Vec<OwnedFd>)> {
     let truncate = LogDomainOpenLogFileFlags::TRUNCATE.bits();
     check_flags(request.flags, truncate, "virLogManagerProtocolDispatchDomainOpenLogFile")?;
     let path = PathBuf::from(&request.path);
@@ -161,8 +161,7 @@ async fn open(
     let unpiped = |cause| Error::system("Unable to create pipe", &cause);
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| unpiped(errno.into()))?;
     logd.pump(place, orders, ours, file).map_err(unpiped)?;
-    call.reply_with_fd(theirs);
-    Ok(position)
+    Ok((position, vec![theirs]))
 }
 
 async fn position(

@@ -8,7 +8,6 @@ use std::future::{poll_fn, ready};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::task::Poll;
 
 use futures_util::FutureExt;
@@ -16,7 +15,7 @@ use futures_util::future::Either;
 use tracing::{debug, error};
 use virtus_api::{AnyReply, AnyRequest, CallId, Error, Result, StreamKind};
 use virtus_core::stream::{self, Stream};
-use virtus_core::{BoxFuture, Call, Connection, ReplyFds};
+use virtus_core::{BoxFuture, Call, Connection};
 use virtus_wire::codec;
 use virtus_wire::frame::{Header, MessageKind, Status, encode_frame};
 use virtus_wire::program;
@@ -31,7 +30,6 @@ pub(super) struct Answered {
     header: Header,
     call: CallId,
     outcome: Result<AnyReply>,
-    fds: ReplyFds,
     stream: Option<Opening>,
 }
 
@@ -94,18 +92,9 @@ impl Client {
         let call = request.call();
         debug!("client {}: {} ({})", self.id, call.meta().name, header.serial);
         if let Some(outcome) = self.handshake(&request).await {
-            let fds = ReplyFds::default();
-            return self.answer(Answered { header, call, outcome, fds, stream: None });
+            return self.answer(Answered { header, call, outcome, stream: None });
         }
-        match &self.phase {
-            Phase::Open(connection) => {
-                let connection = connection.clone();
-                self.start(header, connection, request, fds).await;
-            }
-            Phase::Stranger(_) | Phase::Allowed | Phase::Forwarded(_) => {
-                send_error(&self.outbox, &header, MessageKind::Reply, &errors::not_open());
-            }
-        }
+        self.start(header, request, fds).await;
     }
 
     fn understand(&self, header: &Header, body: &[u8]) -> Result<AnyRequest> {
@@ -122,13 +111,10 @@ impl Client {
     }
 
     /// Starts a call of an open connection; answers it if it needs no waiting.
-    async fn start(
-        &mut self,
-        header: Header,
-        connection: Connection,
-        request: AnyRequest,
-        fds: Vec<OwnedFd>,
-    ) {
+    async fn start(&mut self, header: Header, request: AnyRequest, fds: Vec<OwnedFd>) {
+        let Phase::Open(connection) = &self.phase else {
+            return send_error(&self.outbox, &header, MessageKind::Reply, &errors::not_open());
+        };
         let id = request.call();
         let meta = id.meta();
         let mut call = Call::new(connection.session().clone());
@@ -144,9 +130,7 @@ impl Client {
             let sparse = meta.sparse_flag.is_some_and(|bit| request.flags() & bit != 0);
             ours = Some(Opening { stream: mine, kind, sparse });
         }
-        let reply_fds = call.reply_fds();
-        let answered =
-            move |outcome| Answered { header, call: id, outcome, fds: reply_fds, stream: ours };
+        let answered = move |outcome| Answered { header, call: id, outcome, stream: ours };
         let mut running = guarded(id, connection, call, request);
         match poll_once(&mut running).await {
             Poll::Ready(outcome) => self.answer(answered(outcome)),
@@ -156,13 +140,12 @@ impl Client {
 
     /// Queues the reply; a successful call's stream begins.
     pub(super) fn answer(&mut self, answered: Answered) {
-        let Answered { header, call, outcome, fds, stream } = answered;
-        let fds = std::mem::take(&mut *fds.lock().unwrap_or_else(PoisonError::into_inner));
-        let passes = self.transport.passes_fds() || fds.is_empty();
-        let outcome = outcome.and_then(|reply| match passes {
-            true => encode(&header, call, &reply, fds),
-            false => Err(errors::no_fds_here(call.meta().shown())),
-        });
+        let Answered { header, call, outcome, stream } = answered;
+        let outcome =
+            outcome.and_then(|reply| match self.transport.passes_fds() || reply.fds.is_empty() {
+                true => encode(&header, call, reply),
+                false => Err(errors::no_fds_here(call.meta().shown())),
+            });
         match outcome {
             Ok(frame) => {
                 self.outbox.put(frame);
@@ -178,23 +161,23 @@ impl Client {
     }
 }
 
-fn encode(header: &Header, call: CallId, reply: &AnyReply, fds: Vec<OwnedFd>) -> Result<Outgoing> {
-    let kind = if fds.is_empty() { MessageKind::Reply } else { MessageKind::ReplyWithFds };
+fn encode(header: &Header, call: CallId, reply: AnyReply) -> Result<Outgoing> {
+    let kind = if reply.fds.is_empty() { MessageKind::Reply } else { MessageKind::ReplyWithFds };
     let mut bytes = Vec::with_capacity(256);
-    encode_frame(&header.answer(kind, Status::Ok), fds.len(), &mut bytes, |out| {
-        codec::encode_reply(call, reply, out)
+    encode_frame(&header.answer(kind, Status::Ok), reply.fds.len(), &mut bytes, |out| {
+        codec::encode_reply(call, &reply, out)
     })
     .map_err(|cause| errors::unencodable(call.meta().shown(), cause))?;
-    Ok(Outgoing::with_fds(bytes, fds))
+    Ok(Outgoing::with_fds(bytes, reply.fds))
 }
 
 /// The handler's future, whose panics are errors.
 fn guarded(
     id: CallId,
-    connection: Connection,
+    connection: &Connection,
     call: Call,
     request: AnyRequest,
-) -> impl Future<Output = Result<AnyReply>> + Send + Unpin {
+) -> impl Future<Output = Result<AnyReply>> + Send + Unpin + use<> {
     let started = catch_unwind(AssertUnwindSafe(|| connection.respond(call, request)));
     let running = match started {
         Ok(future) => Either::Left(AssertUnwindSafe(future).catch_unwind()),

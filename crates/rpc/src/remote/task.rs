@@ -5,14 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 use virtus_api::{AnyReply, AnyRequest, CallId, ConnectClose, Error, Result};
-use virtus_core::ReplyFds;
 use virtus_core::events::{Delivery, EventSink};
 
 use super::streams::Streams;
@@ -47,7 +46,6 @@ struct Task {
 /// A call that waits for its reply.
 struct Pending {
     call: CallId,
-    reply_fds: ReplyFds,
     answer: oneshot::Sender<Result<AnyReply>>,
 }
 
@@ -135,11 +133,13 @@ impl Task {
             match arrival {
                 Arrival::Reply { serial, outcome, fds } => {
                     let Some(pending) = self.calls.remove(&serial) else { continue };
-                    let outcome = outcome.map_err(|body| refusal(*body, pending.call));
+                    let outcome = match outcome {
+                        Ok(reply) => Ok(reply.with_fds(fds)),
+                        Err(body) => Err(refusal(*body, pending.call)),
+                    };
                     if outcome.is_err() {
                         self.streams.forget(serial);
                     }
-                    *pending.reply_fds.lock().unwrap_or_else(PoisonError::into_inner) = fds;
                     // Who does not wait any more has given up.
                     let _gone = pending.answer.send(outcome);
                 }
@@ -188,7 +188,7 @@ impl Task {
     }
 
     fn call(&mut self, asking: Asking) {
-        let Asking { request, fds, reply_fds, stream, answer } = asking;
+        let Asking { request, fds, stream, answer } = asking;
         if answer.is_closed() {
             return;
         }
@@ -197,7 +197,7 @@ impl Task {
                 if let Some(stream) = stream {
                     self.streams.open(serial, stream);
                 }
-                self.calls.insert(serial, Pending { call: request.call(), reply_fds, answer });
+                self.calls.insert(serial, Pending { call: request.call(), answer });
             }
             Err(error) => {
                 let _gone = answer.send(Err(error));

@@ -2,6 +2,7 @@
 //! The driver of these tests: answers `dummy:///x` at once, late, never, with a panic, by streams.
 
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ impl Driver for Handle {
             .on(upload)
             .on(download)
             .on(associate)
-            .on(graphics)
+            .on_with_fds(graphics)
             .on(register)
             .on(deregister)
             .on(register_old)
@@ -205,12 +206,17 @@ async fn associate(_: Arc<Dummy>, call: Call, request: DomainFdAssociate) -> Res
 }
 
 /// Answers with `idx` descriptors.
-async fn graphics(_: Arc<Dummy>, call: Call, request: DomainOpenGraphicsFd) -> Result<()> {
+async fn graphics(
+    _: Arc<Dummy>,
+    _: Call,
+    request: DomainOpenGraphicsFd,
+) -> Result<((), Vec<OwnedFd>)> {
+    let mut fds = Vec::new();
     for _ in 0..request.idx {
         let (fd, _other) = rustix::pipe::pipe().map_err(|e| Error::system("pipe", &e.into()))?;
-        call.reply_with_fd(fd);
+        fds.push(fd);
     }
-    Ok(())
+    Ok(((), fds))
 }
 
 async fn register(

@@ -117,12 +117,10 @@ async fn descriptors_travel_both_ways() {
     let request = DomainFdAssociate { dom: domain("vm"), name: "name".into(), flags: 0 };
     connection.respond(call, AnyRequest::new(request)).await.unwrap();
     let call = Call::new(connection.session().clone());
-    let fds = call.reply_fds();
     let request = DomainOpenGraphicsFd { dom: domain("vm"), idx: 2, flags: 0 };
-    connection.respond(call, AnyRequest::new(request)).await.unwrap();
-    let fds = std::mem::take(&mut *fds.lock().unwrap());
-    assert_eq!(fds.len(), 2);
-    for fd in fds {
+    let reply = connection.respond(call, AnyRequest::new(request)).await.unwrap();
+    assert_eq!(reply.fds.len(), 2);
+    for fd in reply.fds {
         assert_eq!(std::fs::File::from(fd).read(&mut [0]).unwrap(), 0);
     }
 }
