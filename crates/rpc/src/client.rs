@@ -28,13 +28,14 @@ mod streams;
 mod writing;
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 use virtus_core::{Connection, Identity};
 use virtus_wire::frame::{
@@ -42,9 +43,10 @@ use virtus_wire::frame::{
 };
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
+use crate::bell::Bell;
 use crate::keepalive::{Due, Keepalive};
 use crate::sasl::Seal;
-use crate::server::{Access, Kick, Newcomer, Place, Server};
+use crate::server::{Access, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
 pub use authentication::Authentication;
 use behind::Behind;
@@ -63,9 +65,6 @@ const TYPING_LIMIT: Duration = Duration::from_secs(120);
 
 /// A client that has not read a single byte for so long, although some wait, is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-
-/// The timer of a client of whom nothing is due.
-const IDLE: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest message of a client that has not opened a connection: a URI and some room. Strangers
 /// cannot fill the memory with large messages that never become whole.
@@ -127,7 +126,7 @@ pub(crate) struct Client {
     server: Arc<Server>,
     place: Place,
     id: u64,
-    kick: Kick,
+    bell: Arc<Bell>,
     transport: Transport,
     /// What seals the transport as soon as the client was told that it is known.
     seal: Option<Seal>,
@@ -161,8 +160,8 @@ impl Client {
         identity: Identity,
         input: Vec<u8>,
     ) -> Self {
-        let Newcomer { server, place, id, kick, access, opened } = newcomer;
-        let outbox = Arc::new(Outbox::new(transport.direct()));
+        let Newcomer { server, place, id, bell, access, opened } = newcomer;
+        let outbox = Arc::new(Outbox::new(bell.clone(), transport.direct()));
         let phase = match server.serving().open_at_once(&identity, &outbox, server.workers()) {
             Some(connection) => {
                 place.opened();
@@ -177,7 +176,7 @@ impl Client {
         Self {
             place,
             id,
-            kick,
+            bell,
             transport,
             seal: None,
             access,
@@ -223,42 +222,38 @@ impl Client {
     }
 
     async fn serve(&mut self) -> Result<(), End> {
-        // What is waited for all the time is waited for once, not anew in each turn.
-        let kick = self.kick.clone();
-        let mut kicked = pin!(kick.notified());
-        let mut stopping = self.server.stopping();
-        let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+        let bell = self.bell.clone();
         let mut stop = false;
-        let outbox = self.outbox.clone();
-        let mut filled = pin!(outbox.filled());
         let budget = self.streams.budget();
-        let mut timer = pin!(sleep_until(Instant::now() + IDLE));
+        // None while nothing is due: with a timer in the runtime, the kernel sets one for each call.
+        let mut timer = pin!(None);
         loop {
             self.turn().await?;
             if (self.closing || (stop && self.calls.is_empty())) && !self.unwritten() {
                 return Ok(());
             }
             let may_take = self.may_take();
-            if let Some(due) = self.deadline(may_take).filter(|due| *due < timer.deadline()) {
-                timer.as_mut().reset(due);
-            }
+            self.set_timer(timer.as_mut(), self.deadline(may_take));
             let may_read = may_take && !stop;
             let may_pass = self.may_pass();
             let stalled = self.streams.stalled();
             tokio::select! {
                 biased;
-                () = &mut kicked => return Err(End::Kicked),
-                _ = &mut stopped, if !stop => stop = true,
+                at_once = bell.end(!stop) => {
+                    if at_once {
+                        return Err(End::Kicked);
+                    }
+                    stop = true;
+                }
                 answered = self.calls.next() => self.answer(answered),
                 ready = self.transport.readable(), if may_read => { ready?; self.read()?; }
                 ready = self.transport.writable(), if self.unwritten() => ready?,
-                ready = behind::ready(&self.phase, may_pass) => { ready?; self.pass()?; }
-                () = &mut filled => filled.set(outbox.filled()),
+                ready = behind::ready(&self.phase, may_pass), if self.behind().is_some() => { ready?; self.pass()?; }
+                () = bell.output() => {}
                 () = budget.available(stalled.unwrap_or(0)), if stalled.is_some() => self.streams.resume(),
-                () = timer.as_mut() => {
+                () = run_out(timer.as_mut()) => {
+                    timer.set(None);
                     self.on_time()?;
-                    let due = self.deadline(self.may_take());
-                    timer.as_mut().reset(due.unwrap_or_else(|| Instant::now() + IDLE));
                 }
             }
         }
@@ -348,7 +343,7 @@ impl Client {
         let mut more = false;
         // The machine's time, not the runtime's: what counts is how long others wait for this thread.
         let mut start = None;
-        while let Some(length) = self.whole(&input[taken..])? {
+        while let Some((length, frame)) = self.whole(&input[taken..])? {
             more = true;
             let spent =
                 (taken > 0).then(|| start.get_or_insert_with(std::time::Instant::now).elapsed());
@@ -357,8 +352,7 @@ impl Client {
             }
             self.large = None;
             let bytes = &input[taken..taken + length];
-            let frame = Frame::decode(bytes)?;
-            let fds = self.fds.drain(..frame.fds.min(self.fds.len())).collect();
+            let fds = self.fds.drain(..frame.fds).collect();
             if !self.frame(bytes, frame, fds).await? {
                 break;
             }
@@ -369,8 +363,8 @@ impl Client {
         Ok(more)
     }
 
-    /// The length of the frame that `input` starts with, if all of it and of its descriptors is there.
-    fn whole(&self, input: &[u8]) -> Result<Option<usize>, End> {
+    /// The frame that `input` starts with and its length, if all of it and of its descriptors is there.
+    fn whole<'a>(&self, input: &'a [u8]) -> Result<Option<(usize, Frame<'a>)>, End> {
         let Some(length) = frame_length(input)? else { return Ok(None) };
         if length > GREETING && !self.is_open() {
             return Err(End::LongGreeting(length));
@@ -378,14 +372,14 @@ impl Client {
         if input.len() < length {
             return Ok(None);
         }
-        let count = Frame::decode(&input[..length])?.fds;
-        if input.len() < length + count {
+        let frame = Frame::decode(&input[..length])?;
+        if input.len() < length + frame.fds {
             return Ok(None);
         }
-        if self.fds.len() < count {
+        if self.fds.len() < frame.fds {
             return Err(End::StrayDescriptors);
         }
-        Ok(Some(length))
+        Ok(Some((length, frame)))
     }
 
     /// Keeps the unhandled rest, in little memory if there is none.
@@ -446,6 +440,16 @@ impl Client {
         [silent, keepalive, write, behind, hang_up].into_iter().flatten().min()
     }
 
+    /// An earlier timer stays as it is, and so does any one as long as a stream would set it and take it away with each packet.
+    fn set_timer(&self, mut timer: Pin<&mut Option<Sleep>>, due: Option<Instant>) {
+        let set = timer.as_ref().as_pin_ref().map(|timer| timer.deadline());
+        match due {
+            Some(due) if set.is_none_or(|set| due < set) => timer.set(Some(sleep_until(due))),
+            None if set.is_some() && self.streams.is_empty() => timer.set(None),
+            _ => {}
+        }
+    }
+
     fn on_time(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.must_open_by().is_some_and(|end| now >= end) {
@@ -468,6 +472,14 @@ impl Client {
             None => {}
         }
         Ok(())
+    }
+}
+
+/// Resolves when the timer has run out, if there is one.
+async fn run_out(timer: Pin<&mut Option<Sleep>>) {
+    match timer.as_pin_mut() {
+        Some(timer) => timer.await,
+        None => pending().await,
     }
 }
 

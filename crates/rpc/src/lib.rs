@@ -11,6 +11,7 @@
 //! word says so, only because bytes have arrived; descriptors never go back to where they came from.
 
 mod behalf;
+mod bell;
 mod beside;
 mod client;
 pub mod engine;

@@ -40,7 +40,7 @@ pub(crate) use accept::Newcomer;
 pub use admin::{ClientLimits, Pool, PoolSizes};
 pub use clients::ClientInfo;
 use clients::Clients;
-pub(crate) use clients::{Kick, Place};
+pub(crate) use clients::Place;
 pub use serving::{Destination, Directory, Serving};
 pub(crate) use user::{Shares, User};
 pub(crate) use workers::Workers;
@@ -256,6 +256,7 @@ impl Server {
     /// latest after `grace`.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.send_replace(true);
+        self.clients.stop();
         if tokio::time::timeout(grace, self.clients.none_left()).await.is_err() {
             self.clients.kick_all();
         }
@@ -281,7 +282,7 @@ impl Server {
         &self.workers
     }
 
-    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+    fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
 }

@@ -81,11 +81,7 @@ impl Client {
         let outcome = tokio::select! {
             outcome = polkit::check(&self.identity, action) => outcome,
             () = left => Err(errors::authentication_failed()),
-            () = self.kick.notified() => {
-                // For the loop that ends the client.
-                self.kick.notify_one();
-                Err(errors::authentication_failed())
-            }
+            _ = self.bell.end(false) => Err(errors::authentication_failed()),
         };
         match outcome {
             Ok(()) => {

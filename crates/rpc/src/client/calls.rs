@@ -148,7 +148,7 @@ impl Client {
             });
         match outcome {
             Ok(frame) => {
-                self.outbox.put(frame);
+                self.writing.append(frame, &self.outbox);
                 if let Some(Opening { stream, kind, sparse }) = stream {
                     self.streams.open(header, kind, sparse, stream);
                 }

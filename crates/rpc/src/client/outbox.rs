@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use virtus_core::events::{Delivery, EventSink};
 use virtus_wire::events::Form;
 use virtus_wire::frame::Header;
 
+use crate::bell::{Bell, Ring};
 use crate::transport::Direct;
 
 /// Bytes above which the client's calls are not read and its streams wait.
@@ -68,9 +69,10 @@ impl Outgoing {
 pub(crate) struct Outbox {
     state: Mutex<State>,
     /// These change under the lock, and stand beside it because every turn of the client's task looks at them.
+    waiting: AtomicBool,
     high: AtomicBool,
     overflowed: AtomicBool,
-    filled: Notify,
+    bell: Arc<Bell>,
     emptied: Notify,
 }
 
@@ -87,9 +89,10 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(direct: Option<Direct>) -> Self {
+    /// An outbox that rings when something is put in by others than the client's own task.
+    pub(crate) fn new(bell: Arc<Bell>, direct: Option<Direct>) -> Self {
         let state = State { direct, ..State::default() };
-        Self { state: Mutex::new(state), ..Self::default() }
+        Self { state: Mutex::new(state), bell, ..Self::default() }
     }
 
     /// From now on events may take this way past the client's task, or none.
@@ -103,21 +106,22 @@ impl Outbox {
 
     /// Queues a frame for a client that is still there, and wakes its task.
     pub(crate) fn push(&self, frame: Outgoing) {
-        self.put(frame);
-        self.filled.notify_one();
-    }
-
-    /// Queues a frame in the client's own task, which writes what waits before it rests.
-    pub(super) fn put(&self, frame: Outgoing) {
         let mut state = self.state();
         if !state.closed {
             self.queue(&mut state, frame);
         }
+        drop(state);
+        self.bell.ring(Ring::Output);
     }
 
     fn queue(&self, state: &mut State, frame: Outgoing) {
-        state.bytes += frame.len();
+        self.count(state, &frame);
         state.queue.push_back(frame);
+        self.waiting.store(true, Ordering::Relaxed);
+    }
+
+    fn count(&self, state: &mut State, frame: &Outgoing) {
+        state.bytes += frame.len();
         self.high.store(state.bytes >= HIGH_WATER, Ordering::Relaxed);
     }
 
@@ -144,13 +148,27 @@ impl Outbox {
             self.queue(&mut state, Outgoing { event: true, ..Outgoing::frame(bytes) });
         }
         drop(state);
-        self.filled.notify_one();
+        self.bell.ring(Ring::Output);
     }
 
-    /// Takes all that waits, for writing.
+    /// Takes all that waits, for writing. Who has queued it rings afterwards.
     pub(super) fn take(&self, into: &mut VecDeque<Outgoing>) {
+        if self.waiting.load(Ordering::Relaxed) {
+            self.empty(&mut self.state(), into);
+        }
+    }
+
+    /// The same with `frame` behind it, which is of the client's own task.
+    pub(super) fn take_before(&self, frame: Outgoing, into: &mut VecDeque<Outgoing>) {
         let mut state = self.state();
+        self.empty(&mut state, into);
+        self.count(&mut state, &frame);
+        into.push_back(frame);
+    }
+
+    fn empty(&self, state: &mut State, into: &mut VecDeque<Outgoing>) {
         into.append(&mut state.queue);
+        self.waiting.store(false, Ordering::Relaxed);
     }
 
     /// Something taken has been written.
@@ -176,11 +194,6 @@ impl Outbox {
     /// Whether events were lost because the client does not read.
     pub(super) fn overflowed(&self) -> bool {
         self.overflowed.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when something was queued since the last time.
-    pub(super) async fn filled(&self) {
-        self.filled.notified().await;
     }
 
     /// Waits until stream data may be queued. `false`: the client is gone.
@@ -245,7 +258,7 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         let transport = Transport::try_from(near).unwrap();
         transport.writable().await.unwrap();
-        let outbox = Outbox::new(transport.direct());
+        let outbox = Outbox::new(Arc::default(), transport.direct());
         let mut got = vec![0; 16 * 1024 * 1024];
         outbox.push_event(b"at once".to_vec());
         far.readable().await.unwrap();

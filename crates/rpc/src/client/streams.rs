@@ -91,6 +91,10 @@ impl Streams {
         self.stalled = None;
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     pub(super) fn may_open(&mut self) -> bool {
         self.open.retain(|_, entry| !entry.inbox.is_closed());
         self.open.len() < MAX_STREAMS

@@ -26,6 +26,11 @@ impl Writing {
         self.frames.is_empty()
     }
 
+    /// Will write `frame` behind what `outbox` holds.
+    pub(super) fn append(&mut self, frame: Outgoing, outbox: &Outbox) {
+        outbox.take_before(frame, &mut self.frames);
+    }
+
     /// Writes what `outbox` holds until the transport is full; what comes meanwhile has a turn of its own. Whether something
     /// was written.
     pub(super) fn flush(&mut self, to: &mut Transport, outbox: &Outbox) -> io::Result<bool> {

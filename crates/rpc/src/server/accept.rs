@@ -14,7 +14,8 @@ use virtus_core::Identity;
 use virtus_host::peer::selinux_context;
 use virtus_host::process::Stat;
 
-use super::{Access, Kick, Opened, Place, Server};
+use super::{Access, Opened, Place, Server};
+use crate::bell::Bell;
 use crate::client::{Authentication, Client, SILENT_LIMIT};
 use crate::transport::{self, Admitted, Refused, Transport};
 
@@ -92,7 +93,7 @@ pub(super) async fn admit(
     access: Access,
     opened: Option<Opened>,
 ) {
-    let (id, kick) = loop {
+    let (id, bell) = loop {
         let left = server.clients.some_left();
         match server.clients.enter(&server.limits(), Instant::now()) {
             Some(entered) => break entered,
@@ -100,7 +101,7 @@ pub(super) async fn admit(
         }
     };
     let place = Place::new(server.clone(), id);
-    let newcomer = Newcomer { server: server.clone(), place, id, kick, access, opened };
+    let newcomer = Newcomer { server: server.clone(), place, id, bell, access, opened };
     server.arrivals.fetch_add(1, Ordering::Relaxed);
     match arrived {
         Arrived::Ready(transport) => {
@@ -117,7 +118,7 @@ pub(crate) struct Newcomer {
     pub(crate) server: Arc<Server>,
     pub(crate) place: Place,
     pub(crate) id: u64,
-    pub(crate) kick: Kick,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) access: Access,
     pub(crate) opened: Option<Opened>,
 }
@@ -126,12 +127,10 @@ impl Newcomer {
     /// Shakes hands with a client of TLS, then serves it. Until then it is as silent as any other.
     async fn shake_hands(self, socket: TcpStream) {
         let Some(tls) = self.server.tls() else { return };
-        let mut stopping = self.server.stopping();
         let handshake = timeout(SILENT_LIMIT, transport::accept(socket, &tls));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
-            () = self.kick.notified() => return,
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            _ = self.bell.end(true) => return,
         };
         drop(tls);
         match outcome {

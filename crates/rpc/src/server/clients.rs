@@ -22,14 +22,12 @@ use virtus_core::Identity;
 
 use super::user::User;
 use super::{Access, Limits};
+use crate::bell::{Bell, Ring};
 use crate::errors;
 
 /// How long a silent client is safe from being replaced by the next: time enough to say something
 /// on a busy machine, so that a crowd of honest clients does not throw out its own.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Tells a client's task to end.
-pub(crate) type Kick = Arc<Notify>;
 
 /// What an administrator may know of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +55,8 @@ pub(super) struct Clients {
 #[derive(Default)]
 struct List {
     arrived: u64,
+    /// Whoever comes now should not begin anything.
+    stopping: bool,
     /// In the order of their arrival.
     all: BTreeMap<u64, Entry>,
     silent: BTreeMap<u64, Instant>,
@@ -65,7 +65,7 @@ struct List {
 }
 
 struct Entry {
-    kick: Kick,
+    bell: Arc<Bell>,
     /// Known as soon as the peer was looked at.
     info: Option<ClientInfo>,
     /// Known as soon as it opens a connection.
@@ -82,7 +82,7 @@ impl Clients {
     }
 
     /// A place for a new client; `None` if everyone has one and keeps it.
-    pub(super) fn enter(&self, limits: &Limits, now: Instant) -> Option<(u64, Kick)> {
+    pub(super) fn enter(&self, limits: &Limits, now: Instant) -> Option<(u64, Arc<Bell>)> {
         let mut list = self.list();
         let full = list.all.len() >= limits.max_clients;
         let crowded =
@@ -97,10 +97,13 @@ impl Clients {
         }
         list.arrived += 1;
         let id = list.arrived;
-        let kick = Kick::default();
-        list.all.insert(id, Entry { kick: kick.clone(), info: None, user: None });
+        let bell = Arc::<Bell>::default();
+        if list.stopping {
+            bell.ring(Ring::Stop);
+        }
+        list.all.insert(id, Entry { bell: bell.clone(), info: None, user: None });
         list.silent.insert(id, now);
-        Some((id, kick))
+        Some((id, bell))
     }
 
     /// Whether the client may open a connection as `user`; counts it if so.
@@ -133,8 +136,15 @@ impl Clients {
         self.left.notify_waiters();
     }
 
+    /// Tells all who are there, and all who will come, to finish.
+    pub(super) fn stop(&self) {
+        let mut list = self.list();
+        list.stopping = true;
+        list.all.values().for_each(|client| client.bell.ring(Ring::Stop));
+    }
+
     pub(super) fn kick_all(&self) {
-        self.list().all.values().for_each(|client| client.kick.notify_one());
+        self.list().all.values().for_each(|client| client.bell.ring(Ring::Kick));
     }
 
     /// Ends one client; `false` if it is not there.
@@ -190,7 +200,7 @@ impl List {
     fn kick(&mut self, id: u64) -> bool {
         let kicked = self.remove(id);
         if let Some(client) = &kicked {
-            client.kick.notify_one();
+            client.bell.ring(Ring::Kick);
         }
         kicked.is_some()
     }
@@ -276,12 +286,12 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
-    fn kicked(kick: &Kick) -> bool {
-        let mut notified = Box::pin(kick.notified());
-        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
-        notified.as_mut().poll(context).is_ready()
+    fn kicked(bell: &Bell) -> bool {
+        bell.end(false).now_or_never().is_some()
     }
 
     #[test]
@@ -289,14 +299,14 @@ mod tests {
         let limits = Limits { max_anonymous_clients: 2, max_clients: 10, ..Limits::default() };
         let clients = Clients::default();
         let start = Instant::now();
-        let (first, first_kick) = clients.enter(&limits, start).unwrap();
-        let (_, second_kick) = clients.enter(&limits, start).unwrap();
+        let (first, first_bell) = clients.enter(&limits, start).unwrap();
+        let (_, second_bell) = clients.enter(&limits, start).unwrap();
         clients.opened(first);
         clients.enter(&limits, start).unwrap();
         clients.enter(&limits, start + GRACE / 2).unwrap();
-        assert!(!kicked(&second_kick), "it had no time to speak yet");
+        assert!(!kicked(&second_bell), "it had no time to speak yet");
         clients.enter(&limits, start + GRACE).unwrap();
-        assert!(kicked(&second_kick) && !kicked(&first_kick));
+        assert!(kicked(&second_bell) && !kicked(&first_bell));
     }
 
     #[test]
@@ -305,10 +315,10 @@ mod tests {
         let clients = Clients::default();
         let now = Instant::now();
         let (first, _) = clients.enter(&limits, now).unwrap();
-        let (second, second_kick) = clients.enter(&limits, now).unwrap();
+        let (second, second_bell) = clients.enter(&limits, now).unwrap();
         clients.opened(first);
         let (third, _) = clients.enter(&limits, now).unwrap();
-        assert!(kicked(&second_kick));
+        assert!(kicked(&second_bell));
         clients.leave(second);
         clients.opened(third);
         assert!(clients.enter(&limits, now).is_none());
