@@ -145,6 +145,9 @@ impl Registration {
     }
 }
 
+/// Registrations with a filter of their own that a session may have: each holds a compiled pattern, and sees every event.
+const MAX_FILTERS: usize = 64;
+
 /// The registrations of one driver.
 #[derive(Default)]
 pub struct Hub(Mutex<Registry>);
@@ -165,10 +168,12 @@ impl Hub {
     /// Registers a session; answers the callback id, unique in this driver.
     ///
     /// # Errors
-    /// `VIR_ERR_INVALID_ARG` if the session has the same registration already.
+    /// `VIR_ERR_INVALID_ARG` if the session has the same registration already, `VIR_ERR_OPERATION_FAILED` if it has too many
+    /// with a filter.
     pub fn register(&self, session: &Arc<Session>, interest: Interest) -> Result<i32> {
         let mut registry = self.registry();
         registry.refuse_twice(session, &interest, false)?;
+        registry.refuse_many(session, &interest)?;
         let callback = registry.next_callback;
         registry.next_callback = callback.wrapping_add(1).max(0);
         registry.add(session, interest, Some(callback));
@@ -239,6 +244,20 @@ impl Registry {
                 && r.interest.same(interest)
         });
         if known { Err(invalid("event callback already tracked")) } else { Ok(()) }
+    }
+
+    fn refuse_many(&self, session: &Session, interest: &Interest) -> Result<()> {
+        let filters =
+            |r: &&Registration| r.session.id() == session.id() && r.interest.matches.is_some();
+        if interest.matches.is_none()
+            || self.registrations.iter().filter(filters).count() < MAX_FILTERS
+        {
+            return Ok(());
+        }
+        let text = format!("the client has registered {MAX_FILTERS} patterns for events");
+        Err(Error::new(ErrorCode::OperationFailed, text)
+            .in_domain(ErrorDomain::Event)
+            .hint("deregister one, or join several in one regular expression"))
     }
 
     fn add(&mut self, session: &Arc<Session>, interest: Interest, callback: Option<i32>) {
@@ -321,6 +340,21 @@ mod tests {
         hub.register(&other, interest()).unwrap();
         hub.deregister(&other, Family::Domain, id).unwrap_err();
         hub.deregister(&mine, Family::Domain, id).unwrap();
+    }
+
+    #[test]
+    fn patterns_are_counted_for_each_session() {
+        let hub = Hub::new();
+        let (_, mine) = session();
+        let (_, other) = session();
+        let pattern = || Interest::new(Family::Domain, LIFECYCLE, None).only(|_| true);
+        let ids = [(); MAX_FILTERS].map(|()| hub.register(&mine, pattern()).unwrap());
+        let refusal = hub.register(&mine, pattern()).unwrap_err();
+        assert_eq!(refusal.code(), ErrorCode::OperationFailed);
+        hub.register(&other, pattern()).unwrap();
+        hub.register(&mine, Interest::new(Family::Domain, LIFECYCLE, None)).unwrap();
+        hub.deregister(&mine, Family::Domain, ids[0]).unwrap();
+        hub.register(&mine, pattern()).unwrap();
     }
 
     #[test]
