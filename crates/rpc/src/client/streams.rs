@@ -61,6 +61,8 @@ struct Entry {
     header: Header,
     kind: StreamKind,
     sparse: bool,
+    /// The client has said that nothing more comes.
+    finished: bool,
     inbox: mpsc::UnboundedSender<Inbound>,
     /// Sent: end with a confirmation. Dropped: end without a word.
     abort: Option<oneshot::Sender<()>>,
@@ -104,7 +106,7 @@ impl Streams {
     pub(super) fn open(&mut self, header: Header, kind: StreamKind, sparse: bool, stream: Stream) {
         let (inbox, packets) = mpsc::unbounded_channel();
         let (abort, aborted) = oneshot::channel();
-        let entry = Entry { header, kind, sparse, inbox, abort: Some(abort) };
+        let entry = Entry { header, kind, sparse, finished: false, inbox, abort: Some(abort) };
         self.open.insert(header.serial, entry);
         let (outbox, spare) = (self.outbox.clone(), self.spare.clone());
         tokio::spawn(async move {
@@ -157,6 +159,7 @@ impl Streams {
                 }
                 return Ok(true);
             }
+            _ if entry.finished => return Ok(true),
             (MessageKind::StreamHole, _) => {
                 let hole = decode_hole(&body).ok().and_then(|hole| hole.length.try_into().ok());
                 match hole.filter(|_| entry.sparse) {
@@ -169,7 +172,10 @@ impl Streams {
             (_, Status::Continue) => Packet::Data(body),
         };
         let share = match &packet {
-            Packet::Finish => None,
+            Packet::Finish => {
+                entry.finished = true;
+                None
+            }
             _ if entry.kind == StreamKind::Out => {
                 let error = errors::stream_one_way();
                 send_error(&self.outbox, &entry.header, MessageKind::Stream, &error);

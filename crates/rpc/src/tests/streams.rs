@@ -118,6 +118,21 @@ async fn an_abort_is_confirmed_even_if_the_driver_is_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_what_comes_after_the_end() {
+    let house = House::new(Limits::default());
+    let mut peer = house.open().await;
+    let stream = opened(&mut peer, &console("stuck")).await;
+    for _ in 0..20 {
+        peer.packet(stream, Status::Continue, b"unread").await;
+    }
+    for _ in 0..20 {
+        peer.packet(stream, Status::Ok, b"").await;
+        peer.packet(stream, Status::Continue, &[0; 64 * 1024]).await;
+    }
+    assert_eq!(peer.ask(&ConnectGetType).await.unwrap(), "dummy", "the window is not full");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_driver_that_lets_go_fails_the_stream() {
     let house = House::new(Limits::default());
     let mut peer = house.open().await;
