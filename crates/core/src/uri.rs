@@ -41,6 +41,8 @@ impl Uri {
         let wrong = |text| Err(Error::new(ErrorCode::InternalError, text));
         match self.path.as_str() {
             path if path == served => Ok(true),
+            // As with libvirt: root's session is the host's.
+            "/session" if system && scheme == "qemu" => Ok(true),
             "" => wrong(format!("no {word} URI path given, try {scheme}://{served}")),
             path @ ("/system" | "/session") => wrong(format!(
                 "unexpected {word} URI path '{path}', this daemon serves {scheme}://{served}"
@@ -204,6 +206,22 @@ impl fmt::Display for Uri {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_that_of_the_daemon() {
+        let local = |text, system| Uri::parse(text).unwrap().is_local("qemu", "qemu", system);
+        for (text, system) in
+            [("qemu:///system", true), ("qemu:///session", true), ("qemu:///session", false)]
+        {
+            assert!(local(text, system).unwrap(), "{text}");
+        }
+        assert!(!local("xen:///system", true).unwrap());
+        for (text, system) in [("qemu:///system", false), ("qemu://", true), ("qemu:///x", true)] {
+            assert_eq!(local(text, system).unwrap_err().code(), ErrorCode::InternalError, "{text}");
+        }
+        let lxc = Uri::parse("lxc:///session").unwrap();
+        assert!(lxc.is_local("lxc", "LXC", true).is_err());
+    }
 
     #[test]
     fn a_full_uri_comes_apart_and_together() {
