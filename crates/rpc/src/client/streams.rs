@@ -11,7 +11,8 @@
 //! ```
 //! Each stream has a task that moves packets both ways at once, so a console whose guest does not
 //! read still prints. What the client sends is counted against one window for all its streams;
-//! beyond it the client is not read. Packets for a stream that is no more are dropped.
+//! beyond it the client is not read. Packets for a stream that is no more are dropped, and those that come before the
+//! call that opens theirs is answered.
 
 use std::collections::HashMap;
 use std::pin::pin;
