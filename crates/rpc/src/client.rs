@@ -25,17 +25,17 @@ mod large;
 mod outbox;
 mod sasl;
 mod streams;
+mod timing;
 mod writing;
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::debug;
 use virtus_core::{Connection, Identity};
 use virtus_wire::frame::{
@@ -44,7 +44,7 @@ use virtus_wire::frame::{
 use virtus_wire::program::{Address, KEEPALIVE, KEEPALIVE_PING, KEEPALIVE_PONG, KEEPALIVE_VERSION};
 
 use crate::bell::Bell;
-use crate::keepalive::{Due, Keepalive};
+use crate::keepalive::Keepalive;
 use crate::sasl::Seal;
 use crate::server::{Access, Newcomer, Place, Server};
 use crate::transport::{MAX_FDS, Received, Transport};
@@ -55,6 +55,7 @@ pub(crate) use outbox::Outbox;
 use outbox::Outgoing;
 use sasl::Exchange;
 use streams::Streams;
+use timing::run_out;
 use writing::Writing;
 
 /// A client that has not opened a connection by then is disconnected.
@@ -63,18 +64,12 @@ pub(crate) const SILENT_LIMIT: Duration = Duration::from_secs(30);
 /// The same for one that has begun to authenticate: somebody may have to type a password.
 const TYPING_LIMIT: Duration = Duration::from_secs(120);
 
-/// A client that has not read a single byte for so long, although some wait, is disconnected.
-const WRITE_LIMIT: Duration = Duration::from_secs(60);
-
 /// The longest message of a client that has not opened a connection: a URI and some room. Strangers
 /// cannot fill the memory with large messages that never become whole.
 const GREETING: usize = 64 * 1024;
 
 /// How long a client's calls may be answered in one go.
 const SLICE: Duration = Duration::from_micros(500);
-
-/// How often a client that is not read is looked after: whether it is still there.
-const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
 /// What an idle client's input buffer may keep.
 const IDLE_INPUT: usize = 1024;
@@ -225,7 +220,6 @@ impl Client {
         let bell = self.bell.clone();
         let mut stop = false;
         let budget = self.streams.budget();
-        // None while nothing is due: with a timer in the runtime, the kernel sets one for each call.
         let mut timer = pin!(None);
         loop {
             self.turn().await?;
@@ -233,7 +227,7 @@ impl Client {
                 return Ok(());
             }
             let may_take = self.may_take();
-            self.set_timer(timer.as_mut(), self.deadline(may_take));
+            self.set_timer(timer.as_mut(), may_take);
             let may_read = may_take && !stop;
             let may_pass = self.may_pass();
             let stalled = self.streams.stalled();
@@ -428,58 +422,6 @@ impl Client {
         let to = Address { program: KEEPALIVE, version: KEEPALIVE_VERSION, procedure };
         let header = Header { serial: 0, ..Header::event(to) };
         send(&self.outbox, &header, &[]);
-    }
-
-    /// The next moment at which something may be due, if anything may.
-    fn deadline(&self, may_take: bool) -> Option<Instant> {
-        let silent = self.must_open_by();
-        let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.deadline().into());
-        let write = self.write_since.map(|since| since + WRITE_LIMIT);
-        let behind = self.behind().and_then(Behind::deadline).map(Instant::from_std);
-        let hang_up = (!may_take).then(|| Instant::now() + HANG_UP_CHECK);
-        [silent, keepalive, write, behind, hang_up].into_iter().flatten().min()
-    }
-
-    /// An earlier timer stays as it is, and so does any one as long as a stream would set it and take it away with each packet.
-    fn set_timer(&self, mut timer: Pin<&mut Option<Sleep>>, due: Option<Instant>) {
-        let set = timer.as_ref().as_pin_ref().map(|timer| timer.deadline());
-        match due {
-            Some(due) if set.is_none_or(|set| due < set) => timer.set(Some(sleep_until(due))),
-            None if set.is_some() && self.streams.is_empty() => timer.set(None),
-            _ => {}
-        }
-    }
-
-    fn on_time(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        if self.must_open_by().is_some_and(|end| now >= end) {
-            return Err(End::Silent);
-        }
-        if self.write_since.is_some_and(|since| now >= since + WRITE_LIMIT) {
-            return Err(End::NotReading);
-        }
-        if !self.may_take() {
-            if self.transport.has_hung_up() {
-                return Err(End::HungUp);
-            }
-            // We do not listen at the moment, so silence proves nothing.
-            self.heard();
-        }
-        self.ping_behind(now)?;
-        match self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now.into_std())) {
-            Some(Due::Dead) => return Err(End::Dead),
-            Some(Due::Ping) => self.send_keepalive(KEEPALIVE_PING),
-            None => {}
-        }
-        Ok(())
-    }
-}
-
-/// Resolves when the timer has run out, if there is one.
-async fn run_out(timer: Pin<&mut Option<Sleep>>) {
-    match timer.as_pin_mut() {
-        Some(timer) => timer.await,
-        None => pending().await,
     }
 }
 

@@ -15,7 +15,8 @@ use virtus_api::{AnyReply, AnyRequest, AuthList, AuthPolkit, AuthType, CallId, R
 
 use super::handshake::reply;
 use super::sasl::Refusal;
-use super::{Client, HANG_UP_CHECK, Phase};
+use super::timing::HANG_UP_CHECK;
+use super::{Client, Phase};
 use crate::errors;
 use crate::polkit;
 
