@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Who reads what: topics, their callback ids, and the queues of their readers.
 //!
-//! The keeper of the connection makes the calls; here is what it and the readers share. An event may
-//! come before the reply that tells its callback id, so while a registration is under way strangers'
-//! events are parked.
+//! The keeper of the connection makes the calls, one at a time; here is what it and the readers share.
+//! An event may come before the reply that tells its callback id, so while a registration is under way
+//! strangers' events are parked: they are its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use virtus_api::{Error, Family};
+use virtus_api::{Error, Event, Family};
 use virtus_core::events::{Delivery, EventSink};
 
 use super::Notice;
@@ -30,9 +30,15 @@ struct Board {
     readers: HashMap<Topic, Vec<Arc<Queue>>>,
     /// Registered topics by what their events carry.
     routes: HashMap<(Family, Option<i32>), Topic>,
-    /// Set while a registration is under way.
-    registering: bool,
-    parked: VecDeque<Delivery>,
+    /// While a registration is under way, the events of strangers.
+    parked: Option<Parked>,
+}
+
+#[derive(Default)]
+struct Parked {
+    deliveries: Vec<Delivery>,
+    /// How many more there were.
+    missed: u64,
 }
 
 impl Hub {
@@ -72,11 +78,11 @@ impl Hub {
 
     /// A registration is about to be made.
     pub(crate) fn begin(&self) {
-        self.board().registering = true;
+        self.board().parked = Some(Parked::default());
     }
 
     /// A topic is registered under this callback id and has a first reader, or, after a reconnect,
-    /// those that it had.
+    /// those that it had. They hear what was parked.
     pub(crate) fn registered(
         &self,
         topic: Topic,
@@ -84,17 +90,20 @@ impl Hub {
         first: Option<&Arc<Queue>>,
     ) {
         let mut board = self.board();
+        let parked = board.parked.take().unwrap_or_default();
+        board.readers.entry(topic.clone()).or_default().extend(first.cloned());
         board.routes.insert((topic.family, callback), topic.clone());
-        board.readers.entry(topic).or_default().extend(first.cloned());
+        for delivery in parked.deliveries {
+            board.pass_on(&delivery);
+        }
+        if parked.missed > 0 {
+            board.tell(&topic, &Notice::Missed(parked.missed));
+        }
     }
 
-    /// All registrations that were under way are made, or have failed.
-    pub(crate) fn done(&self) {
-        let mut board = self.board();
-        board.registering = false;
-        for delivery in std::mem::take(&mut board.parked) {
-            board.pass_on(delivery);
-        }
+    /// A registration has failed: there are no strangers any more.
+    pub(crate) fn failed(&self) {
+        self.board().parked = None;
     }
 
     /// Takes the topics that nobody reads any more, with their callback ids.
@@ -123,13 +132,26 @@ impl Hub {
     pub(crate) fn lost(&self, reason: &Error) {
         let mut board = self.board();
         board.routes.clear();
-        board.parked.clear();
-        board.tell_all(&Notice::Lost(reason.clone()));
+        for queue in board.queues() {
+            queue.push(Notice::Lost(reason.clone()));
+            queue.set_reconnecting(false);
+        }
     }
 
-    /// The connection is open again, and everything is registered anew.
+    /// The connection is open again: registrations follow, and events with the first of them. Readers
+    /// hear of all that once everything is registered.
+    pub(crate) fn reconnecting(&self) {
+        for queue in self.board().queues() {
+            queue.set_reconnecting(true);
+            queue.push(Notice::Reconnected);
+        }
+    }
+
+    /// Everything is registered again.
     pub(crate) fn reconnected(&self) {
-        self.board().tell_all(&Notice::Reconnected);
+        for queue in self.board().queues() {
+            queue.set_reconnecting(false);
+        }
     }
 
     /// The connection is over: every reader comes to its end.
@@ -149,31 +171,41 @@ impl Board {
         queues.into_iter().cloned().collect()
     }
 
-    fn tell_all(&self, notice: &Notice<Arc<virtus_api::Event>>) {
-        for queue in self.queues() {
+    /// Tells all who read the topic.
+    fn tell(&self, topic: &Topic, notice: &Notice<Arc<Event>>) {
+        for queue in self.readers.get(topic).into_iter().flatten() {
             queue.push(notice.clone());
         }
     }
 
-    fn pass_on(&mut self, delivery: Delivery) {
-        let key = (delivery.event.family(), delivery.callback);
-        let Some(readers) = self.routes.get(&key).and_then(|topic| self.readers.get(topic)) else {
-            return;
-        };
-        for queue in readers {
-            queue.push(Notice::Event(delivery.event.clone()));
+    fn pass_on(&self, delivery: &Delivery) {
+        if let Some(topic) = self.routes.get(&key(delivery)) {
+            self.tell(topic, &Notice::Event(delivery.event.clone()));
         }
     }
+}
+
+/// What the topic of an event is found by.
+fn key(delivery: &Delivery) -> (Family, Option<i32>) {
+    (delivery.event.family(), delivery.callback)
 }
 
 impl EventSink for Hub {
     fn deliver(&self, delivery: Delivery) {
         let mut board = self.board();
-        let known = board.routes.contains_key(&(delivery.event.family(), delivery.callback));
-        if known || !board.registering {
-            board.pass_on(delivery);
-        } else if board.parked.len() < PARKED {
-            board.parked.push_back(delivery);
+        let Board { routes, parked, .. } = &mut *board;
+        match parked {
+            Some(parked) if !routes.contains_key(&key(&delivery)) => {
+                if parked.deliveries.len() < PARKED {
+                    parked.deliveries.push(delivery);
+                } else {
+                    parked.missed += 1;
+                }
+            }
+            _ => board.pass_on(&delivery),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

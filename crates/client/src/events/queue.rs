@@ -16,30 +16,31 @@ struct State {
     capacity: usize,
     notices: VecDeque<Notice<Arc<Event>>>,
     reader: Option<Waker>,
+    /// Whether it is too early to say that the connection is open again.
+    reconnecting: bool,
     ended: bool,
 }
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> Arc<Self> {
-        let notices = VecDeque::new();
-        Arc::new(Self(Mutex::new(State { capacity, notices, reader: None, ended: false })))
+        Arc::new(Self(Mutex::new(State {
+            capacity,
+            notices: VecDeque::new(),
+            reader: None,
+            reconnecting: false,
+            ended: false,
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a notice behind the others; without room it is counted as missed at this place.
-    pub(super) fn push(&self, notice: Notice<Arc<Event>>) {
+    /// Changes it, and wakes the reader.
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let reader = {
             let mut state = self.state();
-            if state.notices.len() < state.capacity {
-                state.notices.push_back(notice);
-            } else if let Some(Notice::Missed(count)) = state.notices.back_mut() {
-                *count += 1;
-            } else {
-                state.notices.push_back(Notice::Missed(1));
-            }
+            change(&mut state);
             state.reader.take()
         };
         if let Some(reader) = reader {
@@ -47,21 +48,40 @@ impl Queue {
         }
     }
 
-    /// Nothing follows.
-    pub(super) fn end(&self) {
-        let reader = {
-            let mut state = self.state();
-            state.ended = true;
-            state.reader.take()
-        };
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+    /// Puts a notice behind the others; without room it is counted as missed at this place.
+    pub(super) fn push(&self, notice: Notice<Arc<Event>>) {
+        self.change(|state| {
+            let missed = if let Notice::Missed(count) = notice { count } else { 1 };
+            if state.notices.len() < state.capacity {
+                state.notices.push_back(notice);
+            } else if let Some(Notice::Missed(count)) = state.notices.back_mut() {
+                *count += missed;
+            } else {
+                state.notices.push_back(Notice::Missed(missed));
+            }
+        });
+    }
+
+    /// Holds back [`Notice::Reconnected`] and what follows it, or lets the reader hear it.
+    pub(super) fn set_reconnecting(&self, reconnecting: bool) {
+        self.change(|state| state.reconnecting = reconnecting);
+    }
+
+    /// Nothing follows but this last notice, for which there is always room.
+    pub(super) fn end(&self, last: Option<Notice<Arc<Event>>>) {
+        self.change(|state| {
+            state.notices.extend(last);
+            (state.reconnecting, state.ended) = (false, true);
+        });
     }
 
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Notice<Arc<Event>>>> {
         let mut state = self.state();
-        match state.notices.pop_front() {
+        let reconnecting = state.reconnecting;
+        match state
+            .notices
+            .pop_front_if(|next| !(reconnecting && matches!(next, Notice::Reconnected)))
+        {
             Some(notice) => Poll::Ready(Some(notice)),
             None if state.ended => Poll::Ready(None),
             None => {

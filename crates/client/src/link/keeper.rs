@@ -85,18 +85,13 @@ impl Keeper {
     async fn listen(&self, listen: &Listen) -> Result<()> {
         let mut refused = None;
         let mut heard = false;
-        self.shared.hub.begin();
         for topic in &listen.topics {
             match self.register(topic, Some(&listen.queue)).await {
                 Ok(()) => heard = true,
                 Err(error) if is_unknown(&error) => refused = Some(error),
-                Err(error) => {
-                    self.shared.hub.done();
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        self.shared.hub.done();
         match refused {
             Some(error) if !heard => Err(error),
             _ => Ok(()),
@@ -109,7 +104,8 @@ impl Keeper {
         if first.is_some_and(|queue| hub.join(topic, queue)) {
             return Ok(());
         }
-        let reply = self.ask(topic.register()).await?;
+        hub.begin();
+        let reply = self.ask(topic.register()).await.inspect_err(|_| hub.failed())?;
         let callback = reply.as_any().downcast_ref::<i32>().copied();
         hub.registered(topic.clone(), callback, first);
         Ok(())
@@ -156,12 +152,13 @@ impl Keeper {
         Err(reason)
     }
 
+    /// Opens it and registers all topics. A loss meanwhile has been told when it fails.
     async fn attempt(&mut self) -> Result<()> {
         let hub = self.shared.hub.clone();
         let limit = self.shared.options.deadline.unwrap_or(SHORT);
         let attaching = attach(&self.shared.options, hub.clone());
         self.attached = within(limit, "opening the connection again", attaching).await?;
-        hub.begin();
+        hub.reconnecting();
         for topic in hub.topics() {
             match self.register(&topic, None).await {
                 Ok(()) => {}
@@ -170,12 +167,11 @@ impl Keeper {
                     debug!("{topic:?} was not registered again: {error}");
                 }
                 Err(error) => {
-                    hub.done();
+                    hub.lost(&error);
                     return Err(error);
                 }
             }
         }
-        hub.done();
         Ok(())
     }
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What happens to events that come before the reply to their registration.
+
+use std::task::{Context, Poll, Waker};
+
+use virtus_api::{DomainEvent, DomainEventLifecycle, DomainRef, Event};
+
+use super::*;
+
+fn event(detail: usize) -> Delivery {
+    let dom = DomainRef { name: "vm".into(), uuid: uuid::Uuid::nil(), id: 1 };
+    let detail = detail.try_into().unwrap();
+    Delivery::new(Some(7), Arc::new(DomainEventLifecycle { dom, event: 2, detail }.into()))
+}
+
+/// What waits in the queue, events by their detail.
+fn waiting(queue: &Queue) -> Vec<String> {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut seen = Vec::new();
+    while let Poll::Ready(Some(notice)) = queue.poll(&mut context) {
+        seen.push(match notice {
+            Notice::Event(event) => match &*event {
+                Event::Domain(DomainEvent::Lifecycle(event)) => event.detail.to_string(),
+                other => panic!("{other:?}"),
+            },
+            other => format!("{other:?}"),
+        });
+    }
+    seen
+}
+
+#[test]
+fn they_come_first_and_in_order_and_those_too_many_are_counted() {
+    let hub = Hub::new(2 * PARKED);
+    let queue = hub.queue();
+    hub.begin();
+    for detail in 0..PARKED + 5 {
+        hub.deliver(event(detail));
+    }
+    let topic = Topic { family: Family::Domain, id: 0, of: None };
+    hub.registered(topic, Some(7), Some(&queue));
+    hub.deliver(event(9999));
+    let mut wanted: Vec<_> = (0..PARKED).map(|detail| detail.to_string()).collect();
+    wanted.extend(["Missed(5)".to_owned(), "9999".to_owned()]);
+    assert_eq!(waiting(&queue), wanted);
+}
