@@ -30,6 +30,10 @@ pub enum Notice<E> {
     /// The connection is open again and events go on. What happened since it was lost is not known:
     /// look at the state of what matters again.
     Reconnected,
+    /// The connection is open again, but something that was listened to could not be registered again:
+    /// the domain may be gone, or the daemon that knows it down. Nothing follows: whoever wants to hear
+    /// more asks for new [`Events`].
+    Refused(Error),
 }
 
 impl<E> Notice<E> {
@@ -43,7 +47,7 @@ impl<E> Notice<E> {
 }
 
 /// Events as they happen: a [`Stream`] of [`Notice`]s in the order of the daemon. It ends with the
-/// connection. Dropping it ends the registration.
+/// connection, or with [`Notice::Refused`]. Dropping it ends the registration.
 #[must_use = "events that nobody reads are missed"]
 pub struct Events<E> {
     queue: Arc<Queue>,
@@ -81,6 +85,7 @@ impl<E> Stream for Events<E> {
                 Notice::Missed(count) => Notice::Missed(count),
                 Notice::Lost(error) => Notice::Lost(error),
                 Notice::Reconnected => Notice::Reconnected,
+                Notice::Refused(error) => Notice::Refused(error),
             };
             return Poll::Ready(Some(notice));
         }

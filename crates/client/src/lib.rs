@@ -96,6 +96,7 @@
 //!         Some(Notice::Missed(count)) => println!("{count} events were missed: look again"),
 //!         Some(Notice::Lost(error)) => println!("{error}"),
 //!         Some(Notice::Reconnected) => println!("open again: look at what matters again"),
+//!         Some(Notice::Refused(error)) => println!("these events have ended: {error}"),
 //!         Some(_) => {}
 //!         None => break,
 //!     }

@@ -64,10 +64,7 @@ impl Hub {
 
     /// A reader is gone: it hears nothing more, and [`Hub::left`] resolves.
     pub(crate) fn leave(&self, queue: &Arc<Queue>) {
-        let mut board = self.board();
-        for readers in board.readers.values_mut() {
-            readers.retain(|reader| !Arc::ptr_eq(reader, queue));
-        }
+        self.board().forget(queue);
         self.left.notify_one();
     }
 
@@ -106,21 +103,23 @@ impl Hub {
         self.board().parked = None;
     }
 
+    /// A topic was not registered again after a reconnect: its readers come to their end.
+    pub(crate) fn refused(&self, topic: &Topic, error: &Error) {
+        let mut board = self.board();
+        for queue in board.readers.remove(topic).unwrap_or_default() {
+            board.forget(&queue);
+            queue.end(Some(Notice::Refused(error.clone())));
+        }
+        self.left.notify_one();
+    }
+
     /// Takes the topics that nobody reads any more, with their callback ids.
     pub(crate) fn unread(&self) -> Vec<(Topic, Option<i32>)> {
         let mut board = self.board();
-        let mut unread = Vec::new();
         let Board { readers, routes, .. } = &mut *board;
-        readers.retain(|topic, readers| {
-            if readers.is_empty() {
-                let callback =
-                    routes.iter().find(|(_, routed)| *routed == topic).map(|(key, _)| key.1);
-                unread.push((topic.clone(), callback.flatten()));
-            }
-            !readers.is_empty()
-        });
-        routes.retain(|_, topic| readers.contains_key(topic));
-        unread
+        readers.retain(|_, readers| !readers.is_empty());
+        let unread = routes.extract_if(|_, topic| !readers.contains_key(topic));
+        unread.map(|((_, callback), topic)| (topic, callback)).collect()
     }
 
     /// All topics that somebody reads.
@@ -157,12 +156,19 @@ impl Hub {
     /// The connection is over: every reader comes to its end.
     pub(crate) fn end(&self) {
         for queue in self.board().queues() {
-            queue.end();
+            queue.end(None);
         }
     }
 }
 
 impl Board {
+    /// Tells this reader nothing more.
+    fn forget(&mut self, queue: &Arc<Queue>) {
+        for readers in self.readers.values_mut() {
+            readers.retain(|reader| !Arc::ptr_eq(reader, queue));
+        }
+    }
+
     /// Every reader once, however many topics it reads.
     fn queues(&self) -> Vec<Arc<Queue>> {
         let mut queues: Vec<&Arc<Queue>> = self.readers.values().flatten().collect();

@@ -160,16 +160,12 @@ impl Keeper {
         self.attached = within(limit, "opening the connection again", attaching).await?;
         hub.reconnecting();
         for topic in hub.topics() {
-            match self.register(&topic, None).await {
-                Ok(()) => {}
-                // The object may be gone, and its events with it.
-                Err(error) if self.attached.remote.as_ref().is_none_or(|r| r.lost().is_none()) => {
-                    debug!("{topic:?} was not registered again: {error}");
-                }
-                Err(error) => {
+            if let Err(error) = self.register(&topic, None).await {
+                if self.attached.remote.as_ref().is_some_and(|remote| remote.lost().is_some()) {
                     hub.lost(&error);
                     return Err(error);
                 }
+                hub.refused(&topic, &error);
             }
         }
         Ok(())

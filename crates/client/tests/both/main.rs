@@ -5,6 +5,7 @@
 mod place;
 mod ways;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -174,6 +175,32 @@ async fn a_lost_connection_comes_back_and_says_so() {
     let event = soon(events.next()).await.unwrap().event().unwrap();
     assert_eq!(event.detail, 3);
     soon(async { domain.open_console(None).await }).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_refused_after_a_reconnect_is_told_and_may_ask_again() {
+    let mut daemon = Daemon::start();
+    let connection = eager().open(&daemon.uri()).await.unwrap();
+    let domain = connection.domain_by_name("vm").await.unwrap();
+    let mut all = connection.events::<DomainEventLifecycle>().await.unwrap();
+    let mut one = domain.events::<DomainEventLifecycle>().await.unwrap();
+    daemon.place.deserted.store(true, Ordering::SeqCst);
+    daemon.place.busy.store(true, Ordering::SeqCst);
+    daemon.restart().await;
+    for events in [&mut all, &mut one] {
+        assert!(matches!(soon(events.next()).await, Some(Notice::Lost(_))));
+        assert!(matches!(soon(events.next()).await, Some(Notice::Reconnected)));
+    }
+    assert!(matches!(soon(all.next()).await, Some(Notice::Event(_))));
+    let refusal = soon(one.next()).await;
+    assert!(
+        matches!(&refusal, Some(Notice::Refused(error)) if error.code() == ErrorCode::NoDomain),
+        "{refusal:?}"
+    );
+    assert!(soon(one.next()).await.is_none());
+    daemon.place.deserted.store(false, Ordering::SeqCst);
+    let mut again = domain.events::<DomainEventLifecycle>().await.unwrap();
+    assert!(matches!(soon(again.next()).await, Some(Notice::Event(_))));
 }
 
 #[tokio::test]

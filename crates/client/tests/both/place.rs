@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::UnixListener;
@@ -13,7 +13,7 @@ use virtus_client::api::{
     DomainEventLifecycle, DomainLookupByName, DomainOpenConsole, DomainRef, Error, ErrorCode,
     Family, Result, StorageVolDownload, StorageVolLookupByKey, StorageVolRef, StorageVolUpload,
 };
-use virtus_core::events::{Hub, Interest};
+use virtus_core::events::{Hub, Interest, Key};
 use virtus_core::stream::{Packet, Stream};
 use virtus_core::{
     BoxFuture, Call, Driver, DriverEntry, Responder, Role, Routes, Service, Session, Uri,
@@ -25,6 +25,10 @@ use virtus_rpc::{Access, Limits, Listener, Server, Serving};
 pub(crate) struct Place {
     volumes: Mutex<HashMap<String, Vec<Packet>>>,
     pub(crate) hub: Hub,
+    /// Whether events of one domain alone are refused, as if it were gone.
+    pub(crate) deserted: AtomicBool,
+    /// Whether something happens between a registration and the answer to it.
+    pub(crate) busy: AtomicBool,
 }
 
 pub(crate) const DRIVER: DriverEntry = DriverEntry {
@@ -152,7 +156,16 @@ async fn register(
     if request.event_id != 0 {
         return Err(Error::new(ErrorCode::InvalidArg, "there are no such events"));
     }
-    place.hub.register(&call.session, Interest::new(Family::Domain, request.event_id, None))
+    if request.dom.is_some() && place.deserted.load(Ordering::SeqCst) {
+        return Err(Error::new(ErrorCode::NoDomain, "'vm' is gone"));
+    }
+    let interest =
+        Interest::new(Family::Domain, request.event_id, request.dom.map(|dom| Key::Uuid(dom.uuid)));
+    let callback = place.hub.register(&call.session, interest)?;
+    if place.busy.load(Ordering::SeqCst) {
+        place.emit(0);
+    }
+    Ok(callback)
 }
 
 async fn deregister(

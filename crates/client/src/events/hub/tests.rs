@@ -44,3 +44,22 @@ fn they_come_first_and_in_order_and_those_too_many_are_counted() {
     wanted.extend(["Missed(5)".to_owned(), "9999".to_owned()]);
     assert_eq!(waiting(&queue), wanted);
 }
+
+#[test]
+fn only_what_is_registered_is_deregistered() {
+    let hub = Hub::new(1);
+    let of = |id| Topic { family: Family::Domain, id, of: None };
+    let queues = [hub.queue(), hub.queue()];
+    for (id, queue) in (0..).zip(&queues) {
+        hub.begin();
+        hub.registered(of(id), Some(id), Some(queue));
+    }
+    let reason = Error::new(virtus_api::ErrorCode::NoDomain, "gone");
+    hub.lost(&reason);
+    hub.refused(&of(0), &reason);
+    hub.begin();
+    hub.registered(of(1), Some(8), None);
+    assert!(hub.unread().is_empty() && !hub.join(&of(0), &queues[0]));
+    hub.leave(&queues[1]);
+    assert_eq!(hub.unread(), [(of(1), Some(8))]);
+}
