@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use virtus_api::{Error, Result};
 
@@ -35,8 +35,14 @@ pub(super) struct Sink {
 enum Place {
     Stderr,
     File(File),
-    Syslog { socket: UnixDatagram, name: String },
-    Journal { socket: UnixDatagram, ident: String },
+    Syslog { service: Service, name: String },
+    Journal { service: Service, ident: String },
+}
+
+/// Another program that keeps logs, which may come later than we, or go and come again.
+struct Service {
+    socket: UnixDatagram,
+    path: PathBuf,
 }
 
 impl Sink {
@@ -45,11 +51,12 @@ impl Sink {
         let place = match &output.target {
             Target::Stderr => Place::Stderr,
             Target::File(path) => Place::File(append(path).map_err(explain)?),
-            Target::Syslog(name) => {
-                Place::Syslog { socket: datagram(SYSLOG).map_err(explain)?, name: name.clone() }
-            }
+            Target::Syslog(name) => Place::Syslog {
+                service: Service::at(SYSLOG.as_ref()).map_err(explain)?,
+                name: name.clone(),
+            },
             Target::Journald => Place::Journal {
-                socket: datagram(JOURNAL).map_err(explain)?,
+                service: Service::at(JOURNAL.as_ref()).map_err(explain)?,
                 ident: ident.to_owned(),
             },
         };
@@ -70,26 +77,37 @@ impl Sink {
         let _lost = match &self.place {
             Place::Stderr => io::stderr().write_all(line(record).as_bytes()),
             Place::File(file) => { file }.write_all(line(record).as_bytes()),
-            Place::Syslog { socket, name } => {
+            Place::Syslog { service, name } => {
                 let priority = FACILITY | record.level.severity();
                 let text = format!("<{priority}>{name}[{}]: {}", std::process::id(), record.text);
-                socket.send(text.as_bytes()).map(drop)
+                service.send(text.as_bytes())
             }
-            Place::Journal { socket, ident } => socket.send(&journal(record, ident)).map(drop),
+            Place::Journal { service, ident } => service.send(&journal(record, ident)),
         };
+    }
+}
+
+impl Service {
+    /// Says on standard error if nobody is there, because what is logged until then is lost.
+    fn at(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        if !path.exists() {
+            let text = format!("what is logged to '{}' is lost until it is there", path.display());
+            let stderr = Sink { level: Level::Debug, place: Place::Stderr };
+            stderr.write(&Record { level: Level::Warning, source: None, file: None, text: &text });
+        }
+        Ok(Self { socket, path: path.to_owned() })
+    }
+
+    /// Sends a datagram to whoever is there now; drops it rather than wait.
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.socket.send_to(datagram, &self.path).map(drop)
     }
 }
 
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
-}
-
-/// A socket that drops what its reader is too slow for, rather than wait.
-fn datagram(path: &str) -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.connect(path)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 fn line(record: &Record<'_>) -> String {
@@ -148,5 +166,21 @@ mod tests {
         assert!(
             rest.contains("\nSYSLOG_IDENTIFIER=virtqemud\n") && rest.ends_with("CODE_LINE=12\n")
         );
+    }
+    #[test]
+    fn a_service_may_come_late_and_again_and_be_slow() {
+        let path = std::env::temp_dir().join(format!("virtus-log-service-{}", std::process::id()));
+        let service = Service::at(&path).unwrap();
+        for _ in 0..2 {
+            assert!(service.send(b"lost").is_err());
+            let reader = UnixDatagram::bind(&path).unwrap();
+            service.send(b"heard").unwrap();
+            let mut heard = [0; 8];
+            let length = reader.recv(&mut heard).unwrap();
+            assert_eq!(&heard[..length], b"heard");
+            // It is never waited for.
+            while service.send(b"too much").is_ok() {}
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 }

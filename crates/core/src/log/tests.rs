@@ -110,3 +110,9 @@ fn lines_follow_level_filter_and_change() {
     assert!(error.contains("cannot log to '1:file:/nonexistent/x'"), "{error}");
     assert_eq!(active.settings(), settings);
 }
+
+#[test]
+fn logs_of_others_need_not_be_there_yet() {
+    let outputs = Output::parse_all("3:journald 3:syslog:x").unwrap();
+    Active::open(Settings { outputs, ..Settings::new("x") }).unwrap();
+}
