@@ -77,16 +77,21 @@ fn one_user() -> Outcome {
     if !bed.is_ours() {
         return Err(Skip("stock libvirtd does not count clients by user".to_owned()).into());
     }
-    let script = bed.write("three.py", include_str!("python/three_connections.py"))?;
-    let done = bed.run_as_nobody("/usr/bin/python3", &[&script, &bed.uri()])?;
-    contains(&done.out, "87 ")?;
-    contains(&done.out, "this user has 2 open connections already")?;
-    equal(&done.err, done.out.trim().ends_with("again"), true)?;
+    two_connections(&bed)?;
     let held =
         (0..3).map(|_| bed.virsh_lines("event --all --loop")).collect::<Outcome<Vec<_>>>()?;
     bed.virsh("list")?;
     drop(held);
     bed.end_clients()
+}
+
+/// A user who may have two connections gets no third, until one of them ends.
+pub(crate) fn two_connections(bed: &Testbed) -> Outcome {
+    let script = bed.write("three.py", include_str!("python/three_connections.py"))?;
+    let done = bed.run_as_nobody("/usr/bin/python3", &[&script, &bed.uri()])?;
+    contains(&done.out, "87 ")?;
+    contains(&done.out, "this user has 2 open connections already")?;
+    equal(&done.err, done.out.trim().ends_with("again"), true)
 }
 
 /// The writer's end of a FIFO that somebody reads; `None` as long as nobody does.

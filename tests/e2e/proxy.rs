@@ -5,6 +5,7 @@ use std::fs;
 
 use virtus_tests::{Container, DEADLINE, Guest, Options, Outcome, Testbed, wait_for};
 
+use crate::access::two_connections;
 use crate::remote::{TLS, sasl_of, tls_of};
 use crate::{Case, Skip, contains, equal};
 
@@ -14,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("uploads_and_downloads_arrive_by_tcp_and_tls", uploads),
     ("descriptors_go_through_both_ways", descriptors),
     ("calls_in_flight_end_with_the_daemon_behind", in_flight),
+    ("one_user_does_not_take_all_places_of_the_proxy", one_user),
 ];
 
 /// The proxy, with these lines of configuration.
@@ -163,6 +165,12 @@ fn in_flight() -> Outcome {
     client.ask("list --all", "State", DEADLINE)?;
     signal_behind(&bed, "STOP")?;
     client.ask("nodecpustats", "error: ", DEADLINE)
+}
+
+fn one_user() -> Outcome {
+    let bed = proxy("max_user_clients = 2\nunix_sock_rw_perms = \"0777\"\n")?;
+    start_behind(&bed, "virtqemud")?;
+    two_connections(&bed)
 }
 
 /// A daemon behind, in the background.
