@@ -378,3 +378,38 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         Err(Error::new(ErrorCode::OperationTimeout, text).hint("its file system does not answer"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use virtus_core::events::NoEvents;
+    use virtus_core::{Identity, Uri};
+
+    use super::*;
+
+    #[test]
+    fn a_successor_knows_on_whose_behalf_a_client_calls() {
+        let lockd = || {
+            Arc::new(Lockd {
+                spaces: Spaces::new(None, Journal::new(&std::env::temp_dir())),
+                clients: Mutex::default(),
+                holders: Mutex::default(),
+                ending: AtomicBool::default(),
+            })
+        };
+        let session =
+            || Session::new(Identity::default(), false, Uri::default(), Arc::new(NoEvents));
+        let (before, after) = (session(), session());
+        let (gone, successor) = (lockd(), lockd());
+        let uuid = "8369f1ac-7e46-e869-4ca5-759d51478066";
+        let owner = LockOwner { uuid: uuid.parse().unwrap(), name: "a".to_owned(), id: 3, pid: 1 };
+        let client = Client { owner, restricted: true, holder: None };
+        gone.clients().insert(before.id(), client);
+        let described = gone.describe(before.id());
+        let expected = json!({
+            "restricted": true, "ownerPid": 1, "ownerId": 3, "ownerName": "a", "ownerUUID": uuid,
+        });
+        assert_eq!(described, expected);
+        successor.clone().adopt(&after, &described);
+        assert_eq!(successor.describe(after.id()), described);
+    }
+}
