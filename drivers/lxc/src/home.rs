@@ -88,3 +88,23 @@ fn register(def: &Domain, name: String) -> Registration {
         interfaces: ends.filter_map(net::index).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_was_noted_is_found_under_another_number() {
+        let mut def = Domain { id: Some(7), ..Domain::default() };
+        let mut home = Home::find(&def, &Private::default());
+        assert_eq!(home.group, plan::group(&def));
+        home.registration = Some(register(&def, "lxc-7-box".to_owned()));
+        let mut private = Private::default();
+        home.note(&mut private);
+        home.note(&mut private);
+        assert_eq!(private.others.len(), 1);
+        def.id = Some(8);
+        let found = Home::find(&def, &private);
+        assert_eq!((found.group, found.registration), (home.group, home.registration));
+    }
+}
