@@ -173,10 +173,14 @@ fn limits() -> Outcome {
     bed.virsh("destroy box")?;
     equal("rates", rates()?.as_str(), "")?;
 
-    // A switch that hangs is waited for once; its database knows the rest.
+    // Of a switch that hangs the database knows all: what failed is undone, and an end waits once.
     bed.virsh("start box")?;
     update("ovs0", Some(1000))?;
     bed.hang_open_vswitch()?;
+    let limits = "<bandwidth><inbound average='1000'/></bandwidth>";
+    let file = bed.write("card.xml", &card("ovs0", 1, &format!("{}{limits}", tag(42))))?;
+    bed.virsh_fails(&format!("update-device box {file} --live"))?;
+    equal("VLAN", column(&bed, "Port", "vnet0", "tag")?, "[]".to_owned())?;
     bed.virsh("destroy box")?;
     equal("rates", rates()?.as_str(), "")?;
     equal("ports", ports(&bed, "ovs0")?, Vec::new())?;
