@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_files_world_is_one_sessions_own", worlds_of_files),
     ("a_guests_life_is_told_as_by_libvirt", life_is_told),
     ("saved_guests_come_back", saved_guests),
+    ("a_file_may_be_anything", odd_files),
     ("snapshots_fan_out_and_are_returned_to", snapshots),
     ("a_world_leaves_nothing_on_disk", nothing_on_disk),
 ];
@@ -164,6 +165,34 @@ fn saved_guests() -> Outcome {
     std::fs::write(&file, "no guest is in here")?;
     let refused = worlds.session(&format!("restore {file}"))?;
     contains(&refused.err, "mismatched header magic")
+}
+
+/// What stands where a client says that a file is: nobody waits for it, and it stays what it is.
+fn odd_files() -> Outcome {
+    let worlds = Worlds::new()?;
+    let folder = worlds.0.path("home");
+    let [file, link, pipe] = ["file", "link", "pipe"].map(|name| folder.join(name));
+    std::os::unix::fs::symlink(&file, &link)?;
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
+    equal("mkfifo", made.success(), true)?;
+
+    let world = folder.join("node.xml");
+    std::fs::write(&world, format!("<node><domain file='{}'/></node>", pipe.display()))?;
+    for path in [&pipe, &world] {
+        let refused = worlds.session_at(&path.display().to_string(), "list")?;
+        contains(&refused.err, "pipe': it is not a regular file")?;
+    }
+    let pipe = pipe.display();
+    for command in ["restore", "save-image-dumpxml"] {
+        let refused = worlds.session(&format!("{command} {pipe}"))?;
+        contains(&refused.err, "pipe': it is not a regular file")?;
+    }
+    contains(&worlds.session(&format!("save test {pipe}"))?.err, "open failed")?;
+
+    let link = link.display();
+    worlds.said(&format!("dump test {link}; save test {link}; restore {link}"))?;
+    equal("the link", std::fs::read_link(folder.join("link"))?, file.clone())?;
+    equal("a file behind it", std::fs::metadata(file)?.is_file(), true)
 }
 
 fn snapshots() -> Outcome {

@@ -5,12 +5,12 @@
 //! What only this driver knows of a domain stands in the namespace `test:`: its state, whether it is transient,
 //! whether it has saved memory, its snapshots.
 
-use std::fs::File;
-use std::io::Read;
+use std::cell::Cell;
 use std::path::Path;
 
 use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
+use virtus_xml::limits::MAX_BYTES;
 use virtus_xml::reader::{self, Node as Element};
 use virtus_xml::value::Value;
 use virtus_xml::{
@@ -19,6 +19,7 @@ use virtus_xml::{
 };
 
 use crate::auth::User;
+use crate::files;
 use crate::node::Node;
 
 /// The namespace of a domain's elements that are for this driver.
@@ -59,16 +60,20 @@ impl Document {
     /// # Errors
     /// That of the disk; `VIR_ERR_XML_ERROR`.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        let text = load(file)?;
-        Self::parse(&text, &file.display().to_string(), file.parent())
+        let files = Files::of(file.parent());
+        let text = files.load(file)?;
+        Self::build(&text, &file.display().to_string(), &files)
     }
 
-    /// Reads a document, which errors call `what`, and whose relative files stand in `folder`. Blocks if it names
-    /// files.
+    /// Reads a document that names no files; errors call it `what`.
     ///
     /// # Errors
-    /// `VIR_ERR_XML_ERROR`; that of the disk.
-    pub(crate) fn parse(text: &str, what: &str, folder: Option<&Path>) -> Result<Self> {
+    /// `VIR_ERR_XML_ERROR`.
+    pub(crate) fn parse(text: &str, what: &str) -> Result<Self> {
+        Self::build(text, what, &Files::of(None))
+    }
+
+    fn build(text: &str, what: &str, files: &Files<'_>) -> Result<Self> {
         let read = |root: Element<'_>| {
             root.expect("node")?;
             let mut document = Self::default();
@@ -79,7 +84,7 @@ impl Document {
                 document.node.memory = number(memory, "memory")?;
             }
             for child in root.children() {
-                document.take(child, folder)?;
+                document.take(child, files)?;
             }
             Ok(document)
         };
@@ -90,21 +95,21 @@ impl Document {
         Ok(parsed.value)
     }
 
-    fn take(&mut self, child: Element<'_>, folder: Option<&Path>) -> Result<()> {
+    fn take(&mut self, child: Element<'_>, files: &Files<'_>) -> Result<()> {
         match child.name() {
             "auth" => {
                 let users = child.children().filter(|user| user.name() == "user");
                 self.users = users.map(User::parse).collect::<Result<_>>()?;
             }
             "network" => {
-                let mut network: Network = parsed(child, folder)?;
+                let mut network: Network = files.parsed(child)?;
                 network.uuid.get_or_insert_with(Uuid::new_v4);
                 self.networks.push(network);
             }
-            "interface" => self.interfaces.push(parsed(child, folder)?),
-            "device" => self.devices.push(parsed(child, folder)?),
-            "pool" => self.pools.push(PoolEntry::parse(&text_of(child, folder)?, folder)?),
-            "domain" => self.domains.push(DomainEntry::parse(&text_of(child, folder)?, folder)?),
+            "interface" => self.interfaces.push(files.parsed(child)?),
+            "device" => self.devices.push(files.parsed(child)?),
+            "pool" => self.pools.push(PoolEntry::parse(&files.text_of(child)?, files)?),
+            "domain" => self.domains.push(DomainEntry::parse(&files.text_of(child)?, files)?),
             _ => {}
         }
         Ok(())
@@ -133,12 +138,12 @@ impl Document {
 }
 
 impl PoolEntry {
-    fn parse(text: &str, folder: Option<&Path>) -> Result<Self> {
+    fn parse(text: &str, files: &Files<'_>) -> Result<Self> {
         let mut def = StoragePool::parse(text, ParseFlags::INACTIVE)?.value;
         def.uuid.get_or_insert_with(Uuid::new_v4);
         let read = |root: Element<'_>| {
             let volumes = root.children().filter(|child| child.name() == "volume");
-            let volumes = volumes.map(|volume| parsed(volume, folder)).collect::<Result<_>>()?;
+            let volumes = volumes.map(|volume| files.parsed(volume)).collect::<Result<_>>()?;
             Ok(Self { def, volumes })
         };
         reader::parse(text, "(storage_pool_definition)", ParseFlags::empty(), read)
@@ -147,7 +152,7 @@ impl PoolEntry {
 }
 
 impl DomainEntry {
-    fn parse(text: &str, folder: Option<&Path>) -> Result<Self> {
+    fn parse(text: &str, files: &Files<'_>) -> Result<Self> {
         let def = Domain::parse(text, ParseFlags::INACTIVE | ParseFlags::ABI_UPDATE)?.value;
         let read = |root: Element<'_>| {
             let mut entry = Self {
@@ -163,7 +168,7 @@ impl DomainEntry {
                     "transient" => entry.transient = true,
                     "hasmanagedsave" => entry.managed_save = true,
                     "domainsnapshot" => {
-                        let text = without_prefix(text_of(child, folder)?);
+                        let text = without_prefix(files.text_of(child)?);
                         entry.snapshots.push(Snapshot::parse(&text, ParseFlags::INACTIVE)?.value);
                     }
                     _ => {}
@@ -220,32 +225,70 @@ fn model(element: Element<'_>) -> Result<String> {
     Err(wrong(format!("Model {model} too big for destination")))
 }
 
-/// What the document says that an element stands for.
-fn parsed<T: virtus_xml::Document>(element: Element<'_>, folder: Option<&Path>) -> Result<T> {
-    Ok(T::parse(&text_of(element, folder)?, ParseFlags::INACTIVE)?.value)
+/// The files of a document. All of them together are no larger than one may be: whoever may look at worlds may ask for
+/// one that names a thousand of them.
+struct Files<'a> {
+    folder: &'a Path,
+    /// How many bytes may still be read.
+    left: Cell<usize>,
 }
 
-/// The document that an element stands for: its file, or itself.
-fn text_of(element: Element<'_>, folder: Option<&Path>) -> Result<String> {
-    match element.attr("file") {
-        Some(file) => {
-            let file: String = file.value()?;
-            load(&folder.unwrap_or(Path::new("/")).join(file))
-        }
-        None => Ok(element.as_document()),
+impl<'a> Files<'a> {
+    fn of(folder: Option<&'a Path>) -> Self {
+        Self { folder: folder.unwrap_or(Path::new("/")), left: Cell::new(MAX_BYTES) }
     }
-}
 
-fn load(file: &Path) -> Result<String> {
-    let failed = |attempt: &str, cause: &std::io::Error| {
-        Error::system(format!("Failed to {attempt} file '{}'", file.display()), cause)
-    };
-    let mut opened = File::open(file).map_err(|cause| failed("open", &cause))?;
-    let mut text = String::new();
-    opened.read_to_string(&mut text).map_err(|cause| failed("read", &cause))?;
-    Ok(text)
+    /// What the document says that an element stands for.
+    fn parsed<T: virtus_xml::Document>(&self, element: Element<'_>) -> Result<T> {
+        Ok(T::parse(&self.text_of(element)?, ParseFlags::INACTIVE)?.value)
+    }
+
+    /// The document that an element stands for: its file, or itself.
+    fn text_of(&self, element: Element<'_>) -> Result<String> {
+        match element.attr("file") {
+            Some(file) => {
+                let file: String = file.value()?;
+                self.load(&self.folder.join(file))
+            }
+            None => Ok(element.as_document()),
+        }
+    }
+
+    fn load(&self, file: &Path) -> Result<String> {
+        let shown = file.display();
+        let text = files::read(file, self.left.get() + 1)
+            .map_err(|cause| Error::system(format!("Failed to open file '{shown}'"), &cause))?;
+        let left = self.left.get().checked_sub(text.len());
+        self.left.set(left.ok_or_else(|| {
+            wrong(format!(
+                "with file '{shown}' the document is larger than {} MiB",
+                MAX_BYTES >> 20
+            ))
+        })?);
+        String::from_utf8(text).map_err(|_| wrong(format!("file '{shown}' is not UTF-8")))
+    }
 }
 
 fn wrong(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::XmlError, text).in_domain(ErrorDomain::Test)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_document_have_one_limit_together() {
+        let file = std::env::temp_dir().join(format!("virtus-document-{}", Uuid::new_v4()));
+        let text = " ".repeat(MAX_BYTES / 2);
+        files::create(&file).unwrap().write_all(text.as_bytes()).unwrap();
+        let files = Files::of(None);
+        assert_eq!(files.load(&file).unwrap(), text);
+        assert_eq!(files.load(&file).unwrap(), text);
+        let error = files.load(&file).unwrap_err();
+        assert!(error.text().ends_with("is larger than 10 MiB"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+    }
 }

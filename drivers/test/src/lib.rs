@@ -8,6 +8,7 @@
 mod auth;
 mod document;
 mod driver;
+mod files;
 mod guest;
 mod node;
 mod null;

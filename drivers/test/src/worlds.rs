@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
-use virtus_api::{Error, ErrorCode, Result};
+use virtus_api::{Error, Result};
 use virtus_core::{Responder, Service, Session};
+use virtus_host::blocking;
 
 use crate::auth;
 use crate::document::Document;
@@ -37,7 +38,7 @@ impl Worlds {
         let entry = Entry::new(self);
         let cell = self.lock().world.clone();
         let world = cell.get_or_try_init(|| async {
-            let mut document = Document::parse(DEFAULT, "(test:///default)", None)?;
+            let mut document = Document::parse(DEFAULT, "(test:///default)")?;
             document.node.cells = Node::default_cells();
             let world = World::build(document, Some(self.clone())).await?;
             Ok::<_, Error>(service(world))
@@ -53,10 +54,8 @@ impl Worlds {
         file: PathBuf,
         session: &Session,
     ) -> Result<Arc<dyn Responder>> {
-        let read = tokio::task::spawn_blocking(move || Document::read(&file));
-        let document = read.await.map_err(|cause| {
-            Error::new(ErrorCode::InternalError, format!("reading was broken off: {cause}"))
-        })??;
+        let what = format!("reading '{}'", file.display());
+        let document = blocking::run(&what, move || Document::read(&file)).await?;
         auth::check(&document.users, session)?;
         Ok(service(World::build(document, None).await?))
     }

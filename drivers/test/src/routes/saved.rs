@@ -2,22 +2,24 @@
 //! Guests that are put into files and come back from them. The file has the form of libvirt's test driver: a mark,
 //! the length of the definition, the definition; a dump of memory is only the mark.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
 use virtus_api::{
     DomainCoreDump, DomainCoreDumpFlags, DomainCoreDumpFormat, DomainCoreDumpWithFormat,
     DomainManagedSave, DomainRef, DomainRestore, DomainRestoreFlags, DomainSave, DomainSaveFlags,
     DomainSaveImageDefineXml, DomainSaveImageGetXmlDesc, DomainSaveImageXmlFlags,
     DomainSaveRestoreFlags as Flags, Error, ErrorCode, Result,
 };
-use virtus_core::{Call, Routes, store};
+use virtus_core::{Call, Routes};
 use virtus_domain::routes::{by, check_flags, find};
 use virtus_domain::{Begin, End, HasMachines, Job, Long, Machine, Origin, Wishes};
+use virtus_host::blocking;
 use virtus_xml::limits::MAX_BYTES;
 use virtus_xml::{Domain, FormatFlags, ParseFlags};
 
+use crate::files;
 use crate::world::World;
 
 const MARK: &[u8] = b"TestGuestMagic\0";
@@ -36,13 +38,6 @@ pub(super) fn routes() -> Routes<World> {
         .on(by(dump_with_format))
 }
 
-/// Does what waits for files where it holds nobody up.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(work).await.map_err(|cause| {
-        Error::new(ErrorCode::InternalError, format!("work with a file was broken off: {cause}"))
-    })?
-}
-
 /// Writes a guest into a file. Blocks.
 fn write(path: &Path, def: &Domain) -> Result<()> {
     let text = def.format(FormatFlags::SECURE);
@@ -51,22 +46,19 @@ fn write(path: &Path, def: &Domain) -> Result<()> {
         Error::new(ErrorCode::OperationFailed, text)
     })?;
     let file = [MARK, &length.to_ne_bytes(), text.as_bytes()].concat();
-    must_have_folder(path, || {
-        format!("saving domain '{}' to '{}': open failed", def.name, path.display())
-    })?;
-    store::write(path, &file, store::PRIVATE)
-}
-
-/// Refuses to make the folder of a file that a client names. Blocks.
-fn must_have_folder(path: &Path, what: impl FnOnce() -> String) -> Result<()> {
-    let found = path.parent().map_or(Ok(()), |folder| std::fs::metadata(folder).map(drop));
-    found.map_err(|cause| Error::system(what(), &cause))
+    let failed = |attempt: &str, cause| {
+        let (name, path) = (&def.name, path.display());
+        Error::system(format!("saving domain '{name}' to '{path}': {attempt} failed"), &cause)
+    };
+    let mut opened = files::create(path).map_err(|cause| failed("open", cause))?;
+    opened.write_all(&file).map_err(|cause| failed("write", cause))
 }
 
 /// Reads the guest from a file. Blocks.
 fn read(path: &Path) -> Result<Domain> {
     let shown = path.display();
-    let file = std::fs::read(path)
+    let most = MARK.len() + size_of::<i32>() + MAX_BYTES;
+    let file = files::read(path, most)
         .map_err(|cause| Error::system(format!("cannot read domain image '{shown}'"), &cause))?;
     let wrong = |text: String| Error::new(ErrorCode::OperationFailed, text);
     let rest = file
@@ -107,7 +99,7 @@ async fn put(world: &World, dom: &DomainRef, path: PathBuf, name: &'static str) 
     let (handle, _) = find(world, dom)?;
     let saved = handle.job(Job::long(Long::Save, name), move |context| async move {
         let live = context.live()?;
-        beside(move || write(&path, &live)).await?;
+        blocking::run("saving a domain", move || write(&path, &live)).await?;
         context.end(End::Saved).await
     });
     saved.await
@@ -125,7 +117,7 @@ async fn restore_flags(world: Arc<World>, _: Call, request: DomainRestoreFlags) 
 }
 
 async fn get(world: &World, path: PathBuf, name: &'static str) -> Result<()> {
-    let mut def = beside(move || read(&path)).await?;
+    let mut def = blocking::run("reading a domain image", move || read(&path)).await?;
     world.machines().machine().complete(&mut def, Origin::Disk)?;
     let wishes = Wishes { from: Begin::Restored, ..Wishes::default() };
     world.machines().create(name, def, wishes).await.map(drop)
@@ -134,7 +126,7 @@ async fn get(world: &World, path: PathBuf, name: &'static str) -> Result<()> {
 async fn get_xml(_: Arc<World>, _: Call, request: DomainSaveImageGetXmlDesc) -> Result<String> {
     let known = DomainSaveImageXmlFlags::all().bits();
     check_flags(request.flags, known, "virDomainSaveImageGetXMLDesc")?;
-    let def = beside(move || read(request.file.as_ref())).await?;
+    let def = blocking::run("reading a domain image", move || read(request.file.as_ref())).await?;
     Ok(def.format(FormatFlags::SECURE))
 }
 
@@ -144,7 +136,8 @@ async fn set_xml(world: Arc<World>, _: Call, request: DomainSaveImageDefineXml) 
     let mut def = Domain::parse(&request.dxml, ParseFlags::INACTIVE)?.value;
     world.machines().machine().complete(&mut def, Origin::User)?;
     let path = PathBuf::from(request.file);
-    beside(move || read(&path).and_then(|_| write(&path, &def))).await
+    let change = move || read(&path).and_then(|_| write(&path, &def));
+    blocking::run("changing a domain image", change).await
 }
 
 /// Nothing is written: the definition that stays is all that a guest is.
@@ -195,12 +188,16 @@ async fn dump_to(
     let crash = flags == DomainCoreDumpFlags::CRASH.bits();
     let (handle, _) = find(world, dom)?;
     let dumped = handle.job(Job::long(Long::Dump, name), move |context| async move {
-        let what = format!("domain '{}' coredump: failed to open {to}", context.live()?.name);
-        let written = beside(move || {
-            must_have_folder(to.as_ref(), || what)?;
-            store::write(to.as_ref(), MARK, store::PRIVATE)
-        });
-        written.await?;
+        let live = context.live()?;
+        let write = move || {
+            let failed = |attempt: &str, cause| {
+                let name = &live.name;
+                Error::system(format!("domain '{name}' coredump: failed to {attempt} {to}"), &cause)
+            };
+            let mut opened = files::create(to.as_ref()).map_err(|cause| failed("open", cause))?;
+            opened.write_all(MARK).map_err(|cause| failed("write header to", cause))
+        };
+        blocking::run("dumping a domain", write).await?;
         if crash { context.end(End::Crashed).await } else { Ok(()) }
     });
     dumped.await
