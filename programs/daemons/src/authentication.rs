@@ -15,19 +15,23 @@ use virtus_rpc::sasl::Gssapi;
 /// The file wants what does not exist: to ignore it would open a door that somebody closed.
 pub(crate) fn read(conf: &Conf, name: &str) -> Result<Option<Authentication>> {
     let Some(setting) = conf.get(name) else { return Ok(None) };
+    let local = name.starts_with("auth_unix");
     let why = match conf.text(name)? {
         Some("none") => return Ok(Some(Authentication::None)),
         Some("sasl") => return Ok(Some(Authentication::Sasl)),
-        Some("polkit") if name.starts_with("auth_unix") => {
-            return Ok(Some(Authentication::Polkit));
-        }
+        Some("polkit") if local => return Ok(Some(Authentication::Polkit)),
         Some("polkit") => "polkit knows only processes of this host".to_owned(),
         other => format!("there is no authentication method '{}'", other.unwrap_or_default()),
     };
-    Err(conf.refuse(setting, &why).hint(
-        "\"sasl\" asks for passwords or tickets; with \"none\", unix_sock_group, unix_sock_rw_perms and \
-         tls_allowed_dn_list say who may connect",
-    ))
+    Err(conf.refuse(setting, &why).hint(match local {
+        true => {
+            "\"sasl\" asks for passwords or tickets, \"polkit\" asks polkit; with \"none\", unix_sock_group and \
+             unix_sock_rw_perms say who may connect"
+        }
+        false => {
+            "\"sasl\" asks for passwords or tickets; with \"none\", tls_allowed_dn_list says who may connect"
+        }
+    }))
 }
 
 /// The users whom SASL lets in, as patterns; `None`: all.

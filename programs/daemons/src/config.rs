@@ -272,13 +272,15 @@ mod tests {
     #[test]
     fn what_would_open_a_door_stops_the_start() {
         for (text, why) in [
-            ("auth_tls = \"polkit\"", "x.conf:1: 'auth_tls': polkit knows only"),
-            ("\nauth_unix_ro = \"foo\"", "x.conf:2: 'auth_unix_ro'"),
+            ("\nauth_tls = \"polkit\"", "x.conf:2: 'auth_tls': polkit knows only"),
+            ("auth_unix_ro = \"foo\"", "x.conf:1: 'auth_unix_ro'"),
             ("auth_unix_rw = \"foo\"", "no authentication method 'foo'"),
             ("access_drivers = [ \"polkit\", \"selinux\" ]", "no access driver 'selinux'"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("\nhint: "), "{error}");
+            let polkit = text.starts_with("auth_unix");
+            assert_eq!(error.contains("\"polkit\" asks polkit;"), polkit, "{error}");
         }
     }
 
