@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     ("it_ends_when_nobody_needs_it", idle_end),
     ("sockets_may_come_from_systemd", socket_activation),
     ("sighup_reloads_and_disturbs_nobody", reload),
+    ("the_configuration_may_say_the_hosts_uuid", host_uuid),
     ("sighup_ends_no_daemon_that_starts", early_reload),
     ("the_log_goes_where_it_is_told_to", log),
     ("a_mistake_in_the_configuration_is_explained", bad_configuration),
@@ -152,6 +153,16 @@ fn reload() -> Outcome {
     bed.virsh("list")?;
     bed.define(&Guest::firmware("after"))?;
     events.expect("lifecycle after defined 0", DEADLINE).map(drop)
+}
+
+fn host_uuid() -> Outcome {
+    ours_only()?;
+    let conf = |digit| format!("host_uuid = \"5e1f0b4a-9c1d-4a55-8c8e-00000000000{digit}\"\n");
+    let bed = Testbed::with(&Options { daemon_conf: conf(1), ..Options::default() })?;
+    contains(&bed.virsh("capabilities")?, "<uuid>5e1f0b4a-9c1d-4a55-8c8e-000000000001</uuid>")?;
+    bed.write("etc/libvirt/virtqemud.conf", &conf(2))?;
+    bed.signal("HUP", bed.daemon_pid()?)?;
+    wait_for("the other UUID", DEADLINE, || Ok(bed.virsh("capabilities")?.contains("000000000002")))
 }
 
 /// At two places of its start the daemon reads a FIFO, and with it what comes then.

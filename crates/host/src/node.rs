@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 pub use counters::CpuTimes;
 pub use cpuid::{CpuidLeaf, cpuid};
-pub use identity::{arch, hostname, kvm_opens, uuid};
+pub use identity::{arch, choose_uuid, hostname, kvm_opens, looks_real, machine_id, uuid};
 pub use memory::{FreePages, Memory, NumaMemory};
 pub use merging::Merging;
 pub use topology::{Cpu, Topology};

@@ -8,10 +8,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use uuid::Uuid;
 use virtus_api::{Error, ErrorCode, Result};
 use virtus_core::conf::manual::remarks;
 use virtus_core::conf::{Conf, Value};
 use virtus_core::log::{Filter, Level, Output};
+use virtus_host::node;
 use virtus_rpc::{Access, Authentication, KeepalivePolicy, Limits};
 
 use crate::admin::AdminRules;
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) polkit_access: bool,
     pub(crate) limits: Limits,
     pub(crate) admin: AdminRules,
+    /// The host's UUID, where it is not what the firmware says.
+    pub(crate) host_uuid: Option<Uuid>,
     pub(crate) log_level: Option<Level>,
     pub(crate) log_filters: Option<Vec<Filter>>,
     pub(crate) log_outputs: Option<Vec<Output>>,
@@ -111,6 +115,7 @@ impl Config {
             polkit_access: polkit_access(daemon, conf)?,
             limits: limits(daemon, conf)?,
             admin: AdminRules::read(daemon, conf)?,
+            host_uuid: host_uuid(conf)?,
             log_level: level,
             log_filters: parsed(conf, "log_filters", Filter::parse_all)?,
             log_outputs: parsed(conf, "log_outputs", Output::parse_all)?,
@@ -172,6 +177,20 @@ fn limits(daemon: &Daemon, conf: &Conf) -> Result<Limits> {
         prio_workers: conf.number("prio_workers")?.unwrap_or(usual.prio_workers),
         keepalive,
     })
+}
+
+fn host_uuid(conf: &Conf) -> Result<Option<Uuid>> {
+    let by_machine =
+        conf.typed("host_uuid_source", "\"smbios\" or \"machine-id\"", |value| match value {
+            Value::Text(text) if text == "smbios" => Some(false),
+            Value::Text(text) if text == "machine-id" => Some(true),
+            _ => None,
+        })?;
+    let given = conf.typed("host_uuid", "a UUID of different digits", |value| match value {
+        Value::Text(text) => Uuid::parse_str(text).ok().filter(node::looks_real),
+        _ => None,
+    })?;
+    Ok(given.or_else(|| node::machine_id().filter(|_| by_machine == Some(true))))
 }
 
 pub(crate) fn at_least_one(conf: &Conf, name: &str) -> Result<Option<usize>> {
@@ -290,6 +309,8 @@ mod tests {
             ("unix_sock_rw_perms = \"0999\"", "expected an octal mode"),
             ("max_clients = 0", "expected a number above 0"),
             ("log_level = 5", "expected 1, 2, 3 or 4"),
+            ("host_uuid_source = \"dmi\"", "expected \"smbios\" or \"machine-id\""),
+            ("host_uuid = \"00000000-0000-0000-0000-000000000000\"", "of different digits"),
         ] {
             assert!(read(text).unwrap_err().to_string().contains(why), "{text}");
         }

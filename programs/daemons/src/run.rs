@@ -21,6 +21,7 @@ use virtus_core::access::Gate;
 use virtus_core::log::{Log, Target};
 use virtus_core::{Paths, store};
 use virtus_host::hooks::{Event, Hooks};
+use virtus_host::node;
 use virtus_host::pidfile::PidFile;
 use virtus_rpc::sasl::SaslSettings;
 use virtus_rpc::{PolkitAccess, Server, Tls};
@@ -77,6 +78,7 @@ pub(crate) fn run(daemon: &'static Daemon, options: Options) -> Result<()> {
     // Whoever changes the configuration after it was read, and says so, is heard, if only when we serve.
     let requests = runtime.block_on(async { Requests::new() })?;
     let config = Config::load(daemon, &config_file, options.config.is_some())?;
+    node::choose_uuid(config.host_uuid);
     let log = start_log(daemon, &options, &config, &paths)?;
     let life = Life { daemon, options, paths, config_file, log };
     let outcome = life.run(&config, (runtime, requests), passed, left);
@@ -402,6 +404,7 @@ impl Life {
 
     fn reload_config(&self, file: &Path) -> Result<Config> {
         let config = Config::load(self.daemon, file, self.options.config.is_some())?;
+        node::choose_uuid(config.host_uuid);
         let (settings, remarks) =
             logging::settings(self.daemon.name, &self.options, &config, &self.paths);
         self.log.change(|now| now.clone_from(&settings))?;

@@ -297,12 +297,12 @@ pub const SUBJECTS: &[Subject] = &[
         about: "",
         of: Who::Drivers,
         keys: &[
-            idle(
+            set(
                 "host_uuid",
                 "\"00000000-0000-0000-0000-000000000000\"",
                 "The host's UUID; the one shown is not valid.",
             ),
-            idle(
+            set(
                 "host_uuid_source",
                 "\"smbios\"",
                 "Where the host's UUID comes from: \"smbios\" or \"machine-id\".",

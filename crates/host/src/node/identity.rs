@@ -2,6 +2,7 @@
 //! Which host this is.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, open};
 use uuid::Uuid;
@@ -38,17 +39,34 @@ pub fn arch() -> String {
     }
 }
 
-/// The host's UUID: that of its firmware if that looks real, else one made of the machine's id.
+/// What the administrator says the host's UUID is.
+static CHOSEN: Mutex<Option<Uuid>> = Mutex::new(None);
+
+/// The host's UUID: the chosen one, else that of its firmware if that looks real, else the machine's id.
 #[must_use]
 pub fn uuid() -> Option<Uuid> {
-    let parse = |path: &str| Uuid::parse_str(fs::read_to_string(path).ok()?.trim()).ok();
-    parse("/sys/class/dmi/id/product_uuid")
-        .filter(looks_real)
-        .or_else(|| parse("/etc/machine-id").filter(looks_real))
+    let chosen = *CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    chosen.or_else(|| read("/sys/class/dmi/id/product_uuid")).or_else(machine_id)
 }
 
-/// Firmware of cheap boards has one digit all over.
-fn looks_real(uuid: &Uuid) -> bool {
+/// Says what [`uuid`] answers in this process from now on; `None`: what the host itself says.
+pub fn choose_uuid(uuid: Option<Uuid>) {
+    *CHOSEN.lock().unwrap_or_else(PoisonError::into_inner) = uuid;
+}
+
+/// The id of the installed system, which looks like a UUID.
+#[must_use]
+pub fn machine_id() -> Option<Uuid> {
+    read("/etc/machine-id")
+}
+
+fn read(path: &str) -> Option<Uuid> {
+    Uuid::parse_str(fs::read_to_string(path).ok()?.trim()).ok().filter(looks_real)
+}
+
+/// Whether it can be a host's UUID. Firmware of cheap boards has one digit all over.
+#[must_use]
+pub fn looks_real(uuid: &Uuid) -> bool {
     let text = uuid.simple().to_string();
     let mut digits = text.bytes();
     let first = digits.next();
