@@ -213,7 +213,7 @@ impl Domain {
                 self.body.iothreads = Some(named);
             }
         }
-        tuning::list_iothreads(&mut self.body);
+        tuning::list_iothreads(&mut self.body)?;
         if self.iothreads == Some(0) {
             self.body.iothreads = None;
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 use virtus_api::{DomainState, Error, ErrorCode, ErrorDomain, Result};
+use virtus_xml::cpuset::LIMIT;
 use virtus_xml::limits::MAX_BYTES;
 use virtus_xml::reader::{self, Node as Element};
 use virtus_xml::value::Value;
@@ -132,6 +133,9 @@ impl Document {
         }
         let all = [node.nodes, node.sockets, node.cores, node.threads];
         let all = all.into_iter().fold(1, u32::saturating_mul);
+        if all > LIMIT {
+            return Err(wrong(format!("node has {all} CPUs, more than {LIMIT}")));
+        }
         node.cpus = active.map_or(all, |active| active.min(all));
         Ok(())
     }
@@ -290,5 +294,16 @@ mod tests {
         let error = files.load(&file).unwrap_err();
         assert!(error.text().ends_with("is larger than 10 MiB"), "{error}");
         std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn a_host_has_no_more_cpus_than_maps_hold() {
+        let parse = |nodes: u32| {
+            let cpus = "<sockets>4</sockets><cores>8</cores><threads>2</threads>";
+            let text = format!("<node><cpu><nodes>{nodes}</nodes>{cpus}</cpu></node>");
+            Document::parse(&text, "a").map(|document| document.node.cpus)
+        };
+        assert_eq!(parse(256).unwrap(), 16384);
+        assert_eq!(parse(257).unwrap_err().text(), "node has 16448 CPUs, more than 16384");
     }
 }

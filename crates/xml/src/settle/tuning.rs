@@ -41,7 +41,7 @@ pub(super) fn settle(domain: &mut Domain) -> Result<()> {
     Ok(())
 }
 
-/// More CPUs or threads than any hypervisor has are not listed one by one.
+/// The most CPUs that are listed one by one, and the most I/O threads: no answer tells of more.
 const LONGEST_LIST: u32 = 16384;
 
 /// Where CPUs are listed, all are; those that the list left out are not there yet. The list says how many are.
@@ -64,13 +64,17 @@ pub(super) fn list_vcpus(body: &mut Body) {
 }
 
 /// Where I/O threads are listed, all are; the rest get the lowest numbers that are free.
-pub(super) fn list_iothreads(body: &mut Body) {
-    if body.iothreads.is_some_and(|count| count <= LONGEST_LIST) {
-        let all = body.all_iothreads();
-        if let Some(list) = &mut body.iothreadids {
-            list.iothreads = all;
-        }
+pub(super) fn list_iothreads(body: &mut Body) -> Result<()> {
+    let count = body.iothreads.unwrap_or_default();
+    if count > LONGEST_LIST {
+        let text = format!("Too many IOThreads: {count} for limit {LONGEST_LIST}");
+        return Err(xml_error(text).hint("write a smaller number in <iothreads>"));
     }
+    let all = body.all_iothreads();
+    if let Some(list) = &mut body.iothreadids {
+        list.iothreads = all;
+    }
+    Ok(())
 }
 
 /// Whoever lets the host choose CPUs lets it choose the memory near them, and the other way round.
@@ -108,4 +112,27 @@ fn settle_placement(domain: &mut Domain) -> Result<()> {
 
 fn overlap(text: &'static str) -> Error {
     Error::new(ErrorCode::XmlDetail, text).in_domain(ErrorDomain::Domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ParseFlags;
+
+    #[test]
+    fn there_are_no_more_io_threads_than_can_be_told() {
+        let parse = |inside: &str| {
+            let text = format!(
+                "<domain type='test'><name>a</name><memory>1</memory>{inside}\
+                 <os><type>hvm</type></os></domain>"
+            );
+            Domain::parse(&text, ParseFlags::INACTIVE)
+                .map(|parsed| parsed.value.all_iothreads().len())
+        };
+        assert_eq!(parse("<iothreads>16384</iothreads>").unwrap(), 16384);
+        let error = parse("<iothreads>16385</iothreads>").unwrap_err();
+        assert_eq!(error.text(), "Too many IOThreads: 16385 for limit 16384");
+        let listed: String = (1..=16385).map(|id| format!("<iothread id='{id}'/>")).collect();
+        assert!(parse(&format!("<iothreadids>{listed}</iothreadids>")).is_err());
+    }
 }
