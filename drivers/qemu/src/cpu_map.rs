@@ -4,7 +4,7 @@
 use rustix::process::Pid;
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use virtus_api::{Error, Result};
-pub(crate) use virtus_domain::cpu_map::{all, to_map};
+pub(crate) use virtus_domain::cpu_map::{all, check_room, to_map};
 use virtus_xml::cpuset::CpuSet;
 
 /// Lets a thread run on these CPUs only.

@@ -33,6 +33,7 @@ async fn get_vcpus(
     _: Call,
     request: DomainGetVcpus,
 ) -> Result<DomainGetVcpusReply> {
+    cpu_map::check_room(request.maxinfo, request.maplen)?;
     let (guest, _) = running(&driver, &request.dom).map_err(|error| match error.code() {
         // virsh turns to the definition on this code.
         ErrorCode::OperationInvalid => Error::new(

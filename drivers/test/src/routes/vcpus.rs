@@ -19,6 +19,7 @@ pub(super) fn routes() -> Routes<World> {
 }
 
 async fn get(world: Arc<World>, _: Call, request: DomainGetVcpus) -> Result<DomainGetVcpusReply> {
+    cpu_map::check_room(request.maxinfo, request.maplen)?;
     let (_, snapshot) = find(&*world, &request.dom)?;
     let Some(live) = &snapshot.live else {
         // virsh turns to the definition on this code.

@@ -78,6 +78,7 @@ where
     D::Machine: Tuner,
 {
     check_flags(request.flags, Impact::all().bits(), "virDomainGetVcpuPinInfo")?;
+    cpu_map::check_room(request.ncpumaps, request.maplen)?;
     let (_, snapshot) = find(&*driver, &request.dom)?;
     let def = definition_of(request.flags, &snapshot)?;
     let cpus = driver.machines().machine().host_cpus();
@@ -177,6 +178,7 @@ where
     D::Machine: Tuner,
 {
     check_flags(request.flags, Impact::all().bits(), "virDomainGetEmulatorPinInfo")?;
+    cpu_map::check_room(1, request.maplen)?;
     let (_, snapshot) = find(&*driver, &request.dom)?;
     let def = definition_of(request.flags, &snapshot)?;
     let cpus = driver.machines().machine().host_cpus();
