@@ -83,12 +83,17 @@ impl Change {
         for param in params {
             match &*param.field {
                 name::MODE => {
-                    let number = param.value.as_i64().and_then(|mode| i32::try_from(mode).ok());
-                    let mode = number.and_then(|mode| Mode::try_from(mode).ok());
-                    let mode = mode.ok_or_else(|| {
-                        let text = format!("unsupported numatune mode: '{:?}'", param.value);
-                        Error::new(ErrorCode::InvalidArg, text)
+                    let invalid = |text: String| Error::new(ErrorCode::InvalidArg, text);
+                    let number = param.value.as_i64().ok_or_else(|| {
+                        invalid(format!(
+                            "invalid type for parameter '{}', a number is expected",
+                            name::MODE
+                        ))
                     })?;
+                    let mode =
+                        i32::try_from(number).ok().and_then(|mode| Mode::try_from(mode).ok());
+                    let mode = mode
+                        .ok_or_else(|| invalid(format!("unsupported numatune mode: '{number}'")))?;
                     change.mode = Some(mode_of(mode));
                 }
                 name::NODESET => {
@@ -171,6 +176,7 @@ mod tests {
         assert_eq!(memory.mode, NumaMode::Interleave);
         assert_eq!(memory.nodeset.unwrap().to_string(), "0,2-3");
         assert!(Change::of(&[TypedParam::new(name::NODESET, "")]).is_err());
-        assert!(Change::of(&[TypedParam::new(name::MODE, 9)]).is_err());
+        let error = Change::of(&[TypedParam::new(name::MODE, 99)]).unwrap_err();
+        assert_eq!(error.text(), "unsupported numatune mode: '99'");
     }
 }
