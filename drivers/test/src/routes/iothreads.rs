@@ -137,11 +137,11 @@ fn polls(params: &[TypedParam]) -> Result<Poll> {
 }
 
 async fn set(world: Arc<World>, _: Call, request: DomainSetIothreadParams) -> Result<()> {
-    let wanted = polls(&request.params)?;
     let id = request.iothread_id;
     let name = "virDomainSetIOThreadParams";
     let noted = change(&world, &request.dom, request.flags, name, move |def| {
         known(def, id, format!("cannot find IOThread '{id}' in iothreadids"))?;
+        let wanted = polls(&request.params)?;
         let mut threads = def.all_iothreads();
         if let Some(thread) = threads.iter_mut().find(|thread| thread.id == id) {
             let poll = thread.poll.get_or_insert_default();
