@@ -132,8 +132,7 @@ impl Hub {
         let mut board = self.board();
         board.routes.clear();
         for queue in board.queues() {
-            queue.push(Notice::Lost(reason.clone()));
-            queue.set_reconnecting(false);
+            queue.lost(reason);
         }
     }
 
@@ -141,15 +140,14 @@ impl Hub {
     /// hear of all that once everything is registered.
     pub(crate) fn reconnecting(&self) {
         for queue in self.board().queues() {
-            queue.set_reconnecting(true);
-            queue.push(Notice::Reconnected);
+            queue.hold();
         }
     }
 
     /// Everything is registered again.
     pub(crate) fn reconnected(&self) {
         for queue in self.board().queues() {
-            queue.set_reconnecting(false);
+            queue.release();
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use virtus_api::Event;
+use virtus_api::{Error, Event};
 
 use super::Notice;
 
@@ -16,8 +16,8 @@ struct State {
     capacity: usize,
     notices: VecDeque<Notice<Arc<Event>>>,
     reader: Option<Waker>,
-    /// Whether it is too early to say that the connection is open again.
-    reconnecting: bool,
+    /// While topics are registered again: what follows if all goes well.
+    held: Option<VecDeque<Notice<Arc<Event>>>>,
     ended: bool,
 }
 
@@ -27,7 +27,7 @@ impl Queue {
             capacity,
             notices: VecDeque::new(),
             reader: None,
-            reconnecting: false,
+            held: None,
             ended: false,
         })))
     }
@@ -50,44 +50,66 @@ impl Queue {
 
     /// Puts a notice behind the others; without room it is counted as missed at this place.
     pub(super) fn push(&self, notice: Notice<Arc<Event>>) {
-        self.change(|state| {
-            let missed = if let Notice::Missed(count) = notice { count } else { 1 };
-            if state.notices.len() < state.capacity {
-                state.notices.push_back(notice);
-            } else if let Some(Notice::Missed(count)) = state.notices.back_mut() {
-                *count += missed;
-            } else {
-                state.notices.push_back(Notice::Missed(missed));
-            }
-        });
+        self.change(|state| state.push(notice));
     }
 
-    /// Holds back [`Notice::Reconnected`] and what follows it, or lets the reader hear it.
-    pub(super) fn set_reconnecting(&self, reconnecting: bool) {
-        self.change(|state| state.reconnecting = reconnecting);
+    /// The connection is open again; whether it stays is not known before [`Queue::release`].
+    pub(super) fn hold(&self) {
+        self.change(|state| state.held = Some(VecDeque::from([Notice::Reconnected])));
+    }
+
+    /// Lets the reader hear what was held back.
+    pub(super) fn release(&self) {
+        self.change(State::release);
+    }
+
+    /// The connection is lost. While things are held back the reader believes so anyway.
+    pub(super) fn lost(&self, reason: &Error) {
+        self.change(|state| {
+            if state.held.take().is_none() {
+                state.push(Notice::Lost(reason.clone()));
+            }
+        });
     }
 
     /// Nothing follows but this last notice, for which there is always room.
     pub(super) fn end(&self, last: Option<Notice<Arc<Event>>>) {
         self.change(|state| {
+            state.release();
             state.notices.extend(last);
-            (state.reconnecting, state.ended) = (false, true);
+            state.ended = true;
         });
     }
 
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Notice<Arc<Event>>>> {
         let mut state = self.state();
-        let reconnecting = state.reconnecting;
-        match state
-            .notices
-            .pop_front_if(|next| !(reconnecting && matches!(next, Notice::Reconnected)))
-        {
+        match state.notices.pop_front() {
             Some(notice) => Poll::Ready(Some(notice)),
             None if state.ended => Poll::Ready(None),
             None => {
                 state.reader = Some(context.waker().clone());
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, notice: Notice<Arc<Event>>) {
+        let missed = if let Notice::Missed(count) = notice { count } else { 1 };
+        let notices = self.held.as_mut().unwrap_or(&mut self.notices);
+        if notices.len() < self.capacity {
+            notices.push_back(notice);
+        } else if let Some(Notice::Missed(count)) = notices.back_mut() {
+            *count += missed;
+        } else {
+            notices.push_back(Notice::Missed(missed));
+        }
+    }
+
+    fn release(&mut self) {
+        for notice in self.held.take().into_iter().flatten() {
+            self.push(notice);
         }
     }
 }

@@ -152,7 +152,7 @@ impl Keeper {
         Err(reason)
     }
 
-    /// Opens it and registers all topics. A loss meanwhile has been told when it fails.
+    /// Opens it and registers all topics; what readers then hear is held back.
     async fn attempt(&mut self) -> Result<()> {
         let hub = self.shared.hub.clone();
         let limit = self.shared.options.deadline.unwrap_or(SHORT);

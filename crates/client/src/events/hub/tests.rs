@@ -63,3 +63,29 @@ fn only_what_is_registered_is_deregistered() {
     hub.leave(&queues[1]);
     assert_eq!(hub.unread(), [(of(1), Some(8))]);
 }
+
+#[test]
+fn a_connection_that_is_lost_while_it_comes_back_was_not_there() {
+    let hub = Hub::new(9);
+    let queue = hub.queue();
+    let topic = Topic { family: Family::Domain, id: 0, of: None };
+    let register = |first| {
+        hub.begin();
+        hub.registered(topic.clone(), Some(7), first);
+    };
+    register(Some(&queue));
+    let reason = Error::new(virtus_api::ErrorCode::Rpc, "it broke");
+    hub.lost(&reason);
+    assert_eq!(waiting(&queue).len(), 1);
+    for detail in [1, 2] {
+        hub.reconnecting();
+        register(None);
+        hub.deliver(event(detail));
+        if detail == 1 {
+            hub.lost(&reason);
+        }
+    }
+    assert!(waiting(&queue).is_empty());
+    hub.reconnected();
+    assert_eq!(waiting(&queue), ["Reconnected", "2"]);
+}
