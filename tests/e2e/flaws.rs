@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use virtus_api::{
     CallId, ConnectDomainXmlFromNative, ConnectListAllDomains, ConnectListDefinedDomains,
-    DomainDefineXml, DomainEventLifecycle, DomainGetState, DomainLookupByName, DomainRef,
-    DomainUndefine, Program,
+    DomainDefineXml, DomainEventLifecycle, DomainGetState, DomainGetVcpuPinInfo, DomainGetVcpus,
+    DomainLookupByName, DomainRef, DomainUndefine, Program,
 };
 use virtus_client::blocking::Wait;
 use virtus_client::{Connection, Notice};
@@ -131,6 +131,15 @@ fn counts_of_test() -> Outcome {
         !["Undefine", "Destroy", "Shutdown", "Save"].iter().any(|end| name.contains(end))
     };
     hostile_counts(&bed, &mut raw, &dom, stays)?;
+    // Of these, two counts make the size of an answer.
+    let maplen = i32::MAX;
+    let told = [
+        raw.try_ask(&DomainGetVcpus { dom: dom.clone(), maxinfo: 2, maplen })?,
+        raw.try_ask(&DomainGetVcpuPinInfo { dom, ncpumaps: 2, maplen, flags: 0 })?,
+    ];
+    for answer in told {
+        contains(&answer.error(), "more than the 8388608 bytes")?;
+    }
     open()?.ask(&DomainLookupByName { name: "test".to_owned() }).map(drop)
 }
 

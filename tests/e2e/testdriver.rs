@@ -12,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_guests_life_is_told_as_by_libvirt", life_is_told),
     ("saved_guests_come_back", saved_guests),
     ("a_file_may_be_anything", odd_files),
+    ("refusals_name_what_is_wrong", refusals),
     ("snapshots_fan_out_and_are_returned_to", snapshots),
     ("a_world_leaves_nothing_on_disk", nothing_on_disk),
 ];
@@ -193,6 +194,22 @@ fn odd_files() -> Outcome {
     worlds.said(&format!("dump test {link}; save test {link}; restore {link}"))?;
     equal("the link", std::fs::read_link(folder.join("link"))?, file.clone())?;
     equal("a file behind it", std::fs::metadata(file)?.is_file(), true)
+}
+
+fn refusals() -> Outcome {
+    let worlds = Worlds::new()?;
+    let file = worlds.0.path("home/many.xml");
+    let many = "<domain type='test'><name>many</name><memory>1024</memory>\
+        <iothreads>40000000</iothreads><os><type>hvm</type></os></domain>";
+    std::fs::write(&file, many)?;
+    for (command, refusal) in [
+        (&*format!("define {}", file.display()), "Too many IOThreads: 40000000 for limit 16384"),
+        ("numatune test --mode 99", "unsupported numatune mode: '99'"),
+        ("iothreadset test 5 --thread-pool-min 4", "cannot find IOThread '5' in iothreadids"),
+    ] {
+        contains(&worlds.session(command)?.err, refusal)?;
+    }
+    Ok(())
 }
 
 fn snapshots() -> Outcome {
