@@ -2,7 +2,7 @@
 //! Files that a client names. It may name anything, also what has no end or waits for somebody (`/dev/zero`, a pipe):
 //! none of it fills the daemon's memory or holds up a thread, and what is written to stays what it is.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -18,10 +18,14 @@ const AT_ONCE: i32 = OFlags::NONBLOCK.bits().cast_signed();
 /// # Errors
 /// That of the disk; `InvalidInput` for whatever is no regular file.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let regular = |metadata: Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    };
+    // Looked at before, too: to open some devices does something already.
+    regular(path.metadata()?)?;
     let file = File::options().read(true).custom_flags(AT_ONCE).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
+    regular(file.metadata()?)?;
     let mut content = Vec::new();
     file.take(most as u64).read_to_end(&mut content)?;
     Ok(content)
