@@ -131,10 +131,12 @@ impl Document {
                 _ => {}
             }
         }
-        let all = [node.nodes, node.sockets, node.cores, node.threads];
-        let all = all.into_iter().fold(1, u32::saturating_mul);
-        if all > LIMIT {
-            return Err(wrong(format!("node has {all} CPUs, more than {LIMIT}")));
+        let factors = [node.nodes, node.sockets, node.cores, node.threads];
+        let all = factors.into_iter().fold(1, u32::saturating_mul);
+        // One of them may be 0, and cores are counted by themselves, too.
+        let most = factors.into_iter().fold(all, u32::max);
+        if most > LIMIT {
+            return Err(wrong(format!("node has {most} CPUs, more than {LIMIT}")));
         }
         node.cpus = active.map_or(all, |active| active.min(all));
         Ok(())
@@ -298,12 +300,16 @@ mod tests {
 
     #[test]
     fn a_host_has_no_more_cpus_than_maps_hold() {
-        let parse = |nodes: u32| {
-            let cpus = "<sockets>4</sockets><cores>8</cores><threads>2</threads>";
-            let text = format!("<node><cpu><nodes>{nodes}</nodes>{cpus}</cpu></node>");
+        let parse = |nodes: u32, cores: u32| {
+            let sockets = "<sockets>4</sockets><threads>2</threads>";
+            let cpus = format!("<nodes>{nodes}</nodes>{sockets}<cores>{cores}</cores>");
+            let text = format!("<node><cpu>{cpus}</cpu></node>");
             Document::parse(&text, "a").map(|document| document.node.cpus)
         };
-        assert_eq!(parse(256).unwrap(), 16384);
-        assert_eq!(parse(257).unwrap_err().text(), "node has 16448 CPUs, more than 16384");
+        assert_eq!(parse(256, 8).unwrap(), 16384);
+        let error = parse(257, 8).unwrap_err();
+        assert_eq!(error.text(), "node has 16448 CPUs, more than 16384");
+        assert_eq!(parse(0, 16384).unwrap(), 0);
+        assert!(parse(0, 16385).is_err());
     }
 }
