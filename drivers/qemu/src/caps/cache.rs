@@ -10,13 +10,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use rustix::fs::{Access, access};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use virtus_api::{Error, ErrorCode, ErrorDomain, Result};
 use virtus_core::store;
 use virtus_host::user::Identity;
@@ -26,6 +27,9 @@ use super::probe::probe;
 
 /// libvirt's version number as caches carry it.
 const DAEMON_VERSION: u32 = 11_003_000;
+
+/// When memory is given back: whatever a binary was asked for goes on at once, and needs pages of the program for that.
+const SOON: Duration = Duration::from_secs(1);
 
 type Known = Result<Arc<Capabilities>>;
 
@@ -126,7 +130,11 @@ impl Cache {
             // lies together, and their memory can go; and it is what the next start will know.
             drop(caps);
             let caps = Capabilities::from_cache_xml(&text)?;
-            spawn_blocking(virtus_host::memory::give_back);
+            tokio::spawn(async {
+                sleep(SOON).await;
+                // Nobody waits for it: to be woken takes pages, too.
+                spawn_blocking(virtus_host::memory::give_back);
+            });
             Ok(Arc::new(caps))
         });
         let answer = async move {
