@@ -117,22 +117,28 @@ fn one_users_calls() -> Outcome {
     if !bed.is_ours() {
         return Err(Skip("stock libvirtd does not count calls by user".to_owned()).into());
     }
-    let uri = bed.uri_of("test", "/default");
-    // A call that reads a FIFO lasts until somebody has written into it.
+    let uri = bed.uri_of("qemu", "/system");
+    // To ask such a binary what it can do takes until somebody has opened its FIFO for writing, and closed it.
     let call = |user: fn(&Testbed, &str, &[&str]) -> Outcome<Lines>, name: &str| {
         let fifo = bed.path(name);
         let fifo_text = fifo.display().to_string();
         bed.run("mkfifo", &["-m", "666", &fifo_text])?;
+        let binary =
+            bed.write(&format!("{name}.sh"), &format!("#!/bin/sh\nexec cat {fifo_text}\n"))?;
+        bed.run("chmod", &["755", &binary])?;
         let quietly = ["-c", "exec \"$@\" 2>/dev/null", "sh"];
-        let virsh = ["virsh", "-c", &uri, "save-image-dumpxml", &fifo_text];
+        let virsh = ["virsh", "-c", &uri, "domcapabilities", "--emulatorbin", &binary];
         let lines = user(&bed, "sh", &[&quietly[..], &virsh].concat())?;
         Ok::<_, Box<dyn std::error::Error>>((fifo, lines))
     };
     let (first, _first) = call(Testbed::lines_as_nobody, "first")?;
     let held = awaited_reader_of(&first)?;
     let (second, _second) = call(Testbed::lines_as_nobody, "second")?;
-    let (other, _other) = call(Testbed::lines, "other")?;
-    awaited_reader_of(&other)?;
+    // One after the other, so that the second would have had its turn.
+    for name in ["other", "another", "third"] {
+        let (other, _other) = call(Testbed::lines, name)?;
+        awaited_reader_of(&other)?;
+    }
     equal("a second call of that user runs", reader_of(&second).is_some(), false)?;
     drop(held);
     awaited_reader_of(&second).map(drop)
