@@ -5,8 +5,8 @@
 //! download   disk ──read──▶ a batch of packets ──▶ queue ──▶ transport     the next batch is read meanwhile
 //! upload     transport ──▶ queue ──▶ a batch of packets ──write──▶ disk    the queue fills meanwhile
 //! ```
-//! Invariants: only the disk is waited for on the blocking pool, never a client, so clients that stall hold no
-//! thread (one that sends as fast as the disk writes keeps its own); a batch is at most [`BATCH`] packets; buffers are
+//! Invariants: the disk is waited for on the blocking pool, and a client for a millisecond at most, so clients that stall
+//! hold no thread (one that sends as fast as the disk writes keeps its own); a batch is at most [`BATCH`] packets; buffers are
 //! used again as soon as the transport is done with them.
 
 mod reader;

@@ -16,8 +16,8 @@ use super::{BATCH, End, Extent, Packet, Stream};
 /// Zeroes written at once where a file system cannot make holes.
 const ZEROES: usize = 1 << 20;
 
-/// How long a thread stays with an upload of which nothing has come yet: to come back to it takes two threads longer than a
-/// client of this host needs for a packet.
+/// How long a thread stays with an upload of which nothing more has come yet. To leave it and be called back wakes two
+/// threads, which takes longer than a client of this host needs for the next packet.
 const LINGER: Duration = Duration::from_millis(1);
 
 /// A file that is being written, and what comes for it.
